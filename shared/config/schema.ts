@@ -1,0 +1,171 @@
+import { z } from 'zod';
+
+/**
+ * The one configuration file: what is stored where, and by which rules keys rotate. The JSON Schema that editors
+ * use (docs/keyturn.schema.json) is generated from this.
+ */
+
+const DAY = 86_400;
+/** SQS keeps a message at most 14 days, and as long again after a redrive. */
+const SQS_RETENTION_AND_REDRIVE = 28 * DAY;
+
+const name = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter');
+
+const identifier = z.string().min(1).max(63);
+
+/** `table` or `schema.table`, each part as the database spells it (no quotes). */
+const tableName = z.string().regex(/^[^."]{1,63}(\.[^."]{1,63})?$/, 'write it as table or schema.table, without quotes');
+
+const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a name of an environment variable');
+
+/** NIST-style sensitivity of what a field holds. It selects nothing by itself; it is shown and reported. */
+export const SENSITIVITIES = ['low', 'moderate', 'high'] as const;
+
+export const postgresStoreSchema = z.strictObject({
+  type: z.literal('postgres'),
+  /** Name of the environment variable that holds a postgres:// URL. Never the URL itself: it holds a password. */
+  urlFrom: environmentVariable
+    .describe('Name of the environment variable with the postgres:// URL; a password never stands in this file')
+    .optional(),
+  /** The PostgreSQL of the embedded stack, and the database in it. */
+  embedded: identifier.describe("Name of a database in the embedded stack's PostgreSQL").optional(),
+  tls: z
+    .union([
+      z.enum(['verify-full', 'off']),
+      z.strictObject({ ca: z.string().min(1).describe('Path of a PEM file with the certificate authorities') }),
+    ])
+    .default('verify-full')
+    .describe('How the server is authenticated. "off" is for a server on this machine only'),
+  maxConnections: z.int().min(1).max(100).default(8),
+});
+
+const tenantSource = z.union([
+  z.strictObject({ column: identifier }).describe('The column that says whose row it is'),
+  z.strictObject({ fixed: z.string().min(1).max(256) }).describe('Every row belongs to this tenant'),
+]);
+
+export const fieldSchema = z.strictObject({
+  name: name.describe('Bound into every envelope: renaming it makes the stored envelopes unreadable'),
+  column: identifier.describe('The column that holds the envelope: bytea, or text (base64url)'),
+  plaintextColumn: identifier.describe('For `keyturn adopt`: the plaintext column it takes over').optional(),
+  sensitivity: z.enum(SENSITIVITIES).default('high'),
+});
+
+export const recordSetSchema = z.strictObject({
+  store: name,
+  table: tableName,
+  key: z.array(identifier).min(1).max(8).describe('Columns that identify one row, in order'),
+  tenant: tenantSource,
+  purpose: name.default('default').describe("Which of the tenant's keys encrypts these fields"),
+  fields: z
+    .array(fieldSchema)
+    .min(1)
+    .max(64)
+    .superRefine((fields, ctx) => {
+      for (const part of ['name', 'column'] as const) {
+        const seen = new Set<string>();
+        for (const [i, field] of fields.entries()) {
+          if (seen.has(field[part])) {
+            ctx.addIssue({ code: 'custom', path: [i, part], message: `"${field[part]}" stands twice` });
+          }
+          seen.add(field[part]);
+        }
+      }
+    }),
+});
+
+export const rotationSchema = z
+  .strictObject({
+    mode: z.enum(['rewrap', 're-encrypt']).default('rewrap'),
+    /** Records in one queue message. */
+    chunkSize: z.int().min(1).max(500).default(500),
+    segments: z.int().min(1).max(40).default(4).describe('Parts of a record set that are swept side by side'),
+    maxRounds: z.int().min(1).max(20).default(5).describe('Sweeps before a rotation stops with a named blocker'),
+    cacheMaxAgeSeconds: z.int().min(1).max(DAY).default(300).describe('Longest time an application caches a key'),
+    clockSkewSeconds: z.int().min(0).max(DAY).default(60),
+    maxTransactionSeconds: z
+      .int()
+      .min(0)
+      .max(DAY)
+      .default(60)
+      .describe('Longest time between sealing a value and the start of the write that stores it'),
+    backupRetentionSeconds: z
+      .int()
+      .min(0)
+      .max(3650 * DAY)
+      .default(35 * DAY)
+      .describe('How long the oldest backup of any store is kept'),
+    graceSeconds: z.int().min(0).max(3650 * DAY).default(35 * DAY).describe('Decrypt-only time before a purge'),
+    acceptShortGrace: z
+      .boolean()
+      .default(false)
+      .describe('Allows a grace shorter than the backups and queues live. For trying it out, never for real data'),
+    stallSeconds: z
+      .int()
+      .min(1)
+      .max(DAY)
+      .default(900)
+      .describe('A sweep without any progress for this long goes on to its next round'),
+  })
+  .superRefine((r, ctx) => {
+    const floor = Math.max(
+      r.cacheMaxAgeSeconds + r.clockSkewSeconds + r.maxTransactionSeconds,
+      SQS_RETENTION_AND_REDRIVE,
+      r.backupRetentionSeconds,
+    );
+    if (r.graceSeconds < floor && !r.acceptShortGrace) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['graceSeconds'],
+        message: `is ${r.graceSeconds}, shorter than ${floor}: the longest of cache age + skew + transaction, SQS retention and redrive (28 days), and backupRetentionSeconds. Raise it, or set acceptShortGrace for a trial`,
+      });
+    }
+  });
+
+export const providerSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('local'),
+    keystore: z.string().min(1).describe('Path of the keystore file (mode 0600), for one machine only'),
+    passphraseFrom: environmentVariable.describe('Environment variable with the passphrase').optional(),
+    keyFile: z.string().min(1).describe('Path of a 32-byte key file (mode 0600), instead of a passphrase').optional(),
+  }),
+]);
+
+export const configSchema = z
+  .strictObject({
+    $schema: z.string().optional(),
+    provider: providerSchema,
+    stores: z.record(name, postgresStoreSchema),
+    recordSets: z.record(name, recordSetSchema),
+    rotation: rotationSchema.prefault({}),
+  })
+  .superRefine((config, ctx) => {
+    for (const [id, store] of Object.entries(config.stores)) {
+      if ((store.urlFrom === undefined) === (store.embedded === undefined)) {
+        ctx.addIssue({ code: 'custom', path: ['stores', id], message: 'needs exactly one of urlFrom and embedded' });
+      }
+    }
+    for (const [id, set] of Object.entries(config.recordSets)) {
+      if (!(set.store in config.stores)) {
+        ctx.addIssue({
+          code: 'custom',
+          path: ['recordSets', id, 'store'],
+          message: `"${set.store}" is not one of the stores: ${Object.keys(config.stores).join(', ') || 'none is declared'}`,
+        });
+      }
+    }
+    if (config.provider.type === 'local') {
+      const { passphraseFrom, keyFile } = config.provider;
+      if ((passphraseFrom === undefined) === (keyFile === undefined)) {
+        ctx.addIssue({ code: 'custom', path: ['provider'], message: 'needs exactly one of passphraseFrom and keyFile' });
+      }
+    }
+  });
+
+export type Config = z.output<typeof configSchema>;
+export type PostgresStoreConfig = z.output<typeof postgresStoreSchema>;
+export type RecordSetConfig = z.output<typeof recordSetSchema>;
+export type RotationConfig = z.output<typeof rotationSchema>;
+export type ProviderConfig = z.output<typeof providerSchema>;

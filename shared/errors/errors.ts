@@ -1,0 +1,182 @@
+/**
+ * Every error that Keyturn raises on purpose. `code` is stable and safe to match on; the message names the
+ * field and the value's shape, never a secret; `remedy` says what to do next.
+ */
+
+/** @see docs/errors.md for what each code means and how the command line exits on it. */
+export abstract class KeyturnError extends Error {
+  abstract readonly code: string;
+  /** What the reader can do about it, as one sentence. */
+  readonly remedy: string | undefined;
+  /** True when the same call may succeed later without any change: an outage, a throttle, a lost connection. */
+  readonly retryable: boolean;
+
+  constructor(message: string, options: ErrorDetail = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.remedy = options.remedy;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+export interface ErrorDetail {
+  readonly remedy?: string;
+  readonly retryable?: boolean;
+  readonly cause?: unknown;
+}
+
+export type EnvelopeErrorCode =
+  /** The bytes are not exactly one envelope of this format version. */
+  | 'ENVELOPE_MALFORMED'
+  /** It is an envelope, but it names another key than the one that was given. */
+  | 'KEY_MISMATCH'
+  /** It names a version of the key that was not given. */
+  | 'VERSION_UNKNOWN'
+  /** It names a later version than the target: a rewrap never lowers a version. */
+  | 'VERSION_NEWER'
+  /** The wrapped DEK, the ciphertext or the context is not what was sealed. One opaque code for all of them. */
+  | 'DECRYPTION_FAILED'
+  /** A new wrapping did not unwrap to the same DEK, and was not handed out. */
+  | 'REWRAP_UNVERIFIED'
+  /** An argument has the wrong type, length or range. */
+  | 'ENVELOPE_ARGUMENT';
+
+export class EnvelopeError extends KeyturnError {
+  readonly code: EnvelopeErrorCode;
+  constructor(code: EnvelopeErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type ConfigErrorCode = 'CONFIG_NOT_FOUND' | 'CONFIG_INVALID' | 'ENVIRONMENT_INVALID';
+
+export class ConfigError extends KeyturnError {
+  readonly code: ConfigErrorCode;
+  constructor(code: ConfigErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type ProviderErrorCode =
+  | 'PROVIDER_UNAVAILABLE'
+  | 'PROVIDER_THROTTLED'
+  | 'PROVIDER_DENIED'
+  | 'ROOT_KEY_NOT_FOUND'
+  | 'ROOT_KEY_DISABLED'
+  | 'ROOT_KEY_PENDING_DELETION'
+  /** The wrapped KEK, its root key or its encryption context is not what was wrapped. */
+  | 'UNWRAP_FAILED'
+  | 'KEYSTORE_NOT_FOUND'
+  | 'KEYSTORE_EXISTS'
+  /** The keystore or key file can be read by others than its owner. */
+  | 'KEYSTORE_PERMISSIONS'
+  | 'KEYSTORE_MALFORMED'
+  /** The passphrase or key file does not open this keystore. */
+  | 'KEYSTORE_LOCKED';
+
+export class ProviderError extends KeyturnError {
+  readonly code: ProviderErrorCode;
+  constructor(code: ProviderErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type LedgerErrorCode =
+  | 'LEDGER_UNAVAILABLE'
+  | 'LEDGER_DENIED'
+  | 'LEDGER_NOT_FOUND'
+  /** An item in the table is not of the shape that this version writes. */
+  | 'LEDGER_ITEM_INVALID'
+  /** Somebody else changed the item in between: read it again. */
+  | 'REVISION_CONFLICT';
+
+export class LedgerError extends KeyturnError {
+  readonly code: LedgerErrorCode;
+  constructor(code: LedgerErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type KeyErrorCode =
+  | 'KEY_NOT_FOUND'
+  | 'KEY_EXISTS'
+  | 'VERSION_NOT_FOUND'
+  /** The version's state does not allow this use or this transition. */
+  | 'VERSION_STATE'
+  /** The version was destroyed: what it encrypted is gone. */
+  | 'VERSION_DESTROYED'
+  /** The provider returned other bytes than the ones that were proved. */
+  | 'KEY_CHECK_FAILED'
+  /** The keyring cannot reach the ledger or provider, and its cached key is too old to use. */
+  | 'KEY_UNAVAILABLE';
+
+export class KeyError extends KeyturnError {
+  readonly code: KeyErrorCode;
+  constructor(code: KeyErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type RecordStoreErrorCode =
+  | 'STORE_UNAVAILABLE'
+  | 'STORE_DENIED'
+  | 'STORE_READ_ONLY'
+  | 'STORE_FULL'
+  | 'STORE_TLS'
+  /** Transactions that began before the barrier are still open, so a census would not see what they write. */
+  | 'STORE_OPEN_TRANSACTIONS'
+  | 'STORE_BUSY'
+  | 'TABLE_NOT_FOUND'
+  | 'COLUMN_NOT_FOUND'
+  | 'COLUMN_TYPE'
+  /** The key columns do not identify one row. */
+  | 'KEY_COLUMNS_NOT_UNIQUE'
+  | 'RECORD_KEY_INVALID'
+  | 'TENANT_INVALID'
+  | 'RECORD_SET_NOT_FOUND'
+  /** Plaintext and envelope of a record differ, so the plaintext is not dropped. */
+  | 'PLAINTEXT_DIFFERS'
+  | 'STORE_FAILED';
+
+export class RecordStoreError extends KeyturnError {
+  readonly code: RecordStoreErrorCode;
+  constructor(code: RecordStoreErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type RotationErrorCode =
+  | 'ROTATION_NOT_FOUND'
+  /** The rotation's status does not allow this step. */
+  | 'ROTATION_STATE'
+  /** The purge is not due, or something still needs the version. */
+  | 'PURGE_REFUSED'
+  | 'MESSAGE_INVALID'
+  | 'QUEUE_UNAVAILABLE'
+  | 'EXECUTIONS_UNAVAILABLE';
+
+export class RotationError extends KeyturnError {
+  readonly code: RotationErrorCode;
+  constructor(code: RotationErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+/** Every class, so that a switch over an error is exhaustive. */
+export type AnyKeyturnError =
+  | EnvelopeError
+  | ConfigError
+  | ProviderError
+  | LedgerError
+  | KeyError
+  | RecordStoreError
+  | RotationError;
+
+export type ErrorCode = AnyKeyturnError['code'];

@@ -1,0 +1,164 @@
+/**
+ * The port to the tables that hold envelopes. One store serves one record set. Implement it to add a kind of
+ * database; the suite in test/contracts/record-store.ts says what must hold.
+ *
+ * Cursors and segments are opaque strings without any record data but keys; they travel in state-machine
+ * state and may be used by another process, much later.
+ */
+
+/** A record's key: the text form of each key column, in the declared order. */
+export type RecordKey = readonly string[];
+
+/** Which records a rotation is about. */
+export interface Scope {
+  readonly tenant: string;
+  /** Id of the tenant's key. */
+  readonly keyId: string;
+}
+
+export interface StalePage {
+  readonly keys: readonly RecordKey[];
+  /** Where to go on, or null when the segment is finished. */
+  readonly cursor: string | null;
+}
+
+/** The bytes of one declared field, or null where the column is NULL. Not necessarily an envelope: check it. */
+export type FieldValue = Uint8Array | null;
+
+export interface StoredRecord {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  /** In the order of `RecordStore.fields`. */
+  readonly values: readonly FieldValue[];
+}
+
+export interface FieldChange {
+  /** Index into `RecordStore.fields`. */
+  readonly field: number;
+  /** Exactly the bytes that were read. */
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+export interface RecordChange {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  /** Applied all together or not at all. At least one. */
+  readonly changes: readonly FieldChange[];
+}
+
+/** `conflict`: a field no longer holds the bytes of `before`, or the row moved to another tenant; nothing was written. */
+export type ReplaceOutcome = 'replaced' | 'conflict' | 'missing';
+
+export interface CensusCount {
+  /** Rows read. */
+  readonly rows: number;
+  /** Field values that are not NULL, in those rows. */
+  readonly values: number;
+  /** Values whose envelope names the scope's key, by version. */
+  readonly versions: Readonly<Record<string, number>>;
+  /** Values of the tenant's rows that are envelopes of another key. */
+  readonly foreign: number;
+  /** Values of the tenant's rows that are not envelopes and whose version cannot be told. */
+  readonly malformed: number;
+}
+
+/**
+ * `tenant`: the tenant's rows. `everywhere`: every row of the table; `versions` then also counts envelopes of
+ * the key that stand in other tenants' rows (they block a purge), `foreign` and `malformed` stay the tenant's.
+ */
+export type CensusReach = 'tenant' | 'everywhere';
+
+export interface RecordStore {
+  readonly recordSet: string;
+  /** Field names in declared order. */
+  readonly fields: readonly string[];
+
+  /** Verifies tables, columns, types and rights. Throws a RecordStoreError that names what is wrong. */
+  check(): Promise<void>;
+
+  /** At most `count` disjoint segments that together cover every row of the tenant, also rows to come. At least one. */
+  segments(scope: Scope, count: number): Promise<readonly string[]>;
+  /** The same for the whole table. */
+  segmentsEverywhere(count: number): Promise<readonly string[]>;
+
+  /**
+   * Keys of the tenant's records that have a field which is not NULL and not on version `active` of the key
+   * (any other version, another key, or no envelope at all), in key order, after `after` (null: from the
+   * segment's start), not beyond `until` where given. `until` is a cursor that an earlier call returned.
+   * A page may hold fewer than `limit` keys, also none, and still have a cursor.
+   */
+  listStale(
+    scope: Scope,
+    active: number,
+    segment: string,
+    after: string | null,
+    limit: number,
+    until?: string,
+  ): Promise<StalePage>;
+
+  /** A cursor that stands right after `key`. */
+  cursorAfter(key: RecordKey): string;
+
+  /** The records, in the order of `keys`; null where the row is gone. */
+  read(keys: readonly RecordKey[]): Promise<readonly (StoredRecord | null)[]>;
+
+  /** Compare-and-set on the exact old bytes and the tenant, in bulk; an outcome per record, in order. */
+  replace(changes: readonly RecordChange[]): Promise<readonly ReplaceOutcome[]>;
+
+  /**
+   * Counts by reading the envelopes themselves, strongly consistent: it sees every write whose transaction
+   * began before the call. Throws STORE_OPEN_TRANSACTIONS (retryable) when such a transaction stays open.
+   */
+  census(scope: Scope, segment: string, reach: CensusReach): Promise<CensusCount>;
+
+  close(): Promise<void>;
+}
+
+/** One record whose plaintext is to become envelopes. `plaintext` and `values` are in the order of `fields`. */
+export interface PlaintextRecord {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  readonly plaintext: readonly (Uint8Array | null)[];
+  readonly values: readonly FieldValue[];
+}
+
+export interface PlaintextChange {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  readonly changes: readonly {
+    readonly field: number;
+    /** The plaintext that was sealed: the write happens only while the column still holds it and the field is NULL. */
+    readonly plaintext: Uint8Array;
+    readonly envelope: Uint8Array;
+  }[];
+}
+
+/** What a store offers besides, when plaintext columns can be adopted in place. */
+export interface AdoptableStore extends RecordStore {
+  /** True when some field declares a plaintext column that still exists. */
+  hasPlaintext(): Promise<boolean>;
+  /** Creates envelope columns that are missing. Returns the names of those it made. Repeating it changes nothing. */
+  prepareAdoption(): Promise<readonly string[]>;
+  /** Tenants that occur in the table. Throws TENANT_INVALID where a row has none. */
+  tenants(): Promise<readonly string[]>;
+  /** Keys of the tenant's records with a field whose plaintext is set and whose envelope is NULL. Same rules as listStale. */
+  listPlaintext(
+    scope: { readonly tenant: string },
+    segment: string,
+    after: string | null,
+    limit: number,
+    until?: string,
+  ): Promise<StalePage>;
+  readPlaintext(keys: readonly RecordKey[]): Promise<readonly (PlaintextRecord | null)[]>;
+  fill(changes: readonly PlaintextChange[]): Promise<readonly ReplaceOutcome[]>;
+  /**
+   * Drops the plaintext columns once every row of the table opens to the same value, by `verify` on each page:
+   * first without a lock, then, under a lock, only the rows written since. Throws PLAINTEXT_DIFFERS, naming the
+   * record, and then nothing was dropped. Returns the dropped columns; none when they were gone already.
+   */
+  dropPlaintext(
+    verify: (records: readonly PlaintextRecord[]) => Promise<void>,
+    onProgress?: (rows: number) => void,
+  ): Promise<readonly string[]>;
+}
