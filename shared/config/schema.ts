@@ -16,9 +16,13 @@ const name = z
 const identifier = z.string().min(1).max(63);
 
 /** `table` or `schema.table`, each part as the database spells it (no quotes). */
-const tableName = z.string().regex(/^[^."]{1,63}(\.[^."]{1,63})?$/, 'write it as table or schema.table, without quotes');
+const tableName = z
+  .string()
+  .regex(/^[^."]{1,63}(\.[^."]{1,63})?$/, 'write it as table or schema.table, without quotes');
 
-const environmentVariable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a name of an environment variable');
+const environmentVariable = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a name of an environment variable');
 
 /** NIST-style sensitivity of what a field holds. It selects nothing by itself; it is shown and reported. */
 export const SENSITIVITIES = ['low', 'moderate', 'high'] as const;
@@ -27,14 +31,18 @@ export const postgresStoreSchema = z.strictObject({
   type: z.literal('postgres'),
   /** Name of the environment variable that holds a postgres:// URL. Never the URL itself: it holds a password. */
   urlFrom: environmentVariable
-    .describe('Name of the environment variable with the postgres:// URL; a password never stands in this file')
+    .describe(
+      'Name of the environment variable with the postgres:// URL; a password never stands in this file',
+    )
     .optional(),
   /** The PostgreSQL of the embedded stack, and the database in it. */
   embedded: identifier.describe("Name of a database in the embedded stack's PostgreSQL").optional(),
   tls: z
     .union([
       z.enum(['verify-full', 'off']),
-      z.strictObject({ ca: z.string().min(1).describe('Path of a PEM file with the certificate authorities') }),
+      z.strictObject({
+        ca: z.string().min(1).describe('Path of a PEM file with the certificate authorities'),
+      }),
     ])
     .default('verify-full')
     .describe('How the server is authenticated. "off" is for a server on this machine only'),
@@ -82,8 +90,18 @@ export const rotationSchema = z
     /** Records in one queue message. */
     chunkSize: z.int().min(1).max(500).default(500),
     segments: z.int().min(1).max(40).default(4).describe('Parts of a record set that are swept side by side'),
-    maxRounds: z.int().min(1).max(20).default(5).describe('Sweeps before a rotation stops with a named blocker'),
-    cacheMaxAgeSeconds: z.int().min(1).max(DAY).default(300).describe('Longest time an application caches a key'),
+    maxRounds: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(5)
+      .describe('Sweeps before a rotation stops with a named blocker'),
+    cacheMaxAgeSeconds: z
+      .int()
+      .min(1)
+      .max(DAY)
+      .default(300)
+      .describe('Longest time an application caches a key'),
     clockSkewSeconds: z.int().min(0).max(DAY).default(60),
     maxTransactionSeconds: z
       .int()
@@ -97,11 +115,18 @@ export const rotationSchema = z
       .max(3650 * DAY)
       .default(35 * DAY)
       .describe('How long the oldest backup of any store is kept'),
-    graceSeconds: z.int().min(0).max(3650 * DAY).default(35 * DAY).describe('Decrypt-only time before a purge'),
+    graceSeconds: z
+      .int()
+      .min(0)
+      .max(3650 * DAY)
+      .default(35 * DAY)
+      .describe('Decrypt-only time before a purge'),
     acceptShortGrace: z
       .boolean()
       .default(false)
-      .describe('Allows a grace shorter than the backups and queues live. For trying it out, never for real data'),
+      .describe(
+        'Allows a grace shorter than the backups and queues live. For trying it out, never for real data',
+      ),
     stallSeconds: z
       .int()
       .min(1)
@@ -129,7 +154,11 @@ export const providerSchema = z.discriminatedUnion('type', [
     type: z.literal('local'),
     keystore: z.string().min(1).describe('Path of the keystore file (mode 0600), for one machine only'),
     passphraseFrom: environmentVariable.describe('Environment variable with the passphrase').optional(),
-    keyFile: z.string().min(1).describe('Path of a 32-byte key file (mode 0600), instead of a passphrase').optional(),
+    keyFile: z
+      .string()
+      .min(1)
+      .describe('Path of a 32-byte key file (mode 0600), instead of a passphrase')
+      .optional(),
   }),
 ]);
 
@@ -144,7 +173,11 @@ export const configSchema = z
   .superRefine((config, ctx) => {
     for (const [id, store] of Object.entries(config.stores)) {
       if ((store.urlFrom === undefined) === (store.embedded === undefined)) {
-        ctx.addIssue({ code: 'custom', path: ['stores', id], message: 'needs exactly one of urlFrom and embedded' });
+        ctx.addIssue({
+          code: 'custom',
+          path: ['stores', id],
+          message: 'needs exactly one of urlFrom and embedded',
+        });
       }
     }
     for (const [id, set] of Object.entries(config.recordSets)) {
@@ -159,7 +192,11 @@ export const configSchema = z
     if (config.provider.type === 'local') {
       const { passphraseFrom, keyFile } = config.provider;
       if ((passphraseFrom === undefined) === (keyFile === undefined)) {
-        ctx.addIssue({ code: 'custom', path: ['provider'], message: 'needs exactly one of passphraseFrom and keyFile' });
+        ctx.addIssue({
+          code: 'custom',
+          path: ['provider'],
+          message: 'needs exactly one of passphraseFrom and keyFile',
+        });
       }
     }
   });

@@ -1,0 +1,43 @@
+import type { WrappedKek } from '../providers/root-key-provider.ts';
+import type { VersionState } from './states.ts';
+
+/** Times are ISO 8601 in UTC with milliseconds, as `Date.toISOString` gives them. */
+export type Timestamp = string;
+
+export interface KeyVersion {
+  readonly version: number;
+  readonly state: VersionState;
+  /** The KEK under its root key; gone once the version is destroyed. */
+  readonly wrapped: WrappedKek | null;
+  readonly provider: string;
+  /** What the proved KEK gave in the key check, base64url; null until it was proved. See key-check.ts. */
+  readonly check: string | null;
+  readonly createdAt: Timestamp;
+  readonly provedAt: Timestamp | null;
+  readonly activatedAt: Timestamp | null;
+  readonly retiringAt: Timestamp | null;
+  /** Set when a rotation has completed away from it: no purge before this time. */
+  readonly purgeNotBefore: Timestamp | null;
+  readonly destroyPendingAt: Timestamp | null;
+  /** Set by the write that makes the destruction final; from then on it cannot be cancelled. */
+  readonly destroyAuthorizedAt: Timestamp | null;
+  readonly destroyedAt: Timestamp | null;
+}
+
+/** One tenant's key for one purpose, with all its versions. One item of the ledger. */
+export interface TenantKey {
+  /** UUIDv7; the first 16 bytes of the kid in every envelope. */
+  readonly keyId: string;
+  readonly tenant: string;
+  readonly purpose: string;
+  /** The one version that encrypts. 0 only until the key's first version is activated. */
+  readonly active: number;
+  /** Counts the changes of this item: each write is conditional on it. */
+  readonly revision: number;
+  /** The rotation that holds the key's lock, or null. */
+  readonly rotationId: string | null;
+  /** Bumped by every restore of a store; a purge that began in an earlier epoch is void. */
+  readonly restoreEpoch: number;
+  readonly createdAt: Timestamp;
+  readonly versions: Readonly<Record<string, KeyVersion>>;
+}

@@ -1,0 +1,158 @@
+import type { TenantKey, Timestamp } from '../keyring/key.ts';
+import type { CensusCount } from '../records/record-store.ts';
+import type { Job, JobKind, JobStatus, SegmentRef } from '../rotation/rotation.ts';
+
+/**
+ * The port to the ledger: keys, jobs, progress, quarantine. Every change is one conditional write to one item,
+ * so that a crash leaves no half-done state and a repeat is a no-op. Reads are strongly consistent, except the
+ * lists (`listKeys`, `listJobs`), which are for people and never justify a step. Every failure is a LedgerError.
+ */
+
+/** `created` when this call wrote it; `exists` with what stood there already. */
+export type CreateResult<T> =
+  | { readonly status: 'created'; readonly item: T }
+  | { readonly status: 'exists'; readonly item: T };
+
+/** The plan of one page of a segment's sweep: written before its chunks are queued, so that a crash can queue them again. */
+export interface PagePlan {
+  readonly jobId: string;
+  readonly round: number;
+  readonly segment: number;
+  /** From 0. */
+  readonly page: number;
+  /** Store cursor where the page begins; null: the segment's start. */
+  readonly after: string | null;
+  readonly chunks: readonly {
+    /** Records planned in this chunk. */
+    readonly records: number;
+    /** Store cursor right after its last record. */
+    readonly until: string;
+  }[];
+  /** Where the next page begins; null: the segment is listed to its end. */
+  readonly next: string | null;
+}
+
+/** What a worker did with a chunk. rewrapped + skipped + quarantined = the chunk's planned records. */
+export interface ChunkCounts {
+  readonly rewrapped: number;
+  readonly skipped: number;
+  readonly quarantined: number;
+}
+
+export interface PageProgress extends ChunkCounts {
+  readonly plan: PagePlan;
+  /** Sum over the plan's chunks. */
+  readonly planned: number;
+  /** Chunk numbers (index into plan.chunks) that were reported. */
+  readonly done: readonly number[];
+  readonly updatedAt: Timestamp;
+}
+
+/** A segment's finished pages, rolled up. Only pages below `lowWater`, all of them finished, are in its sums. */
+export interface SegmentProgress extends ChunkCounts {
+  readonly jobId: string;
+  readonly round: number;
+  readonly segment: number;
+  readonly lowWater: number;
+  readonly planned: number;
+  /** Every page below lowWater is finished and the last of them had `next: null`. */
+  readonly finished: boolean;
+  readonly updatedAt: Timestamp;
+}
+
+/** The segments of one round, fixed once. */
+export interface RoundPlan {
+  readonly jobId: string;
+  readonly round: number;
+  readonly segments: readonly SegmentRef[];
+  readonly createdAt: Timestamp;
+}
+
+export interface SegmentCensus {
+  readonly jobId: string;
+  /** One name a census, e.g. `attempt-1-round-2`: a repeated segment overwrites its own count only. */
+  readonly census: string;
+  readonly segment: number;
+  readonly recordSet: string;
+  readonly count: CensusCount;
+  readonly takenAt: Timestamp;
+}
+
+export interface QuarantinedRecord {
+  readonly keyId: string;
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly recordSet: string;
+  readonly recordId: readonly string[];
+  readonly field: string;
+  /** Code of the error that set it aside. */
+  readonly code: string;
+  /** The version its envelope names; null when that cannot be told. */
+  readonly version: number | null;
+  readonly jobId: string;
+  readonly at: Timestamp;
+}
+
+export interface Ledger {
+  /** Create-only on (tenant, purpose). */
+  createKey(key: TenantKey): Promise<CreateResult<TenantKey>>;
+  getKey(tenant: string, purpose: string): Promise<TenantKey | null>;
+  /** Writes `key` (whose revision is one more than the stored one's). Throws REVISION_CONFLICT. */
+  replaceKey(key: TenantKey): Promise<void>;
+  /** In order of tenant and purpose. */
+  listKeys(): Promise<readonly TenantKey[]>;
+
+  /** Create-only on jobId. */
+  createJob(job: Job): Promise<CreateResult<Job>>;
+  getJob(jobId: string): Promise<Job | null>;
+  /** As replaceKey. */
+  replaceJob(job: Job): Promise<void>;
+  /** Newest first. */
+  listJobs(filter?: {
+    readonly kind?: JobKind;
+    readonly statuses?: readonly JobStatus[];
+  }): Promise<readonly Job[]>;
+
+  /** Create-only on (job, round). */
+  createRound(plan: RoundPlan): Promise<CreateResult<RoundPlan>>;
+  getRound(jobId: string, round: number): Promise<RoundPlan | null>;
+
+  /** Create-only on (job, round, segment, page). */
+  createPage(plan: PagePlan, at: Timestamp): Promise<CreateResult<PagePlan>>;
+  /**
+   * Counts a chunk once: ADD, on condition that its number is not in the set yet. `counted` false: it was
+   * reported before. Throws LEDGER_NOT_FOUND when the page was never planned.
+   */
+  reportChunk(
+    chunk: { jobId: string; round: number; segment: number; page: number; chunk: number },
+    counts: ChunkCounts,
+    at: Timestamp,
+  ): Promise<{ readonly counted: boolean }>;
+  /** Pages from number `from` on, in order, at most `limit`. */
+  listPages(
+    jobId: string,
+    round: number,
+    segment: number,
+    from: number,
+    limit: number,
+  ): Promise<readonly PageProgress[]>;
+  /** All zero with lowWater 0 where nothing was rolled up yet. */
+  getSegment(jobId: string, round: number, segment: number): Promise<SegmentProgress>;
+  listSegments(jobId: string, round: number): Promise<readonly SegmentProgress[]>;
+  /** Writes the roll-up on condition that the stored low-water mark is still `expectedLowWater`. False: it was not. */
+  advanceSegment(next: SegmentProgress, expectedLowWater: number): Promise<boolean>;
+
+  putSegmentCensus(census: SegmentCensus): Promise<void>;
+  listSegmentCensus(jobId: string, census: string): Promise<readonly SegmentCensus[]>;
+
+  /** Idempotent on (key, record set, record, field). */
+  putQuarantined(record: QuarantinedRecord): Promise<void>;
+  listQuarantined(keyId: string): Promise<readonly QuarantinedRecord[]>;
+  /** Deleting what is not there is a no-op. */
+  deleteQuarantined(
+    record: Pick<QuarantinedRecord, 'keyId' | 'recordSet' | 'recordId' | 'field'>,
+  ): Promise<void>;
+
+  /** Throws when the table is missing or out of reach. */
+  check(): Promise<void>;
+}

@@ -1,0 +1,134 @@
+import type { Timestamp } from '../keyring/key.ts';
+import type { CensusCount } from '../records/record-store.ts';
+
+/**
+ * What a rotation is and every status it can have. A purge and an adoption are jobs of the same shape: a plan,
+ * chunks, a census, an end.
+ */
+
+export const JOB_KINDS = ['rotate', 'purge', 'adopt'] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+export const ROTATION_MODES = ['rewrap', 're-encrypt'] as const;
+export type RotationMode = (typeof ROTATION_MODES)[number];
+
+export const JOB_STATUSES = [
+  /** Written down; its execution has not begun. */
+  'REQUESTED',
+  /** The new version is made, proved or activated (rotate); the version is being fenced (purge). */
+  'PREPARING',
+  /** Records are listed, queued and worked on. */
+  'SWEEPING',
+  /** Waits until no writer can still hold the old version. */
+  'BARRIER',
+  /** Counts by reading the envelopes. */
+  'CENSUS',
+  /** Done. A rotation: the old version is retired and waits for its purge. A purge: the version is destroyed. */
+  'COMPLETED',
+  /** Stopped with a named blocker; a repeated request goes on from there. */
+  'BLOCKED',
+] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+export const JOB_TRANSITIONS = {
+  REQUESTED: ['PREPARING', 'BLOCKED'],
+  PREPARING: ['SWEEPING', 'CENSUS', 'BLOCKED'],
+  SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED'],
+  BARRIER: ['CENSUS', 'BLOCKED'],
+  CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED'],
+  COMPLETED: [],
+  BLOCKED: ['REQUESTED'],
+} as const satisfies Record<JobStatus, readonly JobStatus[]>;
+
+export const BLOCKER_CODES = [
+  /** Records stay on an old version after the last round. */
+  'STALE_RECORDS',
+  /** Quarantined records still need the version. */
+  'QUARANTINED_RECORDS',
+  /** Values that cannot be read as envelopes stand in the tenant's records. */
+  'MALFORMED_RECORDS',
+  /** Plaintext is left (adopt). */
+  'PLAINTEXT_LEFT',
+  /** An application asked for the version during its purge. */
+  'VERSION_IN_USE',
+  /** The key changed under the purge: a restore, another state. */
+  'KEY_CHANGED',
+  /** Transactions that began before the barrier are still open. */
+  'OPEN_TRANSACTIONS',
+  /** A step failed for good; `message` has the error's code. */
+  'STEP_FAILED',
+] as const;
+export type BlockerCode = (typeof BLOCKER_CODES)[number];
+
+export interface Blocker {
+  readonly code: BlockerCode;
+  /** For people: counts, versions, record sets; never a value. */
+  readonly message: string;
+  readonly at: Timestamp;
+}
+
+/** The times that a job keeps, fixed when it is requested. Seconds. */
+export interface JobTimes {
+  /** Cache age + clock skew + longest transaction, counted from the activation. */
+  readonly barrierSeconds: number;
+  readonly graceSeconds: number;
+  readonly stallSeconds: number;
+}
+
+/** One item of the ledger. */
+export interface Job {
+  readonly jobId: string;
+  readonly kind: JobKind;
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly keyId: string;
+  /** rotate: the version it leaves. purge: the version to destroy. adopt: 0. */
+  readonly from: number;
+  /** rotate: the new version. purge, adopt: 0. */
+  readonly to: number;
+  /** rotate only; adopt seals. */
+  readonly mode: RotationMode;
+  readonly recordSets: readonly string[];
+  readonly status: JobStatus;
+  /** 1 for the first execution; one more each time a BLOCKED job is taken up again. */
+  readonly attempt: number;
+  /** The current sweep, 1 for the first; 0 before it. */
+  readonly round: number;
+  readonly maxRounds: number;
+  readonly chunkSize: number;
+  readonly segments: number;
+  readonly times: JobTimes;
+  readonly requestedBy: string;
+  readonly requestedAt: Timestamp;
+  readonly startedAt: Timestamp | null;
+  readonly barrierUntil: Timestamp | null;
+  readonly completedAt: Timestamp | null;
+  readonly purgeNotBefore: Timestamp | null;
+  /** purge: the key's restore epoch when it began. */
+  readonly restoreEpoch: number;
+  readonly blocker: Blocker | null;
+  readonly census: CensusResult | null;
+  readonly revision: number;
+}
+
+/** What a census found, and what it covered. */
+export interface CensusResult {
+  readonly takenAt: Timestamp;
+  readonly reach: 'tenant' | 'everywhere';
+  /** By record set. */
+  readonly coverage: Readonly<Record<string, CensusCount>>;
+  /** Values on the version that is left. */
+  readonly onVersion: number;
+  /** Values not on the active version, whatever they are on. */
+  readonly stale: number;
+  readonly malformed: number;
+  readonly foreign: number;
+}
+
+/** A disjoint part of one record set; `segment` is the store's opaque text. */
+export interface SegmentRef {
+  /** Position in the plan, from 0. */
+  readonly index: number;
+  readonly recordSet: string;
+  readonly segment: string;
+}
