@@ -87,8 +87,8 @@ export const recordSetSchema = z.strictObject({
 export const rotationSchema = z
   .strictObject({
     mode: z.enum(['rewrap', 're-encrypt']).default('rewrap'),
-    /** Records in one queue message. */
-    chunkSize: z.int().min(1).max(500).default(500),
+    
+    chunkSize: z.int().min(1).max(1000).default(512),
     segments: z.int().min(1).max(40).default(4).describe('Parts of a record set that are swept side by side'),
     maxRounds: z
       .int()

@@ -1,0 +1,43 @@
+import {
+  DescribeExecutionCommand,
+  ExecutionAlreadyExists,
+  ExecutionDoesNotExist,
+  type SFNClient,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { RotationError } from '../errors/errors.ts';
+import type { Executions, StateMachineName } from './executions.ts';
+
+/** State machine ARNs by the machine's name. */
+export type StateMachineArns = Readonly<Record<StateMachineName, string>>;
+
+export function createStepFunctions(client: SFNClient, arns: StateMachineArns): Executions {
+  return {
+    async start(machine, name, input) {
+      try {
+        await client.send(
+          new StartExecutionCommand({ stateMachineArn: arns[machine], name, input: JSON.stringify(input) }),
+        );
+        return 'started';
+      } catch (cause) {
+        if (cause instanceof ExecutionAlreadyExists) return 'exists';
+        throw unavailable(cause);
+      }
+    },
+
+    async isRunning(machine, name) {
+      const executionArn = `${arns[machine].replace(':stateMachine:', ':execution:')}:${name}`;
+      try {
+        const reply = await client.send(new DescribeExecutionCommand({ executionArn }));
+        return reply.status === 'RUNNING' || reply.status === 'PENDING_REDRIVE';
+      } catch (cause) {
+        if (cause instanceof ExecutionDoesNotExist) return false;
+        throw unavailable(cause);
+      }
+    },
+  };
+}
+
+function unavailable(cause: unknown): RotationError {
+  return new RotationError('EXECUTIONS_UNAVAILABLE', 'Step Functions cannot be reached', { retryable: true, cause });
+}
