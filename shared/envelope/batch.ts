@@ -1,0 +1,185 @@
+import { EnvelopeError, type EnvelopeErrorCode } from '../errors/errors.ts';
+import {
+  ABSENT,
+  clearKeys,
+  isIntact,
+  isSameKey,
+  type KeyBatch,
+  unwrapKeys,
+  wrapKeys,
+} from './aes-key-wrap.ts';
+import { findCiphertext, MALFORMED, versionAt } from './format.ts';
+import { KID_FROM_END, MAX_ENVELOPE_LENGTH, WRAPPED_DEK_FROM_END } from './layout.ts';
+import type { Kek, RewrapOutcome } from './types.ts';
+
+/** Bytes of all envelopes of one batch: they are copied to one slab. */
+export const MAX_BATCH_LENGTH = 1024 * 1024 * 1024;
+
+const KEY_ID_LENGTH = 16;
+
+/**
+ * The envelopes of a batch, copied into one slab that the results are views of. Each ends on a word boundary, so
+ * that its wrapped DEK, the last 40 bytes, is 10 aligned words. What is checked, rewrapped, verified and handed out
+ * is this copy: nobody else can change it in between.
+ */
+export interface EnvelopeBatch {
+  readonly to: Kek;
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  readonly ciphertexts: Int32Array;
+  /** One an envelope, in order. Each is a failure until proved otherwise. */
+  readonly outcomes: RewrapOutcome[];
+  /** The envelopes to rewrap, by the version that they are on. */
+  readonly groups: readonly VersionGroup[];
+}
+
+export interface VersionGroup {
+  readonly from: Kek;
+  /** Indexes of envelopes, ascending. */
+  readonly records: readonly number[];
+}
+
+/**
+ * Copies, checks and sorts the envelopes of a batch.
+ *
+ * @throws EnvelopeError ENVELOPE_ARGUMENT when the keys do not belong together, or the batch is too large.
+ */
+export function stageBatch(envelopes: readonly Uint8Array[], from: readonly Kek[], to: Kek): EnvelopeBatch {
+  const groups = groupByVersion(from, to);
+  const { starts, ends, slab } = copyToSlab(envelopes);
+  const batch = {
+    to,
+    bytes: new Uint8Array(slab),
+    words: new Int32Array(slab),
+    starts,
+    ends,
+    ciphertexts: new Int32Array(envelopes.length),
+    outcomes: new Array<RewrapOutcome>(envelopes.length).fill(failed('ENVELOPE_MALFORMED')),
+  };
+  for (let record = 0; record < envelopes.length; record++) {
+    const envelope = envelopes[record];
+    const start = starts[record] ?? 0;
+    if (start === ABSENT || envelope === undefined) continue;
+    batch.bytes.set(envelope, start);
+    sortRecord(batch, groups, record, start);
+  }
+  return { ...batch, groups: [...groups.values()].filter(({ records }) => records.length > 0) };
+}
+
+/** Where the wrapped DEKs of a group lie in the batch's words. */
+export function wrappedDekOffsets(batch: EnvelopeBatch, records: readonly number[]): Int32Array {
+  const offsets = new Int32Array(records.length);
+  for (let key = 0; key < records.length; key++) {
+    offsets[key] = ((batch.ends[records[key] ?? 0] ?? 0) - WRAPPED_DEK_FROM_END) >>> 2;
+  }
+  return offsets;
+}
+
+/**
+ * Wraps the DEKs of a group under the target, each into its envelope, and unwraps the bytes written there with the
+ * target: only what gives the same DEK again is handed out (protocol.md, invariant 14). Absent ones are left out.
+ */
+export function wrapAndVerify(
+  batch: EnvelopeBatch,
+  records: readonly number[],
+  deks: KeyBatch,
+  offsets: Int32Array,
+): void {
+  const wrapped = { words: batch.words, offsets };
+  wrapKeys(batch.to.key, deks, wrapped);
+  const proof = unwrapKeys(batch.to.key, wrapped);
+  for (let key = 0; key < records.length; key++) {
+    if (offsets[key] === ABSENT) continue;
+    const record = records[key] ?? 0;
+    const start = batch.starts[record] ?? 0;
+    const end = batch.ends[record] ?? 0;
+    if (isIntact(proof, key) && isSameKey(proof, deks, key)) {
+      batch.bytes.set(batch.to.kid, end - KID_FROM_END);
+      batch.outcomes[record] = { status: 'rewrapped', envelope: batch.bytes.subarray(start, end) };
+    } else {
+      batch.outcomes[record] = failed('REWRAP_UNVERIFIED');
+    }
+  }
+  clearKeys(proof);
+}
+
+export function failed(code: EnvelopeErrorCode): RewrapOutcome {
+  return { status: 'failed', code };
+}
+
+type Groups = ReadonlyMap<number, { readonly from: Kek; readonly records: number[] }>;
+
+function groupByVersion(from: readonly Kek[], to: Kek): Groups {
+  const groups = new Map<number, { readonly from: Kek; readonly records: number[] }>();
+  for (const kek of from) {
+    if (kek.keyId !== to.keyId) {
+      throw new EnvelopeError('ENVELOPE_ARGUMENT', 'from and to are not versions of one key');
+    }
+    if (groups.has(kek.version)) {
+      throw new EnvelopeError('ENVELOPE_ARGUMENT', `from has version ${kek.version} twice`);
+    }
+    groups.set(kek.version, { from: kek, records: [] });
+  }
+  return groups;
+}
+
+/** Lays out a slab with each envelope ending on a word boundary. What cannot be an envelope gets no place in it. */
+function copyToSlab(envelopes: readonly Uint8Array[]) {
+  const starts = new Int32Array(envelopes.length).fill(ABSENT);
+  const ends = new Int32Array(envelopes.length);
+  let total = 0;
+  for (let record = 0; record < envelopes.length; record++) {
+    const envelope = envelopes[record];
+    if (!(envelope instanceof Uint8Array) || envelope.length > MAX_ENVELOPE_LENGTH) continue;
+    const end = (total + envelope.length + 3) & ~3;
+    starts[record] = end - envelope.length;
+    ends[record] = end;
+    total = end;
+    if (total > MAX_BATCH_LENGTH) {
+      throw new EnvelopeError('ENVELOPE_ARGUMENT', 'the envelopes of the batch exceed 1 GiB together', {
+        remedy: 'Use smaller batches.',
+      });
+    }
+  }
+  return { starts, ends, slab: new ArrayBuffer(total) };
+}
+
+/** Decides by the envelope's own bytes what is to be done with it. Nothing is decrypted to find out. */
+function sortRecord(
+  batch: Omit<EnvelopeBatch, 'groups'>,
+  groups: Groups,
+  record: number,
+  start: number,
+): void {
+  const { bytes, to, outcomes } = batch;
+  const end = batch.ends[record] ?? 0;
+  const ciphertext = findCiphertext(bytes, start, end);
+  if (ciphertext === MALFORMED) return;
+  batch.ciphertexts[record] = ciphertext;
+  if (!namesKey(bytes, end - KID_FROM_END, to)) {
+    outcomes[record] = failed('KEY_MISMATCH');
+    return;
+  }
+  const version = versionAt(bytes, end);
+  if (version === to.version) {
+    outcomes[record] = { status: 'current' };
+  } else if (version > to.version) {
+    outcomes[record] = failed('VERSION_NEWER');
+  } else {
+    const group = groups.get(version);
+    if (group === undefined) outcomes[record] = failed('VERSION_UNKNOWN');
+    else {
+      outcomes[record] = failed('DECRYPTION_FAILED');
+      group.records.push(record);
+    }
+  }
+}
+
+function namesKey(bytes: Uint8Array, offset: number, { kid }: Kek): boolean {
+  for (let at = 0; at < KEY_ID_LENGTH; at++) {
+    if (bytes[offset + at] !== kid[at]) return false;
+  }
+  return true;
+}

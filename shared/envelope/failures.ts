@@ -1,0 +1,47 @@
+import { EnvelopeError, type EnvelopeErrorCode } from '../errors/errors.ts';
+
+/** What can be wrong with an envelope: one message for each code, whoever finds it. */
+const FAILURES = {
+  ENVELOPE_MALFORMED: {
+    message: 'the bytes are not exactly one envelope',
+    remedy: 'Compare the value with docs/envelope.md: it may be plaintext, truncated, or of another writer.',
+  },
+  KEY_MISMATCH: {
+    message: 'the envelope names another key than the one given',
+    remedy:
+      "Look the key up by the envelope's kid (inspect), or check which record set and tenant it came from.",
+  },
+  VERSION_UNKNOWN: {
+    message: 'the envelope names a version of the key that was not given',
+    remedy: 'Give the version that inspect shows; if it was destroyed, restore the record from before.',
+  },
+  VERSION_NEWER: {
+    message: 'the envelope is on a later version than the target, and a rewrap never lowers a version',
+    remedy: "Use the key's active version as the target.",
+  },
+  // Nothing here tells a wrong KEK from a changed byte or another context (RFC 9052 §11; protocol.md).
+  DECRYPTION_FAILED: {
+    message: 'the envelope does not open with this key and context',
+    remedy:
+      'Check that tenant, record set, record id and field are those it was sealed for, then restore the value.',
+  },
+  ENVELOPE_ARGUMENT: {
+    message: 'an argument has the wrong type, length or range',
+    remedy: 'Compare the call with docs/envelope.md.',
+  },
+  REWRAP_UNVERIFIED: {
+    message:
+      'the new wrapping did not unwrap to the same DEK and was discarded; the old envelope is untouched',
+    remedy: 'Try again; if it repeats, suspect the memory or the processor of this machine.',
+  },
+} as const satisfies Record<
+  Exclude<EnvelopeErrorCode, 'ENVELOPE_ARGUMENT'>,
+  { message: string; remedy: string }
+>;
+
+export type EnvelopeFailureCode = keyof typeof FAILURES;
+
+export function envelopeFailure(code: EnvelopeFailureCode): EnvelopeError {
+  const { message, remedy } = FAILURES[code];
+  return new EnvelopeError(code, message, { remedy });
+}

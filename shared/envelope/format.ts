@@ -1,0 +1,113 @@
+import { EnvelopeError } from '../errors/errors.ts';
+import { BYTE_STRING, headLength, writeHead } from './cbor.ts';
+import { envelopeFailure } from './failures.ts';
+import {
+  HEADER_PREFIX,
+  KID_FROM_END,
+  LENGTH_HEADER_OFFSET,
+  LENGTH_HEADERS,
+  MAX_ENVELOPE_LENGTH,
+  MIN_ENVELOPE_LENGTH,
+  TAG_LENGTH,
+  TAIL_LENGTH,
+  TAIL_PREFIX,
+  VERSION_FROM_END,
+  WRAPPED_DEK_FROM_END,
+  WRAPPED_DEK_HEAD,
+  WRAPPED_DEK_HEAD_FROM_END,
+} from './layout.ts';
+
+/** What `findCiphertext` returns for bytes that are not an envelope. */
+export const MALFORMED = -1;
+
+/**
+ * Where the ciphertext of the envelope that lies in bytes[start, end) begins, or MALFORMED when those bytes are
+ * not exactly one envelope: every byte that the format fixes is compared, and the lengths must add up. The
+ * ciphertext ends TAIL_LENGTH bytes before `end`. A number, not an object: batches call this once a record.
+ */
+export function findCiphertext(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length < MIN_ENVELOPE_LENGTH || length > MAX_ENVELOPE_LENGTH) return MALFORMED;
+  if (!matches(bytes, start, HEADER_PREFIX)) return MALFORMED;
+  if (!matches(bytes, end - TAIL_LENGTH, TAIL_PREFIX)) return MALFORMED;
+  if (!matches(bytes, end - WRAPPED_DEK_HEAD_FROM_END, WRAPPED_DEK_HEAD)) return MALFORMED;
+  if (versionAt(bytes, end) === 0) return MALFORMED;
+  return findInLengthHeader(bytes, start + LENGTH_HEADER_OFFSET, end - TAIL_LENGTH);
+}
+
+/** The key version that the envelope ending at `end` names. */
+export function versionAt(bytes: Uint8Array, end: number): number {
+  let version = 0;
+  for (let at = end - VERSION_FROM_END; at < end - VERSION_FROM_END + 4; at++) {
+    version = version * 256 + (bytes[at] ?? 0);
+  }
+  return version;
+}
+
+export interface EnvelopeParts {
+  readonly ciphertextOffset: number;
+  readonly plaintextLength: number;
+  readonly kid: Uint8Array;
+  readonly wrappedDek: Uint8Array;
+}
+
+/**
+ * The parts of one envelope, as views of it.
+ *
+ * @throws EnvelopeError ENVELOPE_ARGUMENT for what is not a Uint8Array, ENVELOPE_MALFORMED for what is no envelope.
+ */
+export function parseEnvelope(envelope: Uint8Array): EnvelopeParts {
+  if (!(envelope instanceof Uint8Array)) {
+    throw new EnvelopeError('ENVELOPE_ARGUMENT', 'envelope is not a Uint8Array');
+  }
+  const end = envelope.length;
+  const ciphertextOffset = findCiphertext(envelope, 0, end);
+  if (ciphertextOffset === MALFORMED) throw envelopeFailure('ENVELOPE_MALFORMED');
+  return {
+    ciphertextOffset,
+    plaintextLength: end - TAIL_LENGTH - TAG_LENGTH - ciphertextOffset,
+    kid: envelope.subarray(end - KID_FROM_END, end - WRAPPED_DEK_HEAD_FROM_END),
+    wrappedDek: envelope.subarray(end - WRAPPED_DEK_FROM_END),
+  };
+}
+
+export interface EnvelopeFrame {
+  readonly envelope: Uint8Array;
+  readonly ciphertextOffset: number;
+}
+
+/** An envelope with every byte that the format fixes; IV, ciphertext, kid and wrapped DEK are still zero. */
+export function frameEnvelope(plaintextLength: number): EnvelopeFrame {
+  const ciphertextLength = plaintextLength + TAG_LENGTH;
+  const ciphertextOffset = LENGTH_HEADER_OFFSET + headLength(ciphertextLength);
+  const end = ciphertextOffset + ciphertextLength + TAIL_LENGTH;
+  const envelope = new Uint8Array(end);
+  envelope.set(HEADER_PREFIX);
+  writeHead(envelope, LENGTH_HEADER_OFFSET, BYTE_STRING, ciphertextLength);
+  envelope.set(TAIL_PREFIX, end - TAIL_LENGTH);
+  envelope.set(WRAPPED_DEK_HEAD, end - WRAPPED_DEK_HEAD_FROM_END);
+  return { envelope, ciphertextOffset };
+}
+
+/** The offset after a length header that says exactly what lies between it and the tail, in the shortest form. */
+function findInLengthHeader(bytes: Uint8Array, offset: number, tail: number): number {
+  for (const form of LENGTH_HEADERS) {
+    const ciphertextOffset = offset + form.bytes;
+    const length = tail - ciphertextOffset;
+    if (length > form.max) continue;
+    if (length < form.min) return MALFORMED;
+    if (form.bytes === 1) return bytes[offset] === form.firstByte + length ? ciphertextOffset : MALFORMED;
+    if (bytes[offset] !== form.firstByte) return MALFORMED;
+    let said = 0;
+    for (let at = offset + 1; at < ciphertextOffset; at++) said = said * 256 + (bytes[at] ?? 0);
+    return said === length ? ciphertextOffset : MALFORMED;
+  }
+  return MALFORMED;
+}
+
+function matches(bytes: Uint8Array, offset: number, expected: Uint8Array): boolean {
+  for (let at = 0; at < expected.length; at++) {
+    if (bytes[offset + at] !== expected[at]) return false;
+  }
+  return true;
+}

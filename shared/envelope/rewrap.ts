@@ -1,0 +1,54 @@
+import { EnvelopeError } from '../errors/errors.ts';
+import { ABSENT, clearKeys, isIntact, unwrapKeys } from './aes-key-wrap.ts';
+import {
+  type EnvelopeBatch,
+  stageBatch,
+  type VersionGroup,
+  wrapAndVerify,
+  wrappedDekOffsets,
+} from './batch.ts';
+import { envelopeFailure } from './failures.ts';
+import type { Kek, RewrapOutcome } from './types.ts';
+
+/**
+ * Wraps the DEK of each envelope under `to` instead of the version of `from` that it is on. The ciphertext stays
+ * bit for bit. Outcomes are in the order of the envelopes, and a bad envelope fails alone, with a code.
+ *
+ * The rewrapped envelopes are views of one slab of memory: keeping one keeps them all. Copy what outlives the batch.
+ *
+ * @throws EnvelopeError ENVELOPE_ARGUMENT for keys that are not versions of one key; never for an envelope.
+ */
+export function rewrapBatch(
+  envelopes: readonly Uint8Array[],
+  from: readonly Kek[],
+  to: Kek,
+): RewrapOutcome[] {
+  const batch = stageBatch(envelopes, from, to);
+  for (const group of batch.groups) rewrapGroup(batch, group);
+  return batch.outcomes;
+}
+
+/**
+ * One envelope, rewrapped. One that is already on `to` is returned as a copy.
+ *
+ * @throws EnvelopeError with the code that `rewrapBatch` gives.
+ */
+export function rewrap(envelope: Uint8Array, from: Kek, to: Kek): Uint8Array {
+  if (!(envelope instanceof Uint8Array)) {
+    throw new EnvelopeError('ENVELOPE_ARGUMENT', 'envelope is not a Uint8Array');
+  }
+  const [outcome] = rewrapBatch([envelope], [from], to);
+  if (outcome?.status === 'rewrapped') return outcome.envelope;
+  if (outcome?.status === 'current') return Uint8Array.from(envelope);
+  throw envelopeFailure(outcome?.code ?? 'ENVELOPE_MALFORMED');
+}
+
+function rewrapGroup(batch: EnvelopeBatch, { from, records }: VersionGroup): void {
+  const offsets = wrappedDekOffsets(batch, records);
+  const deks = unwrapKeys(from.key, { words: batch.words, offsets });
+  for (let key = 0; key < records.length; key++) {
+    if (!isIntact(deks, key)) offsets[key] = ABSENT; // Its outcome already is DECRYPTION_FAILED.
+  }
+  wrapAndVerify(batch, records, deks, offsets);
+  clearKeys(deks);
+}
