@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { LedgerError } from '../errors/errors.ts';
+
+/** Every attribute, key and index name of the table, and how its keys are made. Nothing else spells them. */
+
+export const PARTITION_KEY = 'pk';
+export const SORT_KEY = 'sk';
+
+/** Sparse: only keys and jobs have its attributes. Eventually consistent, so it serves lists for people only. */
+export const LIST_INDEX = 'list';
+export const LIST_KEY = 'list';
+export const LIST_ORDER = 'order';
+
+/** Random, one a call of a create: it tells a create whose reply was lost from somebody else's item. */
+export const WRITE_ID = 'writeId';
+
+/** Attribute names in expressions, all by placeholder: DynamoDB reserves hundreds of words. */
+export const NAMES = {
+  '#pk': PARTITION_KEY,
+  '#sk': SORT_KEY,
+  '#revision': 'revision',
+  '#lowWater': 'lowWater',
+  '#chunks': 'chunks',
+  '#done': 'done',
+  '#rewrapped': 'rewrapped',
+  '#skipped': 'skipped',
+  '#quarantined': 'quarantined',
+  '#updatedAt': 'updatedAt',
+} as const;
+
+export const CONDITIONS = {
+  notThere: 'attribute_not_exists(#pk)',
+  revisionIs: '#revision = :previous',
+  lowWaterIs: '#lowWater = :expected',
+  notThereOrLowWaterIs: 'attribute_not_exists(#pk) OR #lowWater = :expected',
+  chunkNotReported: 'attribute_exists(#pk) AND size(#chunks) > :chunk AND NOT contains(#done, :chunk)',
+} as const;
+
+export const REPORT_CHUNK =
+  'ADD #done :chunks, #rewrapped :rewrapped, #skipped :skipped, #quarantined :quarantined SET #updatedAt = :at';
+
+/** Exactly the names that the expressions use: DynamoDB refuses a name that none of them mentions. */
+export function namesIn(...expressions: readonly string[]): Record<string, string> {
+  const text = expressions.join(' ');
+  return Object.fromEntries(Object.entries(NAMES).filter(([name]) => new RegExp(`${name}\\b`).test(text)));
+}
+
+export interface ItemKey {
+  readonly pk: string;
+  readonly sk: string;
+}
+
+/** DynamoDB's limits on key attributes, in bytes of UTF-8. */
+const PK_LIMIT = 2048;
+const SK_LIMIT = 1024;
+
+export const itemKeys = {
+  key: (tenant: string, purpose: string): ItemKey => ({
+    pk: bounded('KEY#', `${encode(tenant, 'tenant')}#${encode(purpose, 'purpose')}`, '', PK_LIMIT),
+    sk: 'KEY',
+  }),
+  job: (jobId: string): ItemKey => ({ pk: jobPartition(jobId), sk: 'JOB' }),
+  round: (jobId: string, round: number): ItemKey => ({ pk: jobPartition(jobId), sk: `ROUND#${pad(round)}` }),
+  page: (jobId: string, round: number, segment: number, page: number): ItemKey => ({
+    pk: jobPartition(jobId),
+    sk: `${pagePrefix(round, segment)}${pad(page)}`,
+  }),
+  segment: (jobId: string, round: number, segment: number): ItemKey => ({
+    pk: jobPartition(jobId),
+    sk: `${segmentPrefix(round)}${pad(segment)}`,
+  }),
+  census: (jobId: string, census: string, segment: number): ItemKey => ({
+    pk: jobPartition(jobId),
+    sk: `${censusPrefix(census)}${pad(segment)}`,
+  }),
+  quarantine: (keyId: string, recordSet: string, recordId: readonly string[], field: string): ItemKey => {
+    const id = recordId.map((part) => encode(part, 'recordId')).join('/');
+    return {
+      pk: quarantinePartition(keyId),
+      sk: bounded(`${encode(recordSet, 'recordSet')}#`, id, `#${encode(field, 'field')}`, SK_LIMIT),
+    };
+  },
+};
+
+export function jobPartition(jobId: string): string {
+  return `JOB#${encode(jobId, 'jobId')}`;
+}
+
+export function quarantinePartition(keyId: string): string {
+  return `QUARANTINE#${encode(keyId, 'keyId')}`;
+}
+
+export function segmentPrefix(round: number): string {
+  return `SEGMENT#${pad(round)}#`;
+}
+
+export function censusPrefix(census: string): string {
+  return `CENSUS#${encode(census, 'census')}#`;
+}
+
+/** First and last sort key of a segment's pages from number `from` on. */
+export function pageRange(round: number, segment: number, from: number): readonly [string, string] {
+  const prefix = pagePrefix(round, segment);
+  return [`${prefix}${pad(from)}`, `${prefix}${'9'.repeat(DIGITS)}`];
+}
+
+function pagePrefix(round: number, segment: number): string {
+  return `PAGE#${pad(round)}#${pad(segment)}#`;
+}
+
+const DIGITS = 10;
+
+/** Fixed width, so that the order of the text is the order of the numbers. */
+function pad(value: number): string {
+  return String(value).padStart(DIGITS, '0');
+}
+
+/** Percent-encoding leaves neither '#' nor '/' in a part, so that two different keys never read the same. */
+function encode(part: string, name: string): string {
+  if (!part.isWellFormed()) {
+    throw new LedgerError('LEDGER_ITEM_INVALID', `${name} is not well-formed Unicode text`);
+  }
+  return encodeURIComponent(part);
+}
+
+/** A text too long for a key attribute stands in it as its hash; ':' never occurs in an encoded text. */
+function bounded(prefix: string, encoded: string, suffix: string, limit: number): string {
+  const whole = `${prefix}${encoded}${suffix}`;
+  if (whole.length <= limit) return whole;
+  return `${prefix}sha256:${createHash('sha256').update(encoded).digest('hex')}${suffix}`;
+}

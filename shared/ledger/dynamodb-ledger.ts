@@ -1,0 +1,64 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { TenantKey } from '../keyring/key.ts';
+import type { Job } from '../rotation/rotation.ts';
+import { itemKeys } from './attributes.ts';
+import { jobSchema, tenantKeySchema } from './items.ts';
+import type { Ledger } from './ledger.ts';
+import { createProgressLedger } from './progress-ledger.ts';
+import { createQuarantineLedger } from './quarantine-ledger.ts';
+import { createOne, type Kind, listAll, readOne, replaceOne } from './stored-items.ts';
+import { checkLedgerTable } from './table.ts';
+import { createTableClient } from './table-client.ts';
+
+const KEY: Kind<TenantKey> = {
+  name: 'key',
+  schema: tenantKeySchema,
+  keyOf: ({ tenant, purpose }) => itemKeys.key(tenant, purpose),
+  listOrder: ({ createdAt, keyId }) => `${createdAt}#${keyId}`,
+};
+
+const JOB: Kind<Job> = {
+  name: 'job',
+  schema: jobSchema,
+  keyOf: ({ jobId }) => itemKeys.job(jobId),
+  listOrder: ({ requestedAt, jobId }) => `${requestedAt}#${jobId}`,
+};
+
+/** The ledger on one DynamoDB table, or any engine that speaks its protocol. `createLedgerTable` makes the table. */
+export function createDynamoDbLedger(options: {
+  readonly client: DynamoDBClient;
+  readonly tableName: string;
+}): Ledger {
+  const table = createTableClient(options.client, options.tableName);
+  return {
+    createKey: (key) => createOne(table, KEY, key),
+    getKey: async (tenant, purpose) => readOne(table, KEY, itemKeys.key(tenant, purpose)),
+    replaceKey: (key) => replaceOne(table, KEY, key),
+    listKeys: async () => (await listAll(table, KEY)).toSorted(byTenantAndPurpose),
+
+    createJob: (job) => createOne(table, JOB, job),
+    getJob: async (jobId) => readOne(table, JOB, itemKeys.job(jobId)),
+    replaceJob: (job) => replaceOne(table, JOB, job),
+    listJobs: async ({ kind, statuses } = {}) => {
+      const jobs = await listAll(table, JOB);
+      return jobs.filter(
+        (job) =>
+          (kind === undefined || job.kind === kind) &&
+          (statuses === undefined || statuses.includes(job.status)),
+      );
+    },
+
+    ...createProgressLedger(table),
+    ...createQuarantineLedger(table),
+    check: () => checkLedgerTable(options.client, options.tableName),
+  };
+}
+
+/** By code units: the same order on every machine, whatever its locale. */
+function byTenantAndPurpose(a: TenantKey, b: TenantKey): number {
+  return compare(a.tenant, b.tenant) || compare(a.purpose, b.purpose);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,148 @@
+import { LedgerError } from '../errors/errors.ts';
+import { marshalItem } from './attribute-values.ts';
+import {
+  CONDITIONS,
+  censusPrefix,
+  itemKeys,
+  jobPartition,
+  PARTITION_KEY,
+  pageRange,
+  REPORT_CHUNK,
+  SORT_KEY,
+  segmentPrefix,
+} from './attributes.ts';
+import {
+  pagePlanSchema,
+  pageSchema,
+  parseItem,
+  roundSchema,
+  segmentCensusSchema,
+  segmentSchema,
+} from './items.ts';
+import type { Ledger, PagePlan, RoundPlan, SegmentProgress } from './ledger.ts';
+import { createOne, isSame, type Kind, readOne } from './stored-items.ts';
+import type { TableClient } from './table-client.ts';
+
+/** A sweep's plan and progress, and the counts of a census. All of a job's items are in its partition, in order. */
+
+type ProgressLedger = Pick<
+  Ledger,
+  | 'createRound'
+  | 'getRound'
+  | 'createPage'
+  | 'reportChunk'
+  | 'listPages'
+  | 'getSegment'
+  | 'listSegments'
+  | 'advanceSegment'
+  | 'putSegmentCensus'
+  | 'listSegmentCensus'
+>;
+
+const ROUND: Kind<RoundPlan> = {
+  name: 'round',
+  schema: roundSchema,
+  keyOf: ({ jobId, round }) => itemKeys.round(jobId, round),
+};
+
+const PAGE: Kind<PagePlan> = {
+  name: 'page',
+  schema: pagePlanSchema,
+  keyOf: ({ jobId, round, segment, page }) => itemKeys.page(jobId, round, segment, page),
+};
+
+const SEGMENT: Kind<SegmentProgress> = {
+  name: 'segment',
+  schema: segmentSchema,
+  keyOf: ({ jobId, round, segment }) => itemKeys.segment(jobId, round, segment),
+};
+
+const NOTHING_DONE = { rewrapped: 0, skipped: 0, quarantined: 0 };
+
+/** Long before any date that a roll-up can have. */
+const NEVER = new Date(0).toISOString();
+
+export function createProgressLedger(table: TableClient): ProgressLedger {
+  return {
+    createRound: (plan) => createOne(table, ROUND, plan),
+    getRound: async (jobId, round) => readOne(table, ROUND, itemKeys.round(jobId, round)),
+    createPage: (plan, at) => createOne(table, PAGE, plan, { ...NOTHING_DONE, updatedAt: at }),
+    reportChunk: (chunk, counts, at) => reportChunk(table, chunk, counts, at),
+    listPages: async (jobId, round, segment, from, limit) => {
+      const [first, last] = pageRange(round, segment, from);
+      const items = await table.query({
+        condition: '#pk = :pk AND #sk BETWEEN :first AND :last',
+        names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
+        values: { ':pk': jobPartition(jobId), ':first': first, ':last': last },
+        limit,
+      });
+      return items.map((item) => parseItem(pageSchema, item, 'page'));
+    },
+    getSegment: async (jobId, round, segment) => {
+      const stored = await readOne(table, SEGMENT, itemKeys.segment(jobId, round, segment));
+      const nothing = { lowWater: 0, planned: 0, finished: false, updatedAt: NEVER, ...NOTHING_DONE };
+      return stored ?? { jobId, round, segment, ...nothing };
+    },
+    listSegments: async (jobId, round) => {
+      const items = await queryPrefix(table, jobPartition(jobId), segmentPrefix(round));
+      return items.map((item) => parseItem(segmentSchema, item, 'segment'));
+    },
+    advanceSegment: (next, expectedLowWater) => advanceSegment(table, next, expectedLowWater),
+    putSegmentCensus: async (census) => {
+      await table.put(itemKeys.census(census.jobId, census.census, census.segment), census);
+    },
+    listSegmentCensus: async (jobId, census) => {
+      const items = await queryPrefix(table, jobPartition(jobId), censusPrefix(census));
+      return items.map((item) => parseItem(segmentCensusSchema, item, 'census'));
+    },
+  };
+}
+
+async function reportChunk(
+  table: TableClient,
+  ...[{ jobId, round, segment, page, chunk }, counts, at]: Parameters<Ledger['reportChunk']>
+): Promise<{ readonly counted: boolean }> {
+  const key = itemKeys.page(jobId, round, segment, page);
+  const { rewrapped, skipped, quarantined } = counts;
+  const result = await table.update(key, REPORT_CHUNK, {
+    expression: CONDITIONS.chunkNotReported,
+    values: {
+      ...marshalItem({
+        ':chunk': chunk,
+        ':rewrapped': rewrapped,
+        ':skipped': skipped,
+        ':quarantined': quarantined,
+        ':at': at,
+      }),
+      ':chunks': { NS: [String(chunk)] },
+    },
+  });
+  if (result === 'written') return { counted: true };
+  const stored = await table.get(key);
+  if (stored !== null && parseItem(pageSchema, stored, 'page').done.includes(chunk))
+    return { counted: false };
+  throw new LedgerError(
+    'LEDGER_NOT_FOUND',
+    `Job ${jobId} has no chunk ${chunk} in page ${page} of round ${round}, segment ${segment}`,
+  );
+}
+
+async function advanceSegment(table: TableClient, next: SegmentProgress, expected: number): Promise<boolean> {
+  const key = SEGMENT.keyOf(next);
+  const result = await table.put(key, next, {
+    expression: expected === 0 ? CONDITIONS.notThereOrLowWaterIs : CONDITIONS.lowWaterIs,
+    values: marshalItem({ ':expected': expected }),
+  });
+  if (result === 'written') return true;
+  // The reply of a committed write was lost, and the client sent it again.
+  const stored = await table.get(key);
+  return stored !== null && isSame(SEGMENT, stored, next);
+}
+
+async function queryPrefix(table: TableClient, partition: string, prefix: string) {
+  return table.query({
+    condition: '#pk = :pk AND begins_with(#sk, :prefix)',
+    names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
+    values: { ':pk': partition, ':prefix': prefix },
+  });
+}

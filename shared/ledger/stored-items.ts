@@ -1,0 +1,92 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { z } from 'zod';
+import { LedgerError } from '../errors/errors.ts';
+import { type Item, marshalItem } from './attribute-values.ts';
+import { CONDITIONS, type ItemKey, LIST_INDEX, LIST_KEY, LIST_ORDER, WRITE_ID } from './attributes.ts';
+import { parseItem } from './items.ts';
+import type { CreateResult } from './ledger.ts';
+import type { TableClient } from './table-client.ts';
+
+/** How one kind of item is read and written: create-only, or replaced on condition of its revision. */
+
+export interface Kind<T> {
+  /** For messages, and the item's partition in the list index. */
+  readonly name: string;
+  readonly schema: z.ZodType<T>;
+  readonly keyOf: (value: T) => ItemKey;
+  /** Its place in the list index; absent: it is not listed. */
+  readonly listOrder?: (value: T) => string;
+}
+
+export async function readOne<T>(table: TableClient, kind: Kind<T>, key: ItemKey): Promise<T | null> {
+  const item = await table.get(key);
+  return item === null ? null : parseItem(kind.schema, item, kind.name);
+}
+
+/** `more`: attributes besides, for the progress that is counted in the same item. */
+export async function createOne<T extends object>(
+  table: TableClient,
+  kind: Kind<T>,
+  value: T,
+  more: object = {},
+): Promise<CreateResult<T>> {
+  const key = kind.keyOf(value);
+  const writeId = randomUUID();
+  const fields = { ...value, ...more, ...indexed(kind, value), [WRITE_ID]: writeId };
+  const result = await table.put(key, fields, { expression: CONDITIONS.notThere });
+  if (result === 'written') return { status: 'created', item: value };
+  const stored = await table.get(key);
+  if (stored === null) {
+    throw new LedgerError('LEDGER_UNAVAILABLE', `The ${kind.name} was deleted while it was read`, {
+      retryable: true,
+    });
+  }
+  // The client sends a request again when the reply was lost: then what stands there is this very call's item.
+  const status = stored[WRITE_ID]?.S === writeId ? 'created' : 'exists';
+  return { status, item: parseItem(kind.schema, stored, kind.name) };
+}
+
+/** Throws REVISION_CONFLICT unless the stored revision is the one before, or the stored item is this one already. */
+export async function replaceOne<T extends { readonly revision: number }>(
+  table: TableClient,
+  kind: Kind<T>,
+  value: T,
+): Promise<void> {
+  const key = kind.keyOf(value);
+  const result = await table.put(
+    key,
+    { ...value, ...indexed(kind, value) },
+    { expression: CONDITIONS.revisionIs, values: marshalItem({ ':previous': value.revision - 1 }) },
+  );
+  if (result === 'written') return;
+  const stored = await table.get(key);
+  if (stored !== null && isSame(kind, stored, value)) return;
+  throw new LedgerError('REVISION_CONFLICT', `The ${kind.name} was changed by somebody else in between`, {
+    remedy: 'Read it again and repeat the step',
+    retryable: true,
+  });
+}
+
+/** Whether the stored item says exactly what `value` says: a repeat of a write that was committed. */
+export function isSame<T extends object>(kind: Kind<T>, stored: Item, value: T): boolean {
+  const ours = parseItem(kind.schema, marshalItem(value), kind.name);
+  return isDeepStrictEqual(parseItem(kind.schema, stored, kind.name), ours);
+}
+
+/** Newest first, by the list index; eventually consistent. */
+export async function listAll<T>(table: TableClient, kind: Kind<T>): Promise<readonly T[]> {
+  const items = await table.query({
+    index: LIST_INDEX,
+    condition: '#list = :list',
+    names: { '#list': LIST_KEY },
+    values: { ':list': kind.name },
+    newestFirst: true,
+  });
+  return items.map((item) => parseItem(kind.schema, item, kind.name));
+}
+
+function indexed<T>(kind: Kind<T>, value: T): object {
+  if (kind.listOrder === undefined) return {};
+  return { [LIST_KEY]: kind.name, [LIST_ORDER]: kind.listOrder(value) };
+}

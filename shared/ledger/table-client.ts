@@ -1,0 +1,156 @@
+import {
+  type AttributeValue,
+  DeleteItemCommand,
+  type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  QueryCommand,
+  type QueryCommandInput,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { LedgerError } from '../errors/errors.ts';
+import { type Item, marshalItem } from './attribute-values.ts';
+import { type ItemKey, namesIn, PARTITION_KEY, SORT_KEY } from './attributes.ts';
+import { isConditionFailure, translateError } from './translate-error.ts';
+
+/** The few requests that the ledger makes of its table; every error leaves as a LedgerError. */
+
+export interface Condition {
+  readonly expression: string;
+  readonly values?: Readonly<Record<string, AttributeValue>>;
+}
+
+/** `refused`: the condition did not hold; nothing was written. */
+export type WriteResult = 'written' | 'refused';
+
+export interface TableClient {
+  /** Strongly consistent. */
+  get(key: ItemKey): Promise<Item | null>;
+  put(key: ItemKey, fields: object, condition?: Condition): Promise<WriteResult>;
+  update(key: ItemKey, expression: string, condition: Condition): Promise<WriteResult>;
+  delete(key: ItemKey): Promise<void>;
+  /** Every page of the answer, at most `limit` items. Strongly consistent, except on an index. */
+  query(query: Query): Promise<readonly Item[]>;
+}
+
+export interface Query {
+  readonly index?: string;
+  readonly condition: string;
+  readonly names: Readonly<Record<string, string>>;
+  readonly values: Readonly<Record<string, string>>;
+  readonly newestFirst?: boolean;
+  readonly limit?: number;
+}
+
+/** DynamoDB's limit; names and values count. */
+const ITEM_LIMIT = 400 * 1024;
+
+export function createTableClient(client: DynamoDBClient, tableName: string): TableClient {
+  const get = async (key: ItemKey): Promise<Item | null> => {
+    try {
+      const { Item } = await client.send(
+        new GetItemCommand({ TableName: tableName, Key: marshalItem(key), ConsistentRead: true }),
+      );
+      return Item ?? null;
+    } catch (error) {
+      throw translateError(error, tableName);
+    }
+  };
+
+  const write = async (send: () => Promise<unknown>): Promise<WriteResult> => {
+    try {
+      await send();
+      return 'written';
+    } catch (error) {
+      if (isConditionFailure(error)) return 'refused';
+      throw translateError(error, tableName);
+    }
+  };
+
+  return {
+    get,
+    put: async (key, fields, condition) => {
+      const item = marshalItem({ ...fields, ...key });
+      checkSize(item, key);
+      const clause =
+        condition === undefined
+          ? {}
+          : { ConditionExpression: condition.expression, ...expressionParts(condition) };
+      return write(() => client.send(new PutItemCommand({ TableName: tableName, Item: item, ...clause })));
+    },
+    update: (key, expression, condition) =>
+      write(() =>
+        client.send(
+          new UpdateItemCommand({
+            TableName: tableName,
+            Key: marshalItem(key),
+            UpdateExpression: expression,
+            ConditionExpression: condition.expression,
+            ...expressionParts(condition, expression),
+          }),
+        ),
+      ),
+    delete: async (key) => {
+      await write(() => client.send(new DeleteItemCommand({ TableName: tableName, Key: marshalItem(key) })));
+    },
+    query: (query) => queryAll(client, tableName, query),
+  };
+}
+
+function expressionParts(condition: Condition, update = '') {
+  return {
+    ExpressionAttributeNames: namesIn(condition.expression, update),
+    ...(condition.values === undefined ? {} : { ExpressionAttributeValues: { ...condition.values } }),
+  };
+}
+
+async function queryAll(client: DynamoDBClient, tableName: string, query: Query): Promise<readonly Item[]> {
+  const limit = query.limit ?? Number.POSITIVE_INFINITY;
+  const items: Item[] = [];
+  let after: Item | undefined;
+  do {
+    const input: QueryCommandInput = {
+      TableName: tableName,
+      KeyConditionExpression: query.condition,
+      ExpressionAttributeNames: { ...query.names },
+      ExpressionAttributeValues: marshalItem(query.values),
+      ScanIndexForward: query.newestFirst !== true,
+      ...(query.index === undefined ? { ConsistentRead: true } : { IndexName: query.index }),
+      ...(query.limit === undefined ? {} : { Limit: limit - items.length }),
+      ...(after === undefined ? {} : { ExclusiveStartKey: after }),
+    };
+    try {
+      const answer = await client.send(new QueryCommand(input));
+      items.push(...(answer.Items ?? []));
+      after = answer.LastEvaluatedKey;
+    } catch (error) {
+      throw translateError(error, tableName);
+    }
+  } while (after !== undefined && items.length < limit);
+  return items;
+}
+
+function checkSize(item: Item, key: ItemKey): void {
+  const size = sizeOf({ M: item });
+  if (size <= ITEM_LIMIT) return;
+  throw new LedgerError(
+    'LEDGER_ITEM_INVALID',
+    `The item ${key[PARTITION_KEY]} / ${key[SORT_KEY]} has ${size} bytes, more than DynamoDB's limit of ${ITEM_LIMIT}`,
+    { remedy: 'Use fewer or smaller chunks a page, or fewer segments' },
+  );
+}
+
+/** An upper estimate by DynamoDB's rules: UTF-8 bytes of names and values, and a few bytes for each element. */
+function sizeOf(value: AttributeValue): number {
+  if (value.S !== undefined) return Buffer.byteLength(value.S);
+  if (value.B !== undefined) return value.B.length;
+  if (value.N !== undefined) return value.N.length;
+  if (value.L !== undefined) return value.L.reduce((sum, element) => sum + 1 + sizeOf(element), 3);
+  if (value.M !== undefined) {
+    return Object.entries(value.M).reduce(
+      (sum, [name, v]) => sum + 1 + Buffer.byteLength(name) + sizeOf(v),
+      3,
+    );
+  }
+  return 1;
+}
