@@ -36,7 +36,8 @@ export const JOB_TRANSITIONS = {
   SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED'],
   BARRIER: ['CENSUS', 'BLOCKED'],
   CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED'],
-  COMPLETED: [],
+  /** Only an adoption: plaintext may have come since. */
+  COMPLETED: ['REQUESTED'],
   BLOCKED: ['REQUESTED'],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>;
 

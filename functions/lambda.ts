@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import type { Deps } from '../shared/deps/deps.ts';
+import { KeyturnError } from '../shared/errors/errors.ts';
+
+/** The part of the Lambda context that is used. */
+export interface InvocationContext {
+  getRemainingTimeInMillis(): number;
+}
+
+export type Handler<Output> = (event: unknown, context: InvocationContext) => Promise<Output>;
+/** Every function folder exports one of these as `create`; the embedded stack and Lambda both build from it. */
+export type CreateHandler<Output> = (deps: Deps) => Handler<Output>;
+
+/** What a state machine's Retry matches by name: the same call may succeed later. */
+export class TransientError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'TransientError';
+  }
+}
+
+/** Failed for good: the message begins with the stable code. Caught by the state machine, which stops the job. */
+export class PermanentError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'PermanentError';
+  }
+}
+
+/** A state's handler: parse, one domain call, result. */
+export function step<Input, Output>(
+  schema: z.ZodType<Input>,
+  run: (deps: Deps, input: Input, context: InvocationContext) => Promise<Output>,
+): CreateHandler<Output | null> {
+  return (deps) => async (event, context) => {
+    try {
+      const parsed = schema.safeParse(event);
+      if (!parsed.success) {
+        const fields = parsed.error.issues.map((issue) => issue.path.map(String).join('.') || '(input)').join(', ');
+        throw new PermanentError(`INPUT_INVALID: ${fields}`, null);
+      }
+      // A state's output is JSON: a step without a result has the result null.
+      return (await run(deps, parsed.data, context)) ?? null;
+    } catch (error) {
+      throw translate(error);
+    }
+  };
+}
+
+export function translate(error: unknown): Error {
+  if (error instanceof TransientError || error instanceof PermanentError) return error;
+  if (error instanceof KeyturnError) {
+    const message = `${error.code}: ${error.message}`;
+    return error.retryable ? new TransientError(message, error) : new PermanentError(message, error);
+  }
+  // A bug. Its text may hold anything, so only its kind leaves the function.
+  const kind = error instanceof Error ? error.name : typeof error;
+  return new PermanentError(`UNEXPECTED: ${kind}`, error);
+}
+
+/** The handler that Lambda calls: makes its dependencies at the first call and keeps them. */
+export function lambda<Output>(create: CreateHandler<Output>): Handler<Output> {
+  let handler: Promise<Handler<Output>> | undefined;
+  return async (event, context) => {
+    handler ??= import('../shared/deps/compose.ts').then(async ({ composeFromEnvironment }) =>
+      create(await composeFromEnvironment(process.env)),
+    );
+    try {
+      return await (await handler)(event, context);
+    } catch (error) {
+      // A failed start is tried again by the next call.
+      if (!(error instanceof TransientError || error instanceof PermanentError)) handler = undefined;
+      throw error;
+    }
+  };
+}
+
+export const jobInput = z.object({ jobId: z.uuid() });
+export const segmentInput = jobInput.extend({ round: z.int().min(1), segment: z.int().min(0) });

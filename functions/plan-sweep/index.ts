@@ -1,0 +1,5 @@
+import { planSweep } from '../../shared/rotation/plan-sweep.ts';
+import { jobInput, lambda, step } from '../lambda.ts';
+
+export const create = step(jobInput, (deps, { jobId }) => planSweep(deps, jobId));
+export const handler = lambda(create);

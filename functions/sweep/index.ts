@@ -1,0 +1,7 @@
+import { z } from 'zod';
+import { sweepDaily } from '../../shared/rotation/sweep-daily.ts';
+import { lambda, step } from '../lambda.ts';
+
+/** Scheduled: takes no input. */
+export const create = step(z.unknown(), (deps) => sweepDaily(deps));
+export const handler = lambda(create);

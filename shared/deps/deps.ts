@@ -1,0 +1,25 @@
+import type { Clock, NewId } from '../clock/clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { RandomFill } from '../envelope/types.ts';
+import type { Executions } from '../executions/executions.ts';
+import type { Keyring } from '../keyring/keyring.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log/log.ts';
+import type { RootKeyProvider } from '../providers/root-key-provider.ts';
+import type { WorkQueue } from '../queue/work-queue.ts';
+import type { RecordSets } from '../records/record-sets.ts';
+
+/** Everything that the domain reaches the world through. Made once, in the composition root. */
+export interface Deps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly random: RandomFill;
+  readonly log: Log;
+  readonly ledger: Ledger;
+  readonly provider: RootKeyProvider;
+  readonly keyring: Keyring;
+  readonly recordSets: RecordSets;
+  readonly queue: WorkQueue;
+  readonly executions: Executions;
+}

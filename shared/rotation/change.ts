@@ -1,0 +1,82 @@
+import type { Deps } from '../deps/deps.ts';
+import { KeyError, LedgerError, RotationError } from '../errors/errors.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import { type BlockerCode, type Job, JOB_TRANSITIONS, type JobStatus } from './rotation.ts';
+
+/** Optimistic changes: read, decide by a pure function, write on condition that nothing changed in between. */
+
+/** Somebody wins every round of a race, so this many losses in a row mean that something else is wrong. */
+const TRIES = 10;
+
+export async function getKey(deps: Pick<Deps, 'ledger'>, tenant: string, purpose: string): Promise<TenantKey> {
+  const key = await deps.ledger.getKey(tenant, purpose);
+  if (key === null) {
+    throw new KeyError('KEY_NOT_FOUND', `Tenant "${tenant}" has no key for the purpose "${purpose}"`, {
+      remedy: '`keyturn keys list` shows the keys; `keyturn keys create` makes one.',
+    });
+  }
+  return key;
+}
+
+export async function getJob(deps: Pick<Deps, 'ledger'>, jobId: string): Promise<Job> {
+  const job = await deps.ledger.getJob(jobId);
+  if (job === null) throw new RotationError('ROTATION_NOT_FOUND', `There is no job ${jobId}`);
+  return job;
+}
+
+/** `decide` returns the same object when there is nothing to do. */
+export async function changeKey(
+  deps: Pick<Deps, 'ledger'>,
+  tenant: string,
+  purpose: string,
+  decide: (key: TenantKey) => TenantKey | Promise<TenantKey>,
+): Promise<TenantKey> {
+  return optimistic(async () => {
+    const key = await getKey(deps, tenant, purpose);
+    const next = await decide(key);
+    if (next !== key) await deps.ledger.replaceKey(next);
+    return next;
+  });
+}
+
+export async function changeJob(
+  deps: Pick<Deps, 'ledger'>,
+  jobId: string,
+  decide: (job: Job) => Job,
+): Promise<Job> {
+  return optimistic(async () => {
+    const job = await getJob(deps, jobId);
+    const next = decide(job);
+    if (next !== job) await deps.ledger.replaceJob({ ...next, revision: job.revision + 1 });
+    return next === job ? job : { ...next, revision: job.revision + 1 };
+  });
+}
+
+async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const lost = error instanceof LedgerError && error.code === 'REVISION_CONFLICT';
+      if (!lost || tries === TRIES) throw error;
+    }
+  }
+}
+
+/** Moves a job along JOB_TRANSITIONS. Already there: changes nothing but `more`. */
+export function moveJob(job: Job, status: JobStatus, more: Partial<Job> = {}): Job {
+  const allowed: readonly JobStatus[] = JOB_TRANSITIONS[job.status];
+  if (job.status !== status && !allowed.includes(status)) {
+    throw new RotationError('ROTATION_STATE', `Job ${job.jobId} is ${job.status} and cannot become ${status}`);
+  }
+  return { ...job, ...more, status };
+}
+
+export function blockJob(job: Job, code: BlockerCode, message: string, now: number): Job {
+  if (job.status === 'COMPLETED' || job.status === 'BLOCKED') return job;
+  return moveJob(job, 'BLOCKED', { blocker: { code, message, at: timestamp(now) } });
+}
+
+export function timestamp(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

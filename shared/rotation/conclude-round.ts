@@ -1,0 +1,60 @@
+import type { Deps } from '../deps/deps.ts';
+import { blockJob, changeJob, getJob, getKey, moveJob } from './change.ts';
+import { settleQuarantine } from './quarantine.ts';
+import type { Blocker, CensusResult } from './rotation.ts';
+import { readCensus } from './take-census.ts';
+
+export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
+
+/** Step 6 ends: decides by the census, and by nothing else, whether the old version is free of records. */
+export async function concludeRound(deps: Deps, jobId: string, round: number): Promise<{ outcome: RoundOutcome }> {
+  const job = await getJob(deps, jobId);
+  const { active } = await getKey(deps, job.tenant, job.purpose);
+  const census = await readCensus(deps, job, round, active);
+  const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
+  const decision = decideRound(census, quarantined.length, round, job.maxRounds);
+  await changeJob(deps, jobId, (current) => {
+    // A repeat of this step after its write: the job has moved on already.
+    if (current.status !== 'CENSUS' || current.round !== round) return current;
+    const counted = { ...current, census };
+    if (decision.outcome === 'SWEEP_AGAIN') return moveJob(counted, 'SWEEPING', { round: round + 1 });
+    if (decision.outcome === 'BLOCKED') {
+      return blockJob(counted, decision.blocker.code, decision.blocker.message, deps.clock.now());
+    }
+    return counted;
+  });
+  return { outcome: decision.outcome };
+}
+
+type Decision =
+  | { readonly outcome: 'CLEAN' | 'SWEEP_AGAIN' }
+  | { readonly outcome: 'BLOCKED'; readonly blocker: Omit<Blocker, 'at'> };
+
+/**
+ * Pure. Quarantined values block the purge of their version and nothing else: a round with nothing but them left is
+ * clean. The quarantine is compared with the census by its size, so a value that is stale and not set aside is
+ * never overlooked: it makes the census larger.
+ */
+export function decideRound(census: CensusResult, quarantined: number, round: number, maxRounds: number): Decision {
+  const left = census.stale - quarantined;
+  if (left <= 0) return { outcome: 'CLEAN' };
+  if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };
+  return {
+    outcome: 'BLOCKED',
+    blocker: {
+      code: 'STALE_RECORDS',
+      message: `After ${round} rounds ${left} values are not on the active version and not quarantined (${describe(census)})`,
+    },
+  };
+}
+
+function describe(census: CensusResult): string {
+  return Object.entries(census.coverage)
+    .map(([recordSet, { versions, foreign, malformed }]) => {
+      const parts = Object.entries(versions).map(([version, count]) => `${count} on version ${version}`);
+      if (foreign > 0) parts.push(`${foreign} of another key`);
+      if (malformed > 0) parts.push(`${malformed} unreadable`);
+      return `${recordSet}: ${parts.join(', ') || 'none'}`;
+    })
+    .join('; ');
+}

@@ -1,0 +1,97 @@
+import type { Deps } from '../deps/deps.ts';
+import type { QuarantinedRecord } from '../ledger/ledger.ts';
+import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/versions.ts';
+import { blockJob, changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { getVersion } from './purge-rules.ts';
+import { settleQuarantine } from './quarantine.ts';
+import type { BlockerCode, CensusResult, Job } from './rotation.ts';
+import { readCensus } from './take-census.ts';
+
+/**
+ * Step 8 ends: destroys the version when the census found nothing on it, and goes back to RETIRING otherwise. The
+ * one conditional write that decides has {still pending, same epoch}; after it the provider destroys, then the blob
+ * is erased.
+ */
+export async function destroyVersion(deps: Deps, jobId: string, round: number): Promise<{ destroyed: boolean }> {
+  const job = await getJob(deps, jobId);
+  if (job.status === 'COMPLETED') return { destroyed: true };
+  const key = await getKey(deps, job.tenant, job.purpose);
+  const authorized = getVersion(key, job.from).destroyAuthorizedAt !== null;
+  if (!authorized) {
+    const census = await readCensus(deps, job, round, key.active);
+    const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
+    const blocker = findBlocker(job, census, quarantined) ?? (await authorize(deps, job));
+    if (blocker !== null) {
+      await changeKey(deps, job.tenant, job.purpose, (current) => cancelDestroy(current, job.from));
+      await changeJob(deps, jobId, (current) =>
+        blockJob({ ...current, census }, blocker.code, blocker.message, deps.clock.now()),
+      );
+      return { destroyed: false };
+    }
+    await changeJob(deps, jobId, (current) => ({ ...current, census }));
+  }
+  await destroyAtProvider(deps, job);
+  const now = timestamp(deps.clock.now());
+  await changeJob(deps, jobId, (current) =>
+    current.status === 'COMPLETED' ? current : moveJob(current, 'COMPLETED', { completedAt: now }),
+  );
+  return { destroyed: true };
+}
+
+interface Refusal {
+  readonly code: BlockerCode;
+  readonly message: string;
+}
+
+/** Pure. Anything on the version, or anything whose version cannot be told, keeps the version. */
+export function findBlocker(
+  job: Pick<Job, 'from'>,
+  census: CensusResult,
+  quarantined: readonly Pick<QuarantinedRecord, 'version'>[],
+): Refusal | null {
+  const held = quarantined.filter(({ version }) => version === job.from || version === null);
+  if (held.length > 0) {
+    return { code: 'QUARANTINED_RECORDS', message: `${held.length} quarantined values may need version ${job.from}` };
+  }
+  if (census.onVersion > 0) {
+    return { code: 'STALE_RECORDS', message: `The census found ${census.onVersion} values on version ${job.from}` };
+  }
+  if (census.malformed > 0) {
+    const message = `${census.malformed} values cannot be read as envelopes, so their version cannot be told`;
+    return { code: 'MALFORMED_RECORDS', message };
+  }
+  return null;
+}
+
+/** The write after which there is no way back. Refused when the version was asked for, or a store was restored. */
+async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
+  let refusal: Refusal | null = null;
+  await changeKey(deps, job.tenant, job.purpose, (current) => {
+    const version = getVersion(current, job.from);
+    if (version.state !== 'DESTROY_PENDING') {
+      const message = `Version ${job.from} was asked for during its purge, and is ${version.state} again`;
+      refusal = { code: 'VERSION_IN_USE', message };
+      return current;
+    }
+    if (current.restoreEpoch !== job.restoreEpoch) {
+      refusal = { code: 'KEY_CHANGED', message: 'A store was restored during the purge' };
+      return current;
+    }
+    refusal = null;
+    return authorizeDestroy(current, job.from, job.restoreEpoch, timestamp(deps.clock.now()));
+  });
+  return refusal;
+}
+
+async function destroyAtProvider(deps: Deps, job: Job): Promise<void> {
+  const key = await getKey(deps, job.tenant, job.purpose);
+  const version = getVersion(key, job.from);
+  if (version.state === 'DESTROYED') return;
+  if (version.wrapped !== null) {
+    const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: job.from };
+    await deps.provider.destroyKek(version.wrapped, context);
+  }
+  await changeKey(deps, job.tenant, job.purpose, (current) =>
+    finishDestroy(current, job.from, timestamp(deps.clock.now())),
+  );
+}

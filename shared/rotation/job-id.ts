@@ -1,0 +1,24 @@
+import { v5 } from 'uuid';
+
+/** Namespace of Keyturn's name-based ids (RFC 9562, section 5.5); a constant for ever. */
+const NAMESPACE = '6f1a1f0e-5d5b-5c1c-9a53-0f0a3d1d7c11';
+
+/**
+ * A job's id is derived from what it does, so that duplicate events and repeated commands name one job.
+ */
+export function rotationJobId(keyId: string, from: number): string {
+  return v5(`rotate/${keyId}/${from}`, NAMESPACE);
+}
+
+export function purgeJobId(keyId: string, version: number): string {
+  return v5(`purge/${keyId}/${version}`, NAMESPACE);
+}
+
+export function adoptionJobId(keyId: string, recordSet: string): string {
+  return v5(`adopt/${keyId}/${recordSet}`, NAMESPACE);
+}
+
+/** Each attempt is an execution of its own; one attempt is at most one execution, however often it is asked for. */
+export function executionName(jobId: string, attempt: number): string {
+  return `${jobId}-${attempt}`;
+}

@@ -1,0 +1,80 @@
+import type { Deps } from '../deps/deps.ts';
+import { KeyError } from '../errors/errors.ts';
+import type { QuarantinedRecord } from '../ledger/ledger.ts';
+import type { ChunkMessage } from '../queue/work-queue.ts';
+import type { RecordKey } from '../records/record-store.ts';
+import { adoptRecords } from './adopt-records.ts';
+import { getJob, timestamp } from './change.ts';
+import { rewrapRecords } from './rewrap-records.ts';
+import type { Job } from './rotation.ts';
+
+/** What happened to the records of a chunk. Those in none of the counts were skipped: current, changed or gone. */
+export interface ChunkResult {
+  /** Records whose envelopes were replaced (or made, by an adoption). */
+  readonly changed: number;
+  /** Records set aside, each once, with every field that could not be worked on. */
+  readonly quarantined: readonly QuarantinedField[];
+}
+
+export interface QuarantinedField {
+  readonly key: RecordKey;
+  readonly field: string;
+  readonly code: string;
+  readonly version: number | null;
+}
+
+/**
+ * The worker: rewraps, re-encrypts or seals a chunk's records, then counts the chunk once. Everything in it may be
+ * repeated: a record that is done is skipped, and a chunk that was counted is not counted again.
+ */
+export async function processChunk(deps: Deps, message: ChunkMessage): Promise<void> {
+  const job = await getJob(deps, message.jobId);
+  const result =
+    job.kind === 'adopt' ? await adoptRecords(deps, job, message) : await rewrapRecords(deps, job, message);
+  for (const field of result.quarantined) {
+    await deps.ledger.putQuarantined(quarantinedRecord(deps, job, message.recordSet, field));
+  }
+  if (message.progress === null) return;
+  const { round, segment, page, chunk, planned } = message.progress;
+  const quarantined = Math.min(new Set(result.quarantined.map(({ key }) => JSON.stringify(key))).size, planned);
+  const rewrapped = Math.min(result.changed, planned - quarantined);
+  await deps.ledger.reportChunk(
+    { jobId: job.jobId, round, segment, page, chunk },
+    { rewrapped, quarantined, skipped: planned - rewrapped - quarantined },
+    timestamp(deps.clock.now()),
+  );
+}
+
+function quarantinedRecord(deps: Deps, job: Job, recordSet: string, field: QuarantinedField): QuarantinedRecord {
+  return {
+    keyId: job.keyId,
+    tenant: job.tenant,
+    purpose: job.purpose,
+    recordSet,
+    recordId: field.key,
+    field: field.field,
+    code: field.code,
+    version: field.version,
+    jobId: job.jobId,
+    at: timestamp(deps.clock.now()),
+  };
+}
+
+/**
+ * A worker is a writer too: the active version that it read holds for the cache's age and no longer. A process that
+ * was frozen in mid-chunk must not write a version that has been retired since.
+ */
+export function createWriteFence(deps: Deps): { assertFresh(): void } {
+  const began = deps.clock.now();
+  const limit = deps.config.rotation.cacheMaxAgeSeconds + deps.config.rotation.maxTransactionSeconds;
+  return {
+    assertFresh() {
+      const age = deps.clock.now() - began;
+      if (age < 0 || age > limit * 1000) {
+        throw new KeyError('KEY_UNAVAILABLE', 'The chunk took longer than a key may be cached; it is tried again', {
+          retryable: true,
+        });
+      }
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import type { Deps } from '../deps/deps.ts';
+import { proveKek } from '../keyring/key-check.ts';
+import { proveVersion as markProved } from '../keyring/versions.ts';
+import { changeKey, getJob, getKey, timestamp } from './change.ts';
+import { getVersion } from './purge-rules.ts';
+
+/**
+ * Step 2: reads the stored version back, unwraps it through the provider and checks that it wraps and unwraps.
+ * No record names a version before this has passed, in a step of its own.
+ */
+export async function proveVersion(deps: Deps, jobId: string): Promise<void> {
+  const job = await getJob(deps, jobId);
+  await proveStoredVersion(deps, job.tenant, job.purpose, job.to);
+}
+
+export async function proveStoredVersion(
+  deps: Pick<Deps, 'ledger' | 'provider' | 'clock'>,
+  tenant: string,
+  purpose: string,
+  version: number,
+): Promise<void> {
+  const key = await getKey(deps, tenant, purpose);
+  const stored = getVersion(key, version);
+  if (stored.provedAt !== null || stored.wrapped === null) return;
+  const context = { tenant, purpose, keyId: key.keyId, version };
+  const check = proveKek(await deps.provider.unwrapKek(stored.wrapped, context), key.keyId, version);
+  await changeKey(deps, tenant, purpose, (current) =>
+    markProved(current, version, check, timestamp(deps.clock.now())),
+  );
+}

@@ -1,0 +1,91 @@
+import type { Deps } from '../deps/deps.ts';
+import type { QuarantinedRecord } from '../ledger/ledger.ts';
+import { getKey } from './change.ts';
+import { namedVersion } from './rewrap-records.ts';
+
+/** Records read at a time when the quarantine is compared with the store. */
+const BATCH = 500;
+
+/**
+ * Takes those out of the quarantine that need it no longer: the row is gone, the field is NULL, or it is on the
+ * key's active version by now (the application wrote it, or a retry worked). Returns the ones that stay.
+ */
+export async function settleQuarantine(
+  deps: Deps,
+  tenant: string,
+  purpose: string,
+): Promise<readonly QuarantinedRecord[]> {
+  const key = await getKey(deps, tenant, purpose);
+  const staying: QuarantinedRecord[] = [];
+  const byRecordSet = new Map<string, QuarantinedRecord[]>();
+  for (const record of await deps.ledger.listQuarantined(key.keyId)) {
+    const list = byRecordSet.get(record.recordSet);
+    if (list === undefined) byRecordSet.set(record.recordSet, [record]);
+    else list.push(record);
+  }
+  for (const [recordSet, records] of byRecordSet) {
+    for (let i = 0; i < records.length; i += BATCH) {
+      const batch = records.slice(i, i + BATCH);
+      const settled = await areSettled(deps, recordSet, batch, key.keyId, key.active);
+      for (const [j, record] of batch.entries()) {
+        if (settled[j] === true) await deps.ledger.deleteQuarantined(record);
+        else staying.push(record);
+      }
+    }
+  }
+  return staying;
+}
+
+async function areSettled(
+  deps: Deps,
+  recordSet: string,
+  batch: readonly QuarantinedRecord[],
+  keyId: string,
+  active: number,
+): Promise<readonly boolean[]> {
+  // A record set that is no longer declared cannot be looked at: its records stay where they are.
+  if (!deps.recordSets.names.includes(recordSet)) return batch.map(() => false);
+  const store = deps.recordSets.store(recordSet);
+  const rows = await store.read(batch.map(({ recordId }) => recordId));
+  return batch.map((record, i) => {
+    const row = rows[i] ?? null;
+    if (row === null || row.tenant !== record.tenant) return true;
+    const index = store.fields.indexOf(record.field);
+    if (index === -1) return false;
+    const value = row.values[index] ?? null;
+    // An adoption's quarantined plaintext has no envelope yet; it settles when one stands there.
+    if (value === null) return record.version !== null;
+    const named = namedVersion(value);
+    return named !== null && named.keyId === keyId && named.version === active;
+  });
+}
+
+/** Queues quarantined records again. They are worked on like any chunk, but not counted as progress. */
+export async function retryQuarantined(
+  deps: Deps,
+  records: readonly QuarantinedRecord[],
+  chunkSize: number,
+): Promise<number> {
+  const groups = new Map<string, QuarantinedRecord[]>();
+  for (const record of records) {
+    const group = `${record.jobId} ${record.recordSet}`;
+    const list = groups.get(group);
+    if (list === undefined) groups.set(group, [record]);
+    else list.push(record);
+  }
+  let sent = 0;
+  for (const group of groups.values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const keys = new Map(group.map(({ recordId }) => [JSON.stringify(recordId), [...recordId]]));
+    const list = [...keys.values()];
+    for (let i = 0; i < list.length; i += chunkSize) {
+      const { jobId, tenant, recordSet } = first;
+      await deps.queue.send([
+        { v: 1, jobId, tenant, recordSet, progress: null, keys: list.slice(i, i + chunkSize) },
+      ]);
+    }
+    sent += list.length;
+  }
+  return sent;
+}

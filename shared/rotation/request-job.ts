@@ -1,0 +1,166 @@
+import type { Deps } from '../deps/deps.ts';
+import type { StateMachineName } from '../executions/executions.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { adoptionJobId, executionName, purgeJobId, rotationJobId } from './job-id.ts';
+import { checkPurgeable } from './purge-rules.ts';
+import type { Job, JobKind, RotationMode } from './rotation.ts';
+
+/** What a request got: a new job, the one that runs already, a stopped one taken up again, or one that is done. */
+export interface JobRequest {
+  readonly answer: 'started' | 'running' | 'resumed' | 'completed';
+  readonly job: Job;
+}
+
+const MACHINES = {
+  rotate: 'rotate-key',
+  purge: 'purge-version',
+  adopt: 'adopt-records',
+} as const satisfies Record<JobKind, StateMachineName>;
+
+export interface RotationRequest {
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly mode?: RotationMode;
+  /** Who asked, for the audit: a person, a schedule, an event. */
+  readonly requestedBy: string;
+}
+
+/** Asks for a rotation of a key. While one runs, the answer is the running one: no version is skipped or orphaned. */
+export async function requestRotation(deps: Deps, request: RotationRequest): Promise<JobRequest> {
+  const key = await getKey(deps, request.tenant, request.purpose);
+  if (key.rotationId !== null) return startOrResume(deps, await getJob(deps, key.rotationId), false);
+  return createAndStart(deps, {
+    ...newJob(deps, key, request.requestedBy),
+    kind: 'rotate',
+    jobId: rotationJobId(key.keyId, key.active),
+    from: key.active,
+    mode: request.mode ?? deps.config.rotation.mode,
+    recordSets: deps.recordSets.ofKey(key.tenant, key.purpose),
+  });
+}
+
+export interface PurgeRequest {
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly version: number;
+  readonly requestedBy: string;
+}
+
+/** Asks for the destruction of a retired version. Throws PURGE_REFUSED while its grace lasts. */
+export async function requestPurge(deps: Deps, request: PurgeRequest): Promise<JobRequest> {
+  const key = await getKey(deps, request.tenant, request.purpose);
+  const jobId = purgeJobId(key.keyId, request.version);
+  checkPurgeable(key, request.version, deps.clock.now());
+  return createAndStart(deps, {
+    ...newJob(deps, key, request.requestedBy),
+    kind: 'purge',
+    jobId,
+    from: request.version,
+    mode: 'rewrap',
+    recordSets: deps.recordSets.ofKey(key.tenant, key.purpose),
+  });
+}
+
+export interface AdoptionRequest {
+  readonly tenant: string;
+  readonly recordSet: string;
+  readonly requestedBy: string;
+}
+
+/** Asks for one tenant's plaintext in a record set to become envelopes. A finished adoption may be asked for again. */
+export async function requestAdoption(deps: Deps, request: AdoptionRequest): Promise<JobRequest> {
+  const { purpose } = deps.recordSets.config(request.recordSet);
+  const key = await getKey(deps, request.tenant, purpose);
+  return createAndStart(deps, {
+    ...newJob(deps, key, request.requestedBy),
+    kind: 'adopt',
+    jobId: adoptionJobId(key.keyId, request.recordSet),
+    from: 0,
+    mode: 'rewrap',
+    recordSets: [request.recordSet],
+  });
+}
+
+type NewJob = Omit<Job, 'kind' | 'jobId' | 'from' | 'mode' | 'recordSets'>;
+
+function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
+  const { rotation } = deps.config;
+  return {
+    tenant: key.tenant,
+    purpose: key.purpose,
+    keyId: key.keyId,
+    to: 0,
+    status: 'REQUESTED',
+    attempt: 1,
+    round: 0,
+    maxRounds: rotation.maxRounds,
+    chunkSize: rotation.chunkSize,
+    segments: rotation.segments,
+    times: {
+      barrierSeconds: rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
+      graceSeconds: rotation.graceSeconds,
+      stallSeconds: rotation.stallSeconds,
+    },
+    requestedBy,
+    requestedAt: timestamp(deps.clock.now()),
+    startedAt: null,
+    barrierUntil: null,
+    completedAt: null,
+    purgeNotBefore: null,
+    restoreEpoch: key.restoreEpoch,
+    blocker: null,
+    census: null,
+    revision: 1,
+  };
+}
+
+async function createAndStart(deps: Deps, job: Job): Promise<JobRequest> {
+  const created = await deps.ledger.createJob(job);
+  return startOrResume(deps, created.item, created.status === 'created');
+}
+
+async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
+  const again = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
+  const current = again ? await takeUpAgain(deps, job.jobId) : job;
+  if (current.status === 'COMPLETED') return { answer: 'completed', job: current };
+  await startExecution(deps, current);
+  return { answer: created ? 'started' : again ? 'resumed' : 'running', job: current };
+}
+
+async function takeUpAgain(deps: Deps, jobId: string): Promise<Job> {
+  return changeJob(deps, jobId, (job) => {
+    // Somebody else took it up in between: theirs is the attempt that runs.
+    if (job.status !== 'BLOCKED' && job.status !== 'COMPLETED') return job;
+    return moveJob(job, 'REQUESTED', {
+      attempt: job.attempt + 1,
+      // A new attempt sweeps and counts afresh, with its full number of rounds.
+      maxRounds: job.round + deps.config.rotation.maxRounds,
+      blocker: null,
+      completedAt: null,
+    });
+  });
+}
+
+export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): Promise<void> {
+  await deps.executions.start(MACHINES[job.kind], executionName(job.jobId, job.attempt), { jobId: job.jobId });
+}
+
+/**
+ * Takes up a job whose execution is gone: a stopped machine, an aborted execution. Every step may be repeated, so
+ * the new execution passes quickly over what was done. Returns whether it started one.
+ */
+export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
+  const machine = MACHINES[job.kind];
+  if (await deps.executions.isRunning(machine, executionName(job.jobId, job.attempt))) return false;
+  const started = await deps.executions.start(machine, executionName(job.jobId, job.attempt), { jobId: job.jobId });
+  if (started === 'started') return true;
+  const next = await changeJob(deps, job.jobId, (current) =>
+    current.attempt === job.attempt && current.status !== 'COMPLETED' && current.status !== 'BLOCKED'
+      ? { ...current, attempt: current.attempt + 1 }
+      : current,
+  );
+  if (next.status === 'COMPLETED' || next.status === 'BLOCKED') return false;
+  await startExecution(deps, next);
+  return true;
+}

@@ -1,0 +1,27 @@
+import type { Deps } from '../deps/deps.ts';
+import { RotationError } from '../errors/errors.ts';
+import { retireFrom } from '../keyring/versions.ts';
+import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
+
+/**
+ * Step 7: the old version decrypts on until its grace is over; the rotation is complete and the key's lock free.
+ * The grace counts from the census, which is later than any write under the old version.
+ */
+export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
+  const job = await getJob(deps, jobId);
+  if (job.status === 'COMPLETED') return;
+  if (job.census === null) throw new RotationError('ROTATION_STATE', `Rotation ${jobId} has no census`);
+  const now = deps.clock.now();
+  const purgeNotBefore = timestamp(now + job.times.graceSeconds * 1000);
+  const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
+    retireFrom(current, job.from, jobId, purgeNotBefore),
+  );
+  await changeJob(deps, jobId, (current) =>
+    current.status === 'COMPLETED'
+      ? current
+      : moveJob(current, 'COMPLETED', {
+          completedAt: timestamp(now),
+          purgeNotBefore: key.versions[String(job.from)]?.purgeNotBefore ?? purgeNotBefore,
+        }),
+  );
+}

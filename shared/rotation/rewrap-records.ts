@@ -1,0 +1,143 @@
+import type { Deps } from '../deps/deps.ts';
+import { inspect, type Kek, type RewrapOutcome, reencryptBatch, rewrapBatch } from '../envelope/index.ts';
+import { EnvelopeError, KeyError } from '../errors/errors.ts';
+import type { ChunkMessage } from '../queue/work-queue.ts';
+import type { AdoptableStore, FieldChange, RecordChange, RecordKey, StoredRecord } from '../records/record-store.ts';
+import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
+import type { Job } from './rotation.ts';
+
+/** A record that the application changes again and again is left to the next sweep. */
+const TRIES = 3;
+
+interface Value {
+  readonly record: StoredRecord;
+  readonly field: number;
+  readonly envelope: Uint8Array;
+}
+
+/** Brings a chunk's records to the key's active version, as it is now. */
+export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage): Promise<ChunkResult> {
+  const store = deps.recordSets.store(message.recordSet);
+  const quarantined = new Map<string, QuarantinedField>();
+  let changed = 0;
+  let keys: readonly RecordKey[] = message.keys;
+  for (let attempt = 0; attempt < TRIES && keys.length > 0; attempt++) {
+    const fence = createWriteFence(deps);
+    const target = await deps.keyring.active(job.tenant, job.purpose);
+    const values = ownValues(await store.read(keys), job.tenant);
+    const outcomes = await convert(deps, job, store, values, target);
+    const { changes, failed } = sortOutcomes(values, outcomes, store);
+    for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
+    if (changes.length === 0) break;
+    fence.assertFresh();
+    const replaced = await store.replace(changes);
+    changed += replaced.filter((outcome) => outcome === 'replaced').length;
+    // An application wrote in between, and its write stands: look again at what it wrote.
+    keys = changes.filter((_, i) => replaced[i] === 'conflict').map(({ key }) => key);
+  }
+  return { changed, quarantined: [...quarantined.values()] };
+}
+
+/** Rows that are gone or moved to another tenant are none of this job's. */
+function ownValues(records: readonly (StoredRecord | null)[], tenant: string): Value[] {
+  const values: Value[] = [];
+  for (const record of records) {
+    if (record === null || record.tenant !== tenant) continue;
+    for (const [field, envelope] of record.values.entries()) {
+      if (envelope !== null) values.push({ record, field, envelope });
+    }
+  }
+  return values;
+}
+
+async function convert(
+  deps: Deps,
+  job: Job,
+  store: AdoptableStore,
+  values: readonly Value[],
+  target: Kek,
+): Promise<readonly RewrapOutcome[]> {
+  const sources = await sourceKeks(deps, job, values, target);
+  if (job.mode === 'rewrap') {
+    return rewrapBatch(
+      values.map(({ envelope }) => envelope),
+      sources,
+      target,
+    );
+  }
+  const items = values.map(({ record, field, envelope }) => ({
+    envelope,
+    context: {
+      tenant: record.tenant,
+      recordSet: store.recordSet,
+      recordId: record.key,
+      field: fieldName(store, field),
+    },
+  }));
+  return reencryptBatch(items, sources, target, deps.random);
+}
+
+/** The KEKs of the versions that the values name. A version that cannot be had leaves its values to fail alone. */
+async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target: Kek): Promise<Kek[]> {
+  const versions = new Set<number>();
+  for (const { envelope } of values) {
+    const named = namedVersion(envelope);
+    if (named !== null && named.keyId === target.keyId && named.version < target.version) versions.add(named.version);
+  }
+  const keks: Kek[] = [];
+  for (const version of versions) {
+    try {
+      keks.push(await deps.keyring.version(job.tenant, job.purpose, version, 'rewrap'));
+    } catch (error) {
+      const unusable =
+        error instanceof KeyError && (error.code === 'VERSION_NOT_FOUND' || error.code === 'VERSION_DESTROYED');
+      if (!unusable) throw error;
+    }
+  }
+  return keks;
+}
+
+export function namedVersion(envelope: Uint8Array): { keyId: string; version: number } | null {
+  try {
+    const { keyId, version } = inspect(envelope);
+    return { keyId, version };
+  } catch (error) {
+    if (error instanceof EnvelopeError) return null;
+    throw error;
+  }
+}
+
+function sortOutcomes(
+  values: readonly Value[],
+  outcomes: readonly RewrapOutcome[],
+  store: AdoptableStore,
+): { changes: RecordChange[]; failed: QuarantinedField[] } {
+  const failed: QuarantinedField[] = [];
+  const byRecord = new Map<StoredRecord, FieldChange[]>();
+  for (const [i, { record, field, envelope }] of values.entries()) {
+    const outcome = outcomes[i];
+    if (outcome?.status === 'rewrapped') {
+      const changes = byRecord.get(record);
+      const change = { field, before: envelope, after: outcome.envelope };
+      if (changes === undefined) byRecord.set(record, [change]);
+      else changes.push(change);
+    } else if (outcome?.status === 'failed') {
+      if (outcome.code === 'VERSION_NEWER') {
+        // Another process activated a later version than this one has cached: with a fresh cache it is no failure.
+        throw new KeyError('KEY_UNAVAILABLE', 'A record is on a later version than this worker knows', {
+          retryable: true,
+        });
+      }
+      const version = namedVersion(envelope)?.version ?? null;
+      failed.push({ key: record.key, field: fieldName(store, field), code: outcome.code, version });
+    }
+  }
+  const changes = [...byRecord].map(([{ key, tenant }, fields]) => ({ key, tenant, changes: fields }));
+  return { changes, failed };
+}
+
+function fieldName(store: AdoptableStore, index: number): string {
+  const name = store.fields[index];
+  if (name === undefined) throw new RangeError(`Record set ${store.recordSet} has no field ${index}`);
+  return name;
+}
