@@ -1,0 +1,64 @@
+import { KeyError } from '../errors/errors.ts';
+import { changeVersion, refused, requireStep, versionOf } from './change-version.ts';
+import type { TenantKey, Timestamp } from './key.ts';
+
+/**
+ * The way of a version to its end: fenced (begin), then called off (cancel) or decided (authorize), then erased
+ * (finish). Pure; a repeat returns the same object.
+ */
+
+/** RETIRING -> DESTROY_PENDING. Throws VERSION_STATE before `purgeNotBefore`. */
+export function beginDestroy(key: TenantKey, version: number, at: Timestamp): TenantKey {
+  const found = versionOf(key, version);
+  if (found.state === 'DESTROY_PENDING') return key;
+  requireStep(key, found, 'DESTROY_PENDING');
+  // A cancelled purge goes back to RETIRING, which would wash the mark off a compromised version.
+  if (found.state !== 'RETIRING') throw refused(key, found, `is ${found.state}, not RETIRING`);
+  if (found.purgeNotBefore === null)
+    throw refused(key, found, 'has a rotation away from it that is not complete');
+  if (at < found.purgeNotBefore) throw refused(key, found, `is in its grace until ${found.purgeNotBefore}`);
+  return changeVersion(key, version, {
+    state: 'DESTROY_PENDING',
+    destroyPendingAt: at,
+    destroyAuthorizedAt: null,
+  });
+}
+
+/** DESTROY_PENDING -> RETIRING. Throws once the destruction is authorized. */
+export function cancelDestroy(key: TenantKey, version: number): TenantKey {
+  const found = versionOf(key, version);
+  if (found.state === 'RETIRING') return key;
+  if (found.state === 'DESTROYED') throw destroyed(key, version);
+  requireStep(key, found, 'RETIRING');
+  if (found.state !== 'DESTROY_PENDING') throw refused(key, found, `is ${found.state}, not DESTROY_PENDING`);
+  if (found.destroyAuthorizedAt !== null) throw refused(key, found, 'is decided to be destroyed');
+  return changeVersion(key, version, { state: 'RETIRING', destroyPendingAt: null });
+}
+
+/** The write that makes it final, on condition that it is still pending and no store was restored since `restoreEpoch`. */
+export function authorizeDestroy(
+  key: TenantKey,
+  version: number,
+  { at, restoreEpoch }: { readonly at: Timestamp; readonly restoreEpoch: number },
+): TenantKey {
+  const found = versionOf(key, version);
+  if (found.state === 'DESTROYED') return key;
+  if (found.state !== 'DESTROY_PENDING') throw refused(key, found, `is ${found.state}, not DESTROY_PENDING`);
+  if (found.destroyAuthorizedAt !== null) return key;
+  if (key.restoreEpoch !== restoreEpoch) throw refused(key, found, 'had a store restored in between');
+  return changeVersion(key, version, { destroyAuthorizedAt: at });
+}
+
+/** DESTROY_PENDING, authorized -> DESTROYED: the wrapped KEK is erased, the metadata stays. */
+export function finishDestroy(key: TenantKey, version: number, at: Timestamp): TenantKey {
+  const found = versionOf(key, version);
+  if (found.state === 'DESTROYED') return key;
+  if (found.state !== 'DESTROY_PENDING' || found.destroyAuthorizedAt === null) {
+    throw refused(key, found, `is ${found.state} and its destruction is not authorized`);
+  }
+  return changeVersion(key, version, { state: 'DESTROYED', wrapped: null, destroyedAt: at });
+}
+
+function destroyed(key: TenantKey, version: number): KeyError {
+  return new KeyError('VERSION_DESTROYED', `Version ${version} of key ${key.keyId} is destroyed`);
+}

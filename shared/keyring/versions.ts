@@ -1,0 +1,148 @@
+import { KeyError } from '../errors/errors.ts';
+import type { WrappedKek } from '../providers/root-key-provider.ts';
+import {
+  changeKeyItem,
+  changeVersion,
+  refused,
+  requireLock,
+  requireStep,
+  versionOf,
+} from './change-version.ts';
+import type { KeyVersion, TenantKey, Timestamp } from './key.ts';
+
+/** How a key gets its versions, and how one takes over from another. Pure; a repeat returns the same object. */
+
+export interface NewVersion {
+  /** Wrapped in the context of version `nextVersion(key)`; 1 for a new key. */
+  readonly wrapped: WrappedKek;
+  /** The provider's name. */
+  readonly provider: string;
+  readonly at: Timestamp;
+}
+
+/** A new key with its version 1, PRE_ACTIVE: prove and activate it. */
+export function createTenantKey(
+  { keyId, tenant, purpose }: Pick<TenantKey, 'keyId' | 'tenant' | 'purpose'>,
+  first: NewVersion,
+): TenantKey {
+  return {
+    keyId,
+    tenant,
+    purpose,
+    active: 0,
+    revision: 1,
+    rotationId: null,
+    restoreEpoch: 0,
+    createdAt: first.at,
+    versions: { '1': preActive(1, first) },
+  };
+}
+
+/** The number that addVersion will give. Numbers are never used again. */
+export function nextVersion(key: TenantKey): number {
+  return highestVersion(key) + 1;
+}
+
+export function highestVersion(key: TenantKey): number {
+  return Math.max(0, ...Object.values(key.versions).map(({ version }) => version));
+}
+
+/**
+ * Step 1 of a rotation: the lock and the new version in one change. `leaves` is the version that the rotation
+ * leaves: a late repeat, after the rotation is over, is refused instead of adding one more version.
+ */
+export function addVersion(
+  key: TenantKey,
+  added: NewVersion & { readonly rotationId: string; readonly leaves: number },
+): TenantKey {
+  if (key.rotationId === added.rotationId) return key;
+  requireLock(key, null);
+  if (key.active !== added.leaves || added.leaves === 0) {
+    throw refused(key, versionOf(key, added.leaves || highestVersion(key)), 'is not the active version');
+  }
+  const version = nextVersion(key);
+  return changeKeyItem(key, {
+    rotationId: added.rotationId,
+    versions: { ...key.versions, [version]: preActive(version, added) },
+  });
+}
+
+/** Step 2: the stored KEK was unwrapped by another step, which found `check`. Throws KEY_CHECK_FAILED when proved otherwise before. */
+export function proveVersion(key: TenantKey, version: number, check: string, at: Timestamp): TenantKey {
+  const found = versionOf(key, version);
+  if (found.check === check) return key;
+  if (found.check !== null) {
+    throw new KeyError(
+      'KEY_CHECK_FAILED',
+      `Version ${version} of key ${key.keyId} was proved with other key bytes`,
+    );
+  }
+  if (found.state !== 'PRE_ACTIVE') throw refused(key, found, `is ${found.state} and is not proved any more`);
+  return changeVersion(key, version, { check, provedAt: at });
+}
+
+/**
+ * Step 3, and a rollback: the version becomes ACTIVE and the one before it RETIRING, in one change. A suspended or
+ * compromised predecessor keeps its state. `rotationId`: who must hold the lock; null for a key's first version.
+ */
+export function activateVersion(
+  key: TenantKey,
+  version: number,
+  at: Timestamp,
+  rotationId: string | null,
+): TenantKey {
+  const found = versionOf(key, version);
+  if (key.active === version && found.state === 'ACTIVE') return key;
+  requireLock(key, rotationId);
+  requireStep(key, found, 'ACTIVE');
+  // Leaving SUSPENDED is resumeVersion's: it needs the people who may.
+  if (found.state === 'SUSPENDED') throw refused(key, found, 'is SUSPENDED: resume it first');
+  if (found.provedAt === null || found.check === null) throw refused(key, found, 'was not proved');
+  const activated = changeVersion(
+    key,
+    version,
+    { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null },
+    { active: version },
+  );
+  if (key.active === 0) return activated;
+  const left = versionOf(key, key.active);
+  // No purge date from an earlier retirement may stand: the sweep away from it only begins now.
+  const deactivated: KeyVersion = { ...left, retiringAt: at, purgeNotBefore: null };
+  if (left.state === 'ACTIVE') requireStep(key, left, 'RETIRING');
+  const state = left.state === 'ACTIVE' ? 'RETIRING' : left.state;
+  return { ...activated, versions: { ...activated.versions, [left.version]: { ...deactivated, state } } };
+}
+
+/** Step 7: the census found nothing on the version. It may be purged from `purgeNotBefore` on; the lock is free. */
+export function retireFrom(
+  key: TenantKey,
+  version: number,
+  { purgeNotBefore, rotationId }: { readonly purgeNotBefore: Timestamp; readonly rotationId: string },
+): TenantKey {
+  const found = versionOf(key, version);
+  if (key.rotationId !== rotationId && found.purgeNotBefore !== null) return key;
+  requireLock(key, rotationId);
+  if (version === key.active || found.retiringAt === null) throw refused(key, found, 'has no successor yet');
+  const held = found.purgeNotBefore;
+  // A hold that was set before may only grow.
+  const later = held !== null && held > purgeNotBefore ? held : purgeNotBefore;
+  return changeVersion(key, version, { purgeNotBefore: later }, { rotationId: null });
+}
+
+function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyVersion {
+  return {
+    version,
+    state: 'PRE_ACTIVE',
+    wrapped,
+    provider,
+    check: null,
+    createdAt: at,
+    provedAt: null,
+    activatedAt: null,
+    retiringAt: null,
+    purgeNotBefore: null,
+    destroyPendingAt: null,
+    destroyAuthorizedAt: null,
+    destroyedAt: null,
+  };
+}
