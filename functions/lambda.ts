@@ -36,7 +36,9 @@ export function step<Input, Output>(
     try {
       const parsed = schema.safeParse(event);
       if (!parsed.success) {
-        const fields = parsed.error.issues.map((issue) => issue.path.map(String).join('.') || '(input)').join(', ');
+        const fields = parsed.error.issues
+          .map((issue) => issue.path.map(String).join('.') || '(input)')
+          .join(', ');
         throw new PermanentError(`INPUT_INVALID: ${fields}`, null);
       }
       // A state's output is JSON: a step without a result has the result null.
@@ -51,7 +53,9 @@ export function translate(error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof KeyturnError) {
     const message = `${error.code}: ${error.message}`;
-    return error.retryable ? new TransientError(message, error) : new PermanentError(message, error);
+    // Somebody else changed the item in between: the repeated step reads it again.
+    const retryable = error.retryable || error.code === 'REVISION_CONFLICT';
+    return retryable ? new TransientError(message, error) : new PermanentError(message, error);
   }
   // A bug. Its text may hold anything, so only its kind leaves the function.
   const kind = error instanceof Error ? error.name : typeof error;

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
+import { versionOf } from '../keyring/change-version.ts';
 import { activateVersion as activate } from '../keyring/versions.ts';
 import { changeJob, changeKey, getJob, timestamp } from './change.ts';
-import { getVersion } from './purge-rules.ts';
 
 /**
  * Step 3: one conditional write makes the old version RETIRING and the new one ACTIVE. The propagation barrier
@@ -10,10 +10,12 @@ import { getVersion } from './purge-rules.ts';
 export async function activateVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getJob(deps, jobId);
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
-    activate(current, job.to, jobId, timestamp(deps.clock.now())),
+    activate(current, job.to, timestamp(deps.clock.now()), jobId),
   );
-  const { activatedAt } = getVersion(key, job.to);
+  const { activatedAt } = versionOf(key, job.to);
   const activated = activatedAt === null ? deps.clock.now() : Date.parse(activatedAt);
   const barrierUntil = timestamp(activated + job.times.barrierSeconds * 1000);
-  await changeJob(deps, jobId, (current) => (current.barrierUntil === null ? { ...current, barrierUntil } : current));
+  await changeJob(deps, jobId, (current) =>
+    current.barrierUntil === null ? { ...current, barrierUntil } : current,
+  );
 }

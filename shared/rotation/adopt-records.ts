@@ -24,7 +24,12 @@ export async function adoptRecords(deps: Deps, job: Job, message: ChunkMessage):
       for (const [field, name] of store.fields.entries()) {
         const plaintext = leftToSeal(record, field);
         if (plaintext === null) continue;
-        const context = { tenant: record.tenant, recordSet: store.recordSet, recordId: record.key, field: name };
+        const context = {
+          tenant: record.tenant,
+          recordSet: store.recordSet,
+          recordId: record.key,
+          field: name,
+        };
         try {
           sealed.push({ field, plaintext, envelope: seal(plaintext, kek, context, deps.random) });
         } catch (error) {

@@ -1,19 +1,23 @@
 import type { Deps } from '../deps/deps.ts';
-import { beginDestroy } from '../keyring/versions.ts';
+import { versionOf } from '../keyring/change-version.ts';
+import { beginDestroy } from '../keyring/destruction.ts';
 import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
-import { checkPurgeable, getVersion } from './purge-rules.ts';
+import { checkPurgeable } from './purge-rules.ts';
 
 /**
  * Step 8 begins: the version becomes DESTROY_PENDING, so that nothing can take it up again unnoticed, and the
  * restore epoch is read, before anything is counted. Plans a census of every row of every table the key serves.
  */
-export async function beginPurge(deps: Deps, jobId: string): Promise<{ round: number; segments: SegmentTask[] }> {
+export async function beginPurge(
+  deps: Deps,
+  jobId: string,
+): Promise<{ round: number; segments: SegmentTask[] }> {
   const job = await getJob(deps, jobId);
   const now = deps.clock.now();
   const key = await changeKey(deps, job.tenant, job.purpose, (current) => {
     checkPurgeable(current, job.from, now);
-    const state = getVersion(current, job.from).state;
+    const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
   const begun = await changeJob(deps, jobId, (current) => {

@@ -1,14 +1,18 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyError, LedgerError, RotationError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { type BlockerCode, type Job, JOB_TRANSITIONS, type JobStatus } from './rotation.ts';
+import { type BlockerCode, JOB_TRANSITIONS, type Job, type JobStatus } from './rotation.ts';
 
 /** Optimistic changes: read, decide by a pure function, write on condition that nothing changed in between. */
 
 /** Somebody wins every round of a race, so this many losses in a row mean that something else is wrong. */
 const TRIES = 10;
 
-export async function getKey(deps: Pick<Deps, 'ledger'>, tenant: string, purpose: string): Promise<TenantKey> {
+export async function getKey(
+  deps: Pick<Deps, 'ledger'>,
+  tenant: string,
+  purpose: string,
+): Promise<TenantKey> {
   const key = await deps.ledger.getKey(tenant, purpose);
   if (key === null) {
     throw new KeyError('KEY_NOT_FOUND', `Tenant "${tenant}" has no key for the purpose "${purpose}"`, {
@@ -67,7 +71,10 @@ async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
 export function moveJob(job: Job, status: JobStatus, more: Partial<Job> = {}): Job {
   const allowed: readonly JobStatus[] = JOB_TRANSITIONS[job.status];
   if (job.status !== status && !allowed.includes(status)) {
-    throw new RotationError('ROTATION_STATE', `Job ${job.jobId} is ${job.status} and cannot become ${status}`);
+    throw new RotationError(
+      'ROTATION_STATE',
+      `Job ${job.jobId} is ${job.status} and cannot become ${status}`,
+    );
   }
   return { ...job, ...more, status };
 }

@@ -9,18 +9,24 @@ import type { Job } from './rotation.ts';
 const LOOK = 1000;
 
 /** Ends an adoption's round: done when no record of the tenant has plaintext without an envelope. */
-export async function concludeAdoption(deps: Deps, jobId: string, round: number): Promise<{ outcome: RoundOutcome }> {
+export async function concludeAdoption(
+  deps: Deps,
+  jobId: string,
+  round: number,
+): Promise<{ outcome: RoundOutcome }> {
   const job = await getJob(deps, jobId);
   const left = await countLeft(deps, job, round);
   const quarantined = (await settleQuarantine(deps, job.tenant, job.purpose)).filter(
     ({ recordSet, version }) => version === null && job.recordSets.includes(recordSet),
   );
   const records = new Set(quarantined.map(({ recordId }) => JSON.stringify(recordId))).size;
-  const outcome: RoundOutcome = left === 0 ? 'CLEAN' : left > records && round < job.maxRounds ? 'SWEEP_AGAIN' : 'BLOCKED';
+  const outcome: RoundOutcome =
+    left === 0 ? 'CLEAN' : left > records && round < job.maxRounds ? 'SWEEP_AGAIN' : 'BLOCKED';
   await changeJob(deps, jobId, (current) => {
     if (current.status !== 'CENSUS' || current.round !== round) return current;
     if (outcome === 'SWEEP_AGAIN') return moveJob(current, 'SWEEPING', { round: round + 1 });
-    if (outcome === 'CLEAN') return moveJob(current, 'COMPLETED', { completedAt: timestamp(deps.clock.now()) });
+    if (outcome === 'CLEAN')
+      return moveJob(current, 'COMPLETED', { completedAt: timestamp(deps.clock.now()) });
     const message = `${left === LOOK ? 'At least ' : ''}${left} records still have plaintext without an envelope (${records} quarantined)`;
     return blockJob(current, 'PLAINTEXT_LEFT', message, deps.clock.now());
   });

@@ -7,7 +7,11 @@ import { readCensus } from './take-census.ts';
 export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
 
 /** Step 6 ends: decides by the census, and by nothing else, whether the old version is free of records. */
-export async function concludeRound(deps: Deps, jobId: string, round: number): Promise<{ outcome: RoundOutcome }> {
+export async function concludeRound(
+  deps: Deps,
+  jobId: string,
+  round: number,
+): Promise<{ outcome: RoundOutcome }> {
   const job = await getJob(deps, jobId);
   const { active } = await getKey(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
@@ -35,7 +39,12 @@ type Decision =
  * clean. The quarantine is compared with the census by its size, so a value that is stale and not set aside is
  * never overlooked: it makes the census larger.
  */
-export function decideRound(census: CensusResult, quarantined: number, round: number, maxRounds: number): Decision {
+export function decideRound(
+  census: CensusResult,
+  quarantined: number,
+  round: number,
+  maxRounds: number,
+): Decision {
   const left = census.stale - quarantined;
   if (left <= 0) return { outcome: 'CLEAN' };
   if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { activateFirstVersion, createTenantKey } from '../keyring/versions.ts';
+import { activateVersion, createTenantKey } from '../keyring/versions.ts';
 import { changeKey, timestamp } from './change.ts';
 import { proveStoredVersion } from './prove-version.ts';
 
@@ -18,7 +18,7 @@ export async function createKey(
   const made = existing === null ? await makeKey(deps, tenant, purpose) : { key: existing, created: false };
   await proveStoredVersion(deps, tenant, purpose, 1);
   const key = await changeKey(deps, tenant, purpose, (current) =>
-    activateFirstVersion(current, timestamp(deps.clock.now())),
+    activateVersion(current, 1, timestamp(deps.clock.now()), null),
   );
   return { key, created: made.created };
 }
@@ -31,7 +31,10 @@ async function makeKey(
   const keyId = deps.newId();
   const wrapped = await deps.provider.generateKek({ tenant, purpose, keyId, version: 1 });
   const result = await deps.ledger.createKey(
-    createTenantKey({ keyId, tenant, purpose, wrapped, provider: deps.provider.name, at: timestamp(deps.clock.now()) }),
+    createTenantKey(
+      { keyId, tenant, purpose },
+      { wrapped, provider: deps.provider.name, at: timestamp(deps.clock.now()) },
+    ),
   );
   return { key: result.item, created: result.status === 'created' };
 }

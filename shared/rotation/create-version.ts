@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
-import { addVersion, nextVersion } from '../keyring/versions.ts';
-import { changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { addVersion, highestVersion, nextVersion } from '../keyring/versions.ts';
+import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 
 /**
  * Step 1 of a rotation: one conditional write puts the new version PRE_ACTIVE and the rotation's id on the key,
@@ -12,25 +12,23 @@ export async function createVersion(deps: Deps, jobId: string): Promise<void> {
   const key = await getKey(deps, job.tenant, job.purpose);
   if (key.rotationId !== jobId) {
     if (key.rotationId !== null || key.active !== job.from) {
-      throw new RotationError('ROTATION_STATE', `Rotation ${jobId} leaves version ${job.from}, but ${key.active} is active`);
+      throw new RotationError(
+        'ROTATION_STATE',
+        `Rotation ${jobId} leaves version ${job.from}, but ${key.active} is active`,
+      );
     }
     const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: nextVersion(key) };
     const wrapped = await deps.provider.generateKek(context);
-    // Made for this very version number: when somebody else took it, the conditional write fails and the KEK is dropped.
-    await changeKey(deps, job.tenant, job.purpose, (current) =>
-      current.rotationId === jobId
-        ? current
-        : addVersion(current, {
-            version: context.version,
-            wrapped,
-            provider: deps.provider.name,
-            rotationId: jobId,
-            at: timestamp(deps.clock.now()),
-          }),
+    const provider = deps.provider.name;
+    const at = timestamp(deps.clock.now());
+    // The KEK is bound to this version number: only the key that was read may take it, so a lost race is an error
+    // that the state machine tries again, with a KEK for the number that is next by then.
+    await deps.ledger.replaceKey(
+      addVersion(key, { wrapped, provider, at, rotationId: jobId, leaves: job.from }),
     );
   }
   const locked = await getKey(deps, job.tenant, job.purpose);
-  const to = Math.max(...Object.keys(locked.versions).map(Number));
+  const to = highestVersion(locked);
   await changeJob(deps, jobId, (current) =>
     current.status === 'REQUESTED'
       ? moveJob(current, 'PREPARING', { to, startedAt: current.startedAt ?? timestamp(deps.clock.now()) })

@@ -1,8 +1,8 @@
 import type { Deps } from '../deps/deps.ts';
+import { versionOf } from '../keyring/change-version.ts';
+import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/destruction.ts';
 import type { QuarantinedRecord } from '../ledger/ledger.ts';
-import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/versions.ts';
 import { blockJob, changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
-import { getVersion } from './purge-rules.ts';
 import { settleQuarantine } from './quarantine.ts';
 import type { BlockerCode, CensusResult, Job } from './rotation.ts';
 import { readCensus } from './take-census.ts';
@@ -12,11 +12,15 @@ import { readCensus } from './take-census.ts';
  * one conditional write that decides has {still pending, same epoch}; after it the provider destroys, then the blob
  * is erased.
  */
-export async function destroyVersion(deps: Deps, jobId: string, round: number): Promise<{ destroyed: boolean }> {
+export async function destroyVersion(
+  deps: Deps,
+  jobId: string,
+  round: number,
+): Promise<{ destroyed: boolean }> {
   const job = await getJob(deps, jobId);
   if (job.status === 'COMPLETED') return { destroyed: true };
   const key = await getKey(deps, job.tenant, job.purpose);
-  const authorized = getVersion(key, job.from).destroyAuthorizedAt !== null;
+  const authorized = versionOf(key, job.from).destroyAuthorizedAt !== null;
   if (!authorized) {
     const census = await readCensus(deps, job, round, key.active);
     const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
@@ -51,10 +55,16 @@ export function findBlocker(
 ): Refusal | null {
   const held = quarantined.filter(({ version }) => version === job.from || version === null);
   if (held.length > 0) {
-    return { code: 'QUARANTINED_RECORDS', message: `${held.length} quarantined values may need version ${job.from}` };
+    return {
+      code: 'QUARANTINED_RECORDS',
+      message: `${held.length} quarantined values may need version ${job.from}`,
+    };
   }
   if (census.onVersion > 0) {
-    return { code: 'STALE_RECORDS', message: `The census found ${census.onVersion} values on version ${job.from}` };
+    return {
+      code: 'STALE_RECORDS',
+      message: `The census found ${census.onVersion} values on version ${job.from}`,
+    };
   }
   if (census.malformed > 0) {
     const message = `${census.malformed} values cannot be read as envelopes, so their version cannot be told`;
@@ -67,7 +77,7 @@ export function findBlocker(
 async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
   await changeKey(deps, job.tenant, job.purpose, (current) => {
-    const version = getVersion(current, job.from);
+    const version = versionOf(current, job.from);
     if (version.state !== 'DESTROY_PENDING') {
       const message = `Version ${job.from} was asked for during its purge, and is ${version.state} again`;
       refusal = { code: 'VERSION_IN_USE', message };
@@ -78,14 +88,17 @@ async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
       return current;
     }
     refusal = null;
-    return authorizeDestroy(current, job.from, job.restoreEpoch, timestamp(deps.clock.now()));
+    return authorizeDestroy(current, job.from, {
+      restoreEpoch: job.restoreEpoch,
+      at: timestamp(deps.clock.now()),
+    });
   });
   return refusal;
 }
 
 async function destroyAtProvider(deps: Deps, job: Job): Promise<void> {
   const key = await getKey(deps, job.tenant, job.purpose);
-  const version = getVersion(key, job.from);
+  const version = versionOf(key, job.from);
   if (version.state === 'DESTROYED') return;
   if (version.wrapped !== null) {
     const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: job.from };

@@ -55,7 +55,8 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
     if (openPages >= MAX_OPEN_PAGES) {
       ({ segment, open } = await rollUp(deps, input.jobId, input.round, input.segment));
       openPages = open.length;
-      if (openPages >= MAX_OPEN_PAGES) return { ...output, done: false, waitSeconds: WAIT_FOR_WORKERS_SECONDS };
+      if (openPages >= MAX_OPEN_PAGES)
+        return { ...output, done: false, waitSeconds: WAIT_FOR_WORKERS_SECONDS };
     }
     last = await planPage(deps, job, lister, input, last);
     queued = last.page + 1;
@@ -66,7 +67,8 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
 async function pageBefore(deps: Deps, lowWater: number, at: SegmentTask): Promise<PagePlan | null> {
   if (lowWater === 0) return null;
   const [page] = await deps.ledger.listPages(at.jobId, at.round, at.segment, lowWater - 1, 1);
-  if (page === undefined) throw new RotationError('ROTATION_STATE', `Page ${lowWater - 1} of job ${at.jobId} is gone`);
+  if (page === undefined)
+    throw new RotationError('ROTATION_STATE', `Page ${lowWater - 1} of job ${at.jobId} is gone`);
   return page.plan;
 }
 

@@ -10,9 +10,13 @@ export interface SegmentTask {
 }
 
 /** Step 4 begins: fixes the round's segments once, so that every repeat works on the same ones. */
-export async function planSweep(deps: Deps, jobId: string): Promise<{ round: number; segments: SegmentTask[] }> {
+export async function planSweep(
+  deps: Deps,
+  jobId: string,
+): Promise<{ round: number; segments: SegmentTask[] }> {
   const job = await changeJob(deps, jobId, (current) => {
-    const begun = current.status === 'SWEEPING' || current.status === 'BARRIER' || current.status === 'CENSUS';
+    const begun =
+      current.status === 'SWEEPING' || current.status === 'BARRIER' || current.status === 'CENSUS';
     if (begun) return current;
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;
     return moveJob(preparing, 'SWEEPING', {

@@ -36,7 +36,10 @@ export async function processChunk(deps: Deps, message: ChunkMessage): Promise<v
   }
   if (message.progress === null) return;
   const { round, segment, page, chunk, planned } = message.progress;
-  const quarantined = Math.min(new Set(result.quarantined.map(({ key }) => JSON.stringify(key))).size, planned);
+  const quarantined = Math.min(
+    new Set(result.quarantined.map(({ key }) => JSON.stringify(key))).size,
+    planned,
+  );
   const rewrapped = Math.min(result.changed, planned - quarantined);
   await deps.ledger.reportChunk(
     { jobId: job.jobId, round, segment, page, chunk },
@@ -45,7 +48,12 @@ export async function processChunk(deps: Deps, message: ChunkMessage): Promise<v
   );
 }
 
-function quarantinedRecord(deps: Deps, job: Job, recordSet: string, field: QuarantinedField): QuarantinedRecord {
+function quarantinedRecord(
+  deps: Deps,
+  job: Job,
+  recordSet: string,
+  field: QuarantinedField,
+): QuarantinedRecord {
   return {
     keyId: job.keyId,
     tenant: job.tenant,
@@ -71,9 +79,13 @@ export function createWriteFence(deps: Deps): { assertFresh(): void } {
     assertFresh() {
       const age = deps.clock.now() - began;
       if (age < 0 || age > limit * 1000) {
-        throw new KeyError('KEY_UNAVAILABLE', 'The chunk took longer than a key may be cached; it is tried again', {
-          retryable: true,
-        });
+        throw new KeyError(
+          'KEY_UNAVAILABLE',
+          'The chunk took longer than a key may be cached; it is tried again',
+          {
+            retryable: true,
+          },
+        );
       }
     },
   };

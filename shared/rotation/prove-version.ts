@@ -1,8 +1,8 @@
 import type { Deps } from '../deps/deps.ts';
+import { versionOf } from '../keyring/change-version.ts';
 import { proveKek } from '../keyring/key-check.ts';
 import { proveVersion as markProved } from '../keyring/versions.ts';
 import { changeKey, getJob, getKey, timestamp } from './change.ts';
-import { getVersion } from './purge-rules.ts';
 
 /**
  * Step 2: reads the stored version back, unwraps it through the provider and checks that it wraps and unwraps.
@@ -20,10 +20,15 @@ export async function proveStoredVersion(
   version: number,
 ): Promise<void> {
   const key = await getKey(deps, tenant, purpose);
-  const stored = getVersion(key, version);
-  if (stored.provedAt !== null || stored.wrapped === null) return;
+  const stored = versionOf(key, version);
+  if (stored.wrapped === null) return;
   const context = { tenant, purpose, keyId: key.keyId, version };
-  const check = proveKek(await deps.provider.unwrapKek(stored.wrapped, context), key.keyId, version);
+  const check = proveKek(
+    await deps.provider.unwrapKek(stored.wrapped, context),
+    key.keyId,
+    version,
+    stored.check,
+  );
   await changeKey(deps, tenant, purpose, (current) =>
     markProved(current, version, check, timestamp(deps.clock.now())),
   );

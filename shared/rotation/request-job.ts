@@ -98,7 +98,8 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     chunkSize: rotation.chunkSize,
     segments: rotation.segments,
     times: {
-      barrierSeconds: rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
+      barrierSeconds:
+        rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
       graceSeconds: rotation.graceSeconds,
       stallSeconds: rotation.stallSeconds,
     },
@@ -143,7 +144,9 @@ async function takeUpAgain(deps: Deps, jobId: string): Promise<Job> {
 }
 
 export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): Promise<void> {
-  await deps.executions.start(MACHINES[job.kind], executionName(job.jobId, job.attempt), { jobId: job.jobId });
+  await deps.executions.start(MACHINES[job.kind], executionName(job.jobId, job.attempt), {
+    jobId: job.jobId,
+  });
 }
 
 /**
@@ -153,7 +156,9 @@ export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): 
 export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
   const machine = MACHINES[job.kind];
   if (await deps.executions.isRunning(machine, executionName(job.jobId, job.attempt))) return false;
-  const started = await deps.executions.start(machine, executionName(job.jobId, job.attempt), { jobId: job.jobId });
+  const started = await deps.executions.start(machine, executionName(job.jobId, job.attempt), {
+    jobId: job.jobId,
+  });
   if (started === 'started') return true;
   const next = await changeJob(deps, job.jobId, (current) =>
     current.attempt === job.attempt && current.status !== 'COMPLETED' && current.status !== 'BLOCKED'

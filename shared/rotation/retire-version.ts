@@ -14,7 +14,7 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   const now = deps.clock.now();
   const purgeNotBefore = timestamp(now + job.times.graceSeconds * 1000);
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
-    retireFrom(current, job.from, jobId, purgeNotBefore),
+    retireFrom(current, job.from, { purgeNotBefore, rotationId: jobId }),
   );
   await changeJob(deps, jobId, (current) =>
     current.status === 'COMPLETED'

@@ -2,7 +2,13 @@ import type { Deps } from '../deps/deps.ts';
 import { inspect, type Kek, type RewrapOutcome, reencryptBatch, rewrapBatch } from '../envelope/index.ts';
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
 import type { ChunkMessage } from '../queue/work-queue.ts';
-import type { AdoptableStore, FieldChange, RecordChange, RecordKey, StoredRecord } from '../records/record-store.ts';
+import type {
+  AdoptableStore,
+  FieldChange,
+  RecordChange,
+  RecordKey,
+  StoredRecord,
+} from '../records/record-store.ts';
 import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import type { Job } from './rotation.ts';
 
@@ -82,7 +88,8 @@ async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target
   const versions = new Set<number>();
   for (const { envelope } of values) {
     const named = namedVersion(envelope);
-    if (named !== null && named.keyId === target.keyId && named.version < target.version) versions.add(named.version);
+    if (named !== null && named.keyId === target.keyId && named.version < target.version)
+      versions.add(named.version);
   }
   const keks: Kek[] = [];
   for (const version of versions) {
@@ -90,7 +97,8 @@ async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target
       keks.push(await deps.keyring.version(job.tenant, job.purpose, version, 'rewrap'));
     } catch (error) {
       const unusable =
-        error instanceof KeyError && (error.code === 'VERSION_NOT_FOUND' || error.code === 'VERSION_DESTROYED');
+        error instanceof KeyError &&
+        (error.code === 'VERSION_NOT_FOUND' || error.code === 'VERSION_DESTROYED');
       if (!unusable) throw error;
     }
   }

@@ -19,7 +19,12 @@ export function isFinished(page: PageProgress): boolean {
  * Moves a segment's low-water mark over the finished pages right behind it. Only a contiguous mark counts: a
  * page that finished out of order stays open until all before it have.
  */
-export async function rollUp(deps: Deps, jobId: string, round: number, index: number): Promise<RolledSegment> {
+export async function rollUp(
+  deps: Deps,
+  jobId: string,
+  round: number,
+  index: number,
+): Promise<RolledSegment> {
   for (;;) {
     const segment = await deps.ledger.getSegment(jobId, round, index);
     const open = await readOpenPages(deps, segment);
@@ -38,14 +43,24 @@ async function readOpenPages(deps: Deps, segment: SegmentProgress): Promise<Page
   const pages: PageProgress[] = [];
   for (;;) {
     const from = segment.lowWater + pages.length;
-    const read = await deps.ledger.listPages(segment.jobId, segment.round, segment.segment, from, PAGES_A_READ);
+    const read = await deps.ledger.listPages(
+      segment.jobId,
+      segment.round,
+      segment.segment,
+      from,
+      PAGES_A_READ,
+    );
     pages.push(...read);
     if (read.length < PAGES_A_READ) return pages;
   }
 }
 
 /** Pure: the sums with these pages, which follow the low-water mark without a gap. */
-export function addPages(segment: SegmentProgress, pages: readonly PageProgress[], at: string): SegmentProgress {
+export function addPages(
+  segment: SegmentProgress,
+  pages: readonly PageProgress[],
+  at: string,
+): SegmentProgress {
   const sum = (part: 'planned' | 'rewrapped' | 'skipped' | 'quarantined') =>
     pages.reduce((total, page) => total + page[part], segment[part]);
   return {

@@ -1,5 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
-import { cancelDestroy } from '../keyring/versions.ts';
+import { cancelDestroy } from '../keyring/destruction.ts';
 import { blockJob, changeJob, changeKey, getJob } from './change.ts';
 import type { BlockerCode } from './rotation.ts';
 

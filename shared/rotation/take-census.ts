@@ -12,7 +12,10 @@ export async function takeCensus(deps: Deps, task: SegmentTask): Promise<void> {
   const plan = await deps.ledger.getRound(task.jobId, task.round);
   const ref = plan?.segments[task.segment];
   if (ref === undefined) {
-    throw new RotationError('ROTATION_STATE', `Job ${task.jobId} has no segment ${task.segment} in round ${task.round}`);
+    throw new RotationError(
+      'ROTATION_STATE',
+      `Job ${task.jobId} has no segment ${task.segment} in round ${task.round}`,
+    );
   }
   const scope = { tenant: job.tenant, keyId: job.keyId };
   const count = await deps.recordSets.store(ref.recordSet).census(scope, ref.segment, reachOf(job));
@@ -42,7 +45,10 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
   const counted = await deps.ledger.listSegmentCensus(job.jobId, censusName(job.attempt, round));
   const missing = plan.segments.filter(({ index }) => !counted.some(({ segment }) => segment === index));
   if (missing.length > 0) {
-    throw new RotationError('ROTATION_STATE', `${missing.length} segments of job ${job.jobId} were not counted`);
+    throw new RotationError(
+      'ROTATION_STATE',
+      `${missing.length} segments of job ${job.jobId} were not counted`,
+    );
   }
   return addUp(counted, reachOf(job), job.from, active, timestamp(deps.clock.now()));
 }
@@ -64,7 +70,10 @@ export function addUp(
   const current = sum((count) => count.versions[String(active)] ?? 0);
   const named = sum((count) => Object.values(count.versions).reduce((a, b) => a + b, 0));
   // The earliest segment's time: nothing that was written later is claimed to be covered.
-  const takenAt = segments.reduce((least, segment) => (segment.takenAt < least ? segment.takenAt : least), at);
+  const takenAt = segments.reduce(
+    (least, segment) => (segment.takenAt < least ? segment.takenAt : least),
+    at,
+  );
   return {
     takenAt,
     reach,
@@ -79,7 +88,8 @@ export function addUp(
 export function addCounts(a: CensusCount | undefined, b: CensusCount): CensusCount {
   if (a === undefined) return b;
   const versions: Record<string, number> = { ...a.versions };
-  for (const [version, count] of Object.entries(b.versions)) versions[version] = (versions[version] ?? 0) + count;
+  for (const [version, count] of Object.entries(b.versions))
+    versions[version] = (versions[version] ?? 0) + count;
   return {
     rows: a.rows + b.rows,
     values: a.values + b.values,

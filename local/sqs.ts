@@ -1,0 +1,112 @@
+import type { AddressInfo } from 'node:net';
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  type Message,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import { buildApp } from 'fauxqs';
+import { Consumer } from 'sqs-consumer';
+import { z } from 'zod';
+import type { Handler } from '../functions/lambda.ts';
+import type { BatchResponse } from '../functions/process-chunk/index.ts';
+
+/** The embedded stack's SQS, and the poller that stands in for Lambda's event source mapping. */
+
+export interface LocalSqs {
+  readonly endpoint: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * npm `fauxqs`, on the loopback address. Its messages live in memory: a restart loses them, as SQS may lose a
+ * message to its retention, and the resumed listers queue what was not reported again.
+ */
+export async function startSqs(): Promise<LocalSqs> {
+  const app = buildApp({ logger: false });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.server.address() as AddressInfo;
+  return { endpoint: `http://127.0.0.1:${port}`, stop: () => app.close() };
+}
+
+export interface WorkQueueUrls {
+  readonly queueUrl: string;
+  readonly deadLetterQueueUrl: string;
+}
+
+/** Times a chunk is tried before it goes to the dead-letter queue. */
+const MAX_RECEIVES = 5;
+
+export async function createQueues(client: SQSClient, visibilitySeconds: number): Promise<WorkQueueUrls> {
+  const deadLetterQueueUrl = await createQueue(client, 'keyturn-chunks-dlq', {});
+  const attributes = await client.send(
+    new GetQueueAttributesCommand({ QueueUrl: deadLetterQueueUrl, AttributeNames: ['QueueArn'] }),
+  );
+  const deadLetterTargetArn = attributes.Attributes?.['QueueArn'];
+  const queueUrl = await createQueue(client, 'keyturn-chunks', {
+    VisibilityTimeout: String(visibilitySeconds),
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: MAX_RECEIVES }),
+  });
+  return { queueUrl, deadLetterQueueUrl };
+}
+
+async function createQueue(
+  client: SQSClient,
+  name: string,
+  attributes: Record<string, string>,
+): Promise<string> {
+  const { QueueUrl } = await client.send(new CreateQueueCommand({ QueueName: name, Attributes: attributes }));
+  return z.string().parse(QueueUrl);
+}
+
+/** Hands the queue's messages to the function as Lambda does, and deletes those that it did not report as failed. */
+export function startPoller(options: {
+  readonly client: SQSClient;
+  readonly queueUrl: string;
+  readonly handler: Handler<BatchResponse>;
+  readonly timeoutMs: number;
+  readonly now: () => number;
+  readonly onError: (error: Error) => void;
+}): { stop(): Promise<void> } {
+  const consumer = Consumer.create({
+    sqs: options.client,
+    queueUrl: options.queueUrl,
+    batchSize: 10,
+    waitTimeSeconds: 1,
+    messageSystemAttributeNames: ['All'],
+    handleMessageBatch: async (messages) => {
+      const deadline = options.now() + options.timeoutMs;
+      const context = { getRemainingTimeInMillis: () => Math.max(0, deadline - options.now()) };
+      const { batchItemFailures } = await options.handler(sqsEvent(messages), context);
+      const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
+      return messages.filter(({ MessageId }) => !failed.has(MessageId ?? ''));
+    },
+  });
+  consumer.on('error', options.onError);
+  consumer.on('processing_error', options.onError);
+  consumer.start();
+  return {
+    stop: () =>
+      new Promise((resolve) => {
+        consumer.once('stopped', () => resolve());
+        consumer.stop({ abort: true });
+      }),
+  };
+}
+
+/** D/lambda/latest/dg/with-sqs.html */
+function sqsEvent(messages: readonly Message[]): object {
+  return {
+    Records: messages.map((message) => ({
+      messageId: message.MessageId,
+      receiptHandle: message.ReceiptHandle,
+      body: message.Body,
+      attributes: message.Attributes ?? {},
+      messageAttributes: {},
+      md5OfBody: message.MD5OfBody,
+      eventSource: 'aws:sqs',
+      eventSourceARN: 'arn:aws:sqs:us-east-1:000000000000:keyturn-chunks',
+      awsRegion: 'us-east-1',
+    })),
+  };
+}

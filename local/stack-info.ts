@@ -1,0 +1,88 @@
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { SFNClient } from '@aws-sdk/client-sfn';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { z } from 'zod';
+import type { Clients, ResourceNames } from '../shared/deps/compose.ts';
+
+/** What a running embedded stack leaves in its folder for the command line to find it. */
+export const stackInfoSchema = z.object({
+  pid: z.int().positive(),
+  startedAt: z.iso.datetime(),
+  config: z.string(),
+  endpoints: z.object({ dynamodb: z.url(), sqs: z.url(), stepFunctions: z.url() }),
+  ledgerTable: z.string(),
+  queueUrl: z.url(),
+  deadLetterQueueUrl: z.url(),
+  stateMachineArns: z.object({
+    'rotate-key': z.string(),
+    'purge-version': z.string(),
+    'adopt-records': z.string(),
+  }),
+  /** With the password: the file is mode 0600. null: no store uses the embedded PostgreSQL. */
+  postgresUrl: z.string().nullable(),
+});
+
+export type StackInfo = z.infer<typeof stackInfoSchema>;
+
+const FILE = 'stack.json';
+
+export async function writeStackInfo(dir: string, info: StackInfo): Promise<void> {
+  const temporary = join(dir, `${FILE}.${info.pid}`);
+  await writeFile(temporary, `${JSON.stringify(info, null, 2)}\n`, { mode: 0o600 });
+  await chmod(temporary, 0o600);
+  await rename(temporary, join(dir, FILE));
+}
+
+export async function removeStackInfo(dir: string): Promise<void> {
+  await rm(join(dir, FILE), { force: true });
+}
+
+/** null: no stack runs in this folder. A file that a killed stack left behind counts as none. */
+export async function readStackInfo(dir: string): Promise<StackInfo | null> {
+  let text: string;
+  try {
+    text = await readFile(join(dir, FILE), 'utf8');
+  } catch {
+    return null;
+  }
+  const parsed = stackInfoSchema.safeParse(JSON.parse(text));
+  return parsed.success && isAlive(parsed.data.pid) ? parsed.data : null;
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** The SDK's clients at the embedded stack's endpoints. Its engines check no credentials, so these are none. */
+export function createLocalClients(endpoints: StackInfo['endpoints']): Clients {
+  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  return {
+    dynamodb: new DynamoDBClient({ ...common, endpoint: endpoints.dynamodb }),
+    sqs: new SQSClient({ ...common, endpoint: endpoints.sqs, useQueueUrlAsEndpoint: false }),
+    stepFunctions: new SFNClient({ ...common, endpoint: endpoints.stepFunctions }),
+  };
+}
+
+export function localResourceNames(info: StackInfo): ResourceNames {
+  return {
+    ledgerTable: info.ledgerTable,
+    queueUrl: info.queueUrl,
+    stateMachineArns: info.stateMachineArns,
+  };
+}
+
+export function embeddedUrl(postgresUrl: string | null): ((database: string) => string) | undefined {
+  if (postgresUrl === null) return undefined;
+  return (database) => {
+    const url = new URL(postgresUrl);
+    url.pathname = `/${encodeURIComponent(database)}`;
+    return url.href;
+  };
+}

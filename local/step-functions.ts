@@ -1,0 +1,193 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { StateMachine } from 'aws-local-stepfunctions';
+import { z } from 'zod';
+import type { StateMachineName } from '../shared/executions/executions.ts';
+import type { StateMachineArns } from '../shared/executions/step-functions.ts';
+
+/**
+ * Step Functions' wire protocol (JSON 1.0) in front of npm `aws-local-stepfunctions`, which has no server of its
+ * own. Executions live in memory: after a restart the daily sweep starts the unfinished ones again.
+ */
+
+type RunOverrides = NonNullable<NonNullable<Parameters<StateMachine['run']>[1]>['overrides']>;
+/** One for each Task state, by its name. */
+export type StateHandlers = NonNullable<RunOverrides['taskResourceLocalHandlers']>;
+
+export interface LocalStepFunctions {
+  readonly endpoint: string;
+  readonly arns: StateMachineArns;
+  /** Aborts what runs. Steps in the middle of a call end by themselves. */
+  stop(): Promise<void>;
+}
+
+const ARN = 'arn:aws:states:us-east-1:000000000000';
+/** D/step-functions/latest/apireference/API_StartExecution.html */
+const startInput = z.object({
+  stateMachineArn: z.string(),
+  name: z.string().max(80),
+  input: z.string().default('{}'),
+});
+const describeInput = z.object({ executionArn: z.string() });
+
+type Status = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'ABORTED';
+
+interface Execution {
+  readonly executionArn: string;
+  readonly stateMachineArn: string;
+  readonly name: string;
+  readonly input: string;
+  readonly startDate: number;
+  status: Status;
+  stopDate?: number;
+  abort: () => void;
+}
+
+class AwsError extends Error {
+  readonly type: string;
+  constructor(type: string, message: string) {
+    super(message);
+    this.type = type;
+  }
+}
+
+export async function startStepFunctions(options: {
+  readonly machines: readonly StateMachineName[];
+  readonly handlers: StateHandlers;
+  readonly now: () => number;
+  readonly onFailed?: (executionName: string, error: string) => void;
+}): Promise<LocalStepFunctions> {
+  const machines = new Map<string, StateMachine>();
+  const arns: Partial<Record<StateMachineName, string>> = {};
+  for (const name of options.machines) {
+    const arn = `${ARN}:stateMachine:${name}`;
+    arns[name] = arn;
+    machines.set(arn, await loadMachine(name));
+  }
+  const executions = new Map<string, Execution>();
+
+  function start(body: unknown): object {
+    const { stateMachineArn, name, input } = startInput.parse(body);
+    const machine = machines.get(stateMachineArn);
+    if (machine === undefined) throw new AwsError('StateMachineDoesNotExist', 'No such state machine');
+    const executionArn = `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
+    const existing = executions.get(executionArn);
+    if (existing !== undefined) {
+      if (existing.status === 'RUNNING' && existing.input === input) return pick(existing);
+      throw new AwsError('ExecutionAlreadyExists', `Execution already exists: ${name}`);
+    }
+    const execution = run(machine, { executionArn, stateMachineArn, name, input });
+    executions.set(executionArn, execution);
+    return pick(execution);
+  }
+
+  function run(
+    machine: StateMachine,
+    made: Pick<Execution, 'executionArn' | 'stateMachineArn' | 'name' | 'input'>,
+  ): Execution {
+    const running = machine.run(JSON.parse(made.input), {
+      overrides: { taskResourceLocalHandlers: options.handlers },
+    });
+    const execution: Execution = {
+      ...made,
+      startDate: options.now() / 1000,
+      status: 'RUNNING',
+      abort: () => running.abort(),
+    };
+    const end = (status: Status) => {
+      execution.status = status;
+      execution.stopDate = options.now() / 1000;
+    };
+    running.result.then(
+      () => end('SUCCEEDED'),
+      (error: unknown) => {
+        const name = error instanceof Error ? error.name : 'Error';
+        end(name === 'ExecutionAbortedError' ? 'ABORTED' : 'FAILED');
+        options.onFailed?.(made.name, name);
+      },
+    );
+    // The engine keeps every event until it is read.
+    void drain(running.eventLogs);
+    return execution;
+  }
+
+  function describe(body: unknown): object {
+    const found = executions.get(describeInput.parse(body).executionArn);
+    if (found === undefined) throw new AwsError('ExecutionDoesNotExist', 'No such execution');
+    return pick(found);
+  }
+
+  function stopOne(body: unknown): object {
+    const found = executions.get(describeInput.parse(body).executionArn);
+    if (found === undefined) throw new AwsError('ExecutionDoesNotExist', 'No such execution');
+    found.abort();
+    return { stopDate: options.now() / 1000 };
+  }
+
+  const actions: Readonly<Record<string, (body: unknown) => object>> = {
+    'AWSStepFunctions.StartExecution': start,
+    'AWSStepFunctions.DescribeExecution': describe,
+    'AWSStepFunctions.StopExecution': stopOne,
+  };
+  const server = createServer((request, response) => void answer(actions, request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    arns: arns as StateMachineArns,
+    async stop() {
+      for (const execution of executions.values()) if (execution.status === 'RUNNING') execution.abort();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function loadMachine(name: StateMachineName): Promise<StateMachine> {
+  const file = new URL(`../state-machines/${name}.asl.json`, import.meta.url);
+  // Resources are names that the deployment fills in; here the handlers are found by the state's name.
+  return new StateMachine(JSON.parse(await readFile(file, 'utf8')), {
+    validationOptions: { checkArn: false },
+  });
+}
+
+async function drain(events: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of events);
+}
+
+function pick({ abort: _, ...shown }: Execution): object {
+  return shown;
+}
+
+async function answer(
+  actions: Readonly<Record<string, (body: unknown) => object>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const reply = (status: number, body: object) => {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(body));
+  };
+  try {
+    const action = actions[String(request.headers['x-amz-target'])];
+    if (action === undefined)
+      throw new AwsError('UnknownOperationException', 'Not part of the embedded stack');
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    reply(200, action(JSON.parse(Buffer.concat(chunks).toString() || '{}')));
+  } catch (error) {
+    const known =
+      error instanceof AwsError
+        ? error.type
+        : error instanceof z.ZodError
+          ? 'ValidationException'
+          : undefined;
+    reply(known === undefined ? 500 : 400, {
+      __type: known ?? 'InternalServerException',
+      message: error instanceof AwsError ? error.message : 'The request could not be handled',
+    });
+  }
+}
