@@ -1,0 +1,236 @@
+import type { Clock } from '../clock/clock.ts';
+import { createKek, type Kek } from '../envelope/index.ts';
+import { ConfigError, KeyError, KeyturnError } from '../errors/errors.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RootKeyProvider } from '../providers/root-key-provider.ts';
+import { type Aged, type AgedCacheLimits, createAgedCache, LoadTooSlow } from './aged-cache.ts';
+import type { KeyVersion, TenantKey } from './key.ts';
+import { keyCheck, keyCheckFailed } from './key-check.ts';
+import type { Keyring } from './keyring.ts';
+import { mayOpen, maySeal, type Permission } from './permission.ts';
+import { callOffDestruction } from './rescue.ts';
+
+export type KeyringEvent =
+  /** A key or KEK could not be read again; `served`: it is past its greatest age and was used all the same. */
+  | {
+      readonly type: 'refresh-failed';
+      readonly what: 'key' | 'kek';
+      readonly id: string;
+      readonly code: string;
+      readonly served: boolean;
+    }
+  /** Alarm: a version that waits for its destruction was asked for. */
+  | {
+      readonly type: 'destroy-pending-used';
+      readonly tenant: string;
+      readonly purpose: string;
+      readonly version: number;
+      readonly cancelled: boolean;
+    };
+
+export interface KeyringOptions {
+  readonly ledger: Pick<Ledger, 'getKey' | 'replaceKey'>;
+  readonly provider: RootKeyProvider;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Greatest age of the active version, and the time within which a revocation is noticed. The barrier counts on it. */
+  readonly maxAgeSeconds: number;
+  /** Greatest number of seals between two readings of a key. */
+  readonly maxUses: number;
+  /** Reads again in the background when an entry has this long to live. Default: a fifth of maxAgeSeconds. */
+  readonly refreshAheadSeconds?: number;
+  /** In an outage, how long what is cached still opens. At least maxAgeSeconds. */
+  readonly hardCeilingSeconds: number;
+  /** Keys that are cached; twice as many KEKs. Default 10,000. */
+  readonly maxKeys?: number;
+  /** Must not throw; what it throws is dropped. */
+  readonly onEvent?: (event: KeyringEvent) => void;
+  /** Milliseconds that never go back; for simulations. */
+  readonly monotonic?: () => number;
+}
+
+const SECOND = 1000;
+
+interface KeyName {
+  readonly tenant: string;
+  readonly purpose: string;
+}
+
+/** A keyring that caches keys and KEKs in memory. Safe to share between concurrent requests. */
+export function createKeyring(options: KeyringOptions): Keyring {
+  const { ledger, provider } = options;
+  const monotonic = options.monotonic ?? (() => performance.now());
+  const report = reporter(options.onEvent);
+  const keys = createAgedCache<TenantKey>(cacheLimits(options, 'key', monotonic, report));
+  const keks = createAgedCache<Kek>(cacheLimits(options, 'kek', monotonic, report));
+  const rescues = new Map<string, { readonly at: number; readonly done: Promise<void> }>();
+
+  const loadKey = (name: KeyName) => async (): Promise<TenantKey> => {
+    const key = await ledger.getKey(name.tenant, name.purpose);
+    if (key !== null) return key;
+    throw new KeyError(
+      'KEY_NOT_FOUND',
+      `Tenant "${name.tenant}" has no key for the purpose "${name.purpose}"`,
+      {
+        remedy: 'Create it with `keyturn keys create`',
+      },
+    );
+  };
+
+  /** The permission by what is cached; a refusal that may be outdated is decided on what the ledger says now. */
+  async function permit(
+    name: KeyName,
+    read: () => Promise<Aged<TenantKey>>,
+    judge: (key: TenantKey) => Permission,
+  ): Promise<{ readonly entry: Aged<TenantKey>; readonly version: KeyVersion }> {
+    const loads = keys.lastLoad();
+    let entry = await read();
+    let permission = judge(entry.value);
+    const outdated = (recheck: 'always' | 'second' | 'never') =>
+      recheck === 'always' || (recheck === 'second' && keys.age(entry) >= SECOND);
+    if (!permission.granted && outdated(permission.recheck)) {
+      entry = await keys.after(idOf(name), loadKey(name), loads);
+      permission = judge(entry.value);
+    }
+    if (!permission.granted) throw permission.error;
+    if (permission.alarm) await rescue(name, permission.version.version);
+    return { entry, version: permission.version };
+  }
+
+  /** One try a second and version, however many requests ask. */
+  async function rescue(name: KeyName, version: number): Promise<void> {
+    const id = `${idOf(name)}/${version}`;
+    const running = rescues.get(id);
+    if (running !== undefined && monotonic() - running.at < SECOND) return running.done;
+    const done = callOffDestruction(ledger, name.tenant, name.purpose, version).then((cancelled) => {
+      if (cancelled) {
+        keys.delete(idOf(name));
+        rescues.delete(id);
+      }
+      report({ type: 'destroy-pending-used', ...name, version, cancelled });
+    });
+    rescues.set(id, { at: monotonic(), done });
+    return done;
+  }
+
+  async function unwrap(key: TenantKey, version: KeyVersion): Promise<Kek> {
+    return (await keks.tolerant(`${key.keyId}/${version.version}`, () => unwrapKek(provider, key, version)))
+      .value;
+  }
+
+  return {
+    active: (tenant, purpose) =>
+      failClosed({ tenant, purpose }, async (name) => {
+        // Unwrapping takes time; the pointer must still be fresh when the KEK is handed out.
+        for (let tries = 0; tries < 2; tries++) {
+          const read = () => keys.fresh(idOf(name), loadKey(name));
+          const { entry, version } = await permit(name, read, maySeal);
+          const kek = await unwrap(entry.value, version);
+          if (keys.isFresh(entry)) return kek;
+        }
+        throw new LoadTooSlow();
+      }),
+    version: (tenant, purpose, number, use = 'open') =>
+      failClosed({ tenant, purpose }, async (name) => {
+        const read = () => keys.tolerant(idOf(name), loadKey(name));
+        const { entry, version } = await permit(name, read, (key) => {
+          const permission = mayOpen(key, number, use);
+          if (!permission.granted) keks.delete(kekId(key.keyId, number));
+          return permission;
+        });
+        return unwrap(entry.value, version);
+      }),
+    clear: () => {
+      keys.clear();
+      keks.clear();
+      rescues.clear();
+    },
+  };
+}
+
+async function unwrapKek(provider: RootKeyProvider, key: TenantKey, version: KeyVersion): Promise<Kek> {
+  const { keyId, tenant, purpose } = key;
+  if (version.wrapped === null) {
+    throw new KeyError('VERSION_DESTROYED', `Version ${version.version} of key ${keyId} is destroyed`);
+  }
+  if (version.provider !== provider.name) {
+    throw new KeyError(
+      'KEY_UNAVAILABLE',
+      `Version ${version.version} of key ${keyId} is wrapped by the provider ${version.provider}, not ${provider.name}`,
+    );
+  }
+  const kek = await provider.unwrapKek(version.wrapped, { tenant, purpose, keyId, version: version.version });
+  // Never hand out bytes that are not the proved ones: what they encrypt could not be opened again.
+  if (keyCheck(kek, keyId, version.version) !== version.check) throw keyCheckFailed(keyId, version.version);
+  return createKek({ keyId, version: version.version, key: kek });
+}
+
+/** An outage that no cached entry bridges is KEY_UNAVAILABLE; every other error passes as it is. */
+async function failClosed(name: KeyName, work: (name: KeyName) => Promise<Kek>): Promise<Kek> {
+  try {
+    return await work(name);
+  } catch (cause) {
+    const outage = cause instanceof LoadTooSlow || (cause instanceof KeyturnError && cause.retryable);
+    if (!outage) throw cause;
+    throw new KeyError(
+      'KEY_UNAVAILABLE',
+      `The key of tenant "${name.tenant}" for "${name.purpose}" cannot be read now`,
+      {
+        cause,
+        retryable: true,
+        remedy: 'Try again; the cause says what is out of reach',
+      },
+    );
+  }
+}
+
+function cacheLimits(
+  options: KeyringOptions,
+  what: 'key' | 'kek',
+  monotonic: () => number,
+  report: (event: KeyringEvent) => void,
+): AgedCacheLimits {
+  const { maxAgeSeconds, hardCeilingSeconds, maxUses, maxKeys = 10_000 } = options;
+  const refreshAheadSeconds = options.refreshAheadSeconds ?? maxAgeSeconds / 5;
+  const ordered =
+    refreshAheadSeconds >= 0 && refreshAheadSeconds < maxAgeSeconds && maxAgeSeconds <= hardCeilingSeconds;
+  if (!ordered || !(maxUses >= 1) || !(maxKeys >= 1)) {
+    throw new ConfigError(
+      'CONFIG_INVALID',
+      'A keyring needs 0 <= refreshAheadSeconds < maxAgeSeconds <= hardCeilingSeconds, and maxUses and maxKeys of at least 1',
+    );
+  }
+  return {
+    clock: options.clock,
+    monotonic,
+    maxAge: maxAgeSeconds * SECOND,
+    refreshAhead: refreshAheadSeconds * SECOND,
+    hardCeiling: hardCeilingSeconds * SECOND,
+    // AES-KW has no nonce, so a KEK has no limit of uses; only the pointer's are counted.
+    maxUses: what === 'key' ? maxUses : Number.POSITIVE_INFINITY,
+    maxEntries: what === 'key' ? maxKeys : 2 * maxKeys,
+    onTrouble: (id, error, served) =>
+      report({ type: 'refresh-failed', what, id, code: codeOf(error), served }),
+  };
+}
+
+function reporter(onEvent: KeyringOptions['onEvent']): (event: KeyringEvent) => void {
+  return (event) => {
+    try {
+      onEvent?.(event);
+    } catch {
+      // A failing log must not make a key unusable.
+    }
+  };
+}
+
+function idOf({ tenant, purpose }: KeyName): string {
+  return JSON.stringify([tenant, purpose]);
+}
+
+function kekId(keyId: string, version: number): string {
+  return `${keyId}/${version}`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof KeyturnError ? error.code : 'UNKNOWN';
+}
