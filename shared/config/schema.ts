@@ -102,6 +102,18 @@ export const rotationSchema = z
       .max(DAY)
       .default(300)
       .describe('Longest time an application caches a key'),
+    cacheMaxUses: z
+      .int()
+      .min(1)
+      .max(2 ** 32)
+      .default(1_000_000)
+      .describe('Most values an application seals before it reads the key again'),
+    cacheCeilingSeconds: z
+      .int()
+      .min(1)
+      .max(7 * DAY)
+      .default(3600)
+      .describe('In an outage of ledger or KMS, how long cached keys go on opening values (never sealing)'),
     clockSkewSeconds: z.int().min(0).max(DAY).default(60),
     maxTransactionSeconds: z
       .int()
@@ -135,6 +147,13 @@ export const rotationSchema = z
       .describe('A sweep without any progress for this long goes on to its next round'),
   })
   .superRefine((r, ctx) => {
+    if (r.cacheCeilingSeconds < r.cacheMaxAgeSeconds) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['cacheCeilingSeconds'],
+        message: `is ${r.cacheCeilingSeconds}, shorter than cacheMaxAgeSeconds (${r.cacheMaxAgeSeconds})`,
+      });
+    }
     const floor = Math.max(
       r.cacheMaxAgeSeconds + r.clockSkewSeconds + r.maxTransactionSeconds,
       SQS_RETENTION_AND_REDRIVE,

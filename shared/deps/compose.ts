@@ -10,7 +10,8 @@ import { fillRandom } from '../envelope/seed.ts';
 import type { RandomFill } from '../envelope/types.ts';
 import { ConfigError } from '../errors/errors.ts';
 import { createStepFunctions, type StateMachineArns } from '../executions/step-functions.ts';
-import { createCachingKeyring } from '../keyring/caching-keyring.ts';
+import { createKeyring } from '../keyring/cached-keyring.ts';
+import type { Keyring } from '../keyring/keyring.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
 import type { Log } from '../log/log.ts';
 import { createPinoLog } from '../log/pino-log.ts';
@@ -18,7 +19,7 @@ import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
 import { createPostgresPool } from '../records/postgres/pool.ts';
-import { createPostgresRecordStore } from '../records/postgres/record-store.ts';
+import { createPostgresRecordStore } from '../records/postgres/store.ts';
 import { createRecordSets } from '../records/record-sets.ts';
 import type { Deps } from './deps.ts';
 
@@ -72,12 +73,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     log,
     ledger,
     provider,
-    keyring: createCachingKeyring({
-      ledger,
-      provider,
-      clock,
-      maxAgeSeconds: config.rotation.cacheMaxAgeSeconds,
-    }),
+    keyring: createConfiguredKeyring({ config, ledger, provider, clock, log }),
     recordSets,
     queue: createSqsWorkQueue(clients.sqs, names.queueUrl),
     executions: createStepFunctions(clients.stepFunctions, names.stateMachineArns),
@@ -86,6 +82,32 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
       for (const client of Object.values(clients)) client.destroy();
     },
   };
+}
+
+/** A caching keyring by the configured limits: the workers' here, and the one that applications use. */
+export function createConfiguredKeyring({
+  config,
+  ledger,
+  provider,
+  clock,
+  log,
+}: Pick<Deps, 'config' | 'ledger' | 'provider' | 'clock' | 'log'>): Keyring {
+  return createKeyring({
+    ledger,
+    provider,
+    clock,
+    maxAgeSeconds: config.rotation.cacheMaxAgeSeconds,
+    maxUses: config.rotation.cacheMaxUses,
+    hardCeilingSeconds: config.rotation.cacheCeilingSeconds,
+    onEvent: (event) => {
+      if (event.type === 'refresh-failed') log.warn('key refresh failed', { code: event.code });
+      else log.error('a version that waits for its purge was asked for', { ...pickEvent(event) });
+    },
+  });
+}
+
+function pickEvent(event: { readonly tenant: string; readonly purpose: string; readonly version: number }) {
+  return { tenant: event.tenant, purpose: event.purpose, version: event.version, code: 'DESTROY_PENDING_USED' };
 }
 
 export async function openProvider(
