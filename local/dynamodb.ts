@@ -38,6 +38,9 @@ export async function startDynamoDb(
       stop: () => close(server).finally(() => lock?.close()),
     };
   } catch (error) {
+    // dynalite closes its store only together with a server that listens.
+    await listen(server, 0);
+    await close(server);
     await lock?.close();
     throw error;
   }

@@ -1,0 +1,494 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { TenantKey } from '../../shared/keyring/key.ts';
+import { createTenantKey } from '../../shared/keyring/versions.ts';
+import type {
+  ChunkCounts,
+  Ledger,
+  PagePlan,
+  QuarantinedRecord,
+  SegmentProgress,
+} from '../../shared/ledger/ledger.ts';
+import type { Job } from '../../shared/rotation/rotation.ts';
+
+/** What every ledger must do. `makeLedger` gives an empty one. */
+
+const AT = '2026-01-01T00:00:00.000Z';
+const LATER = '2026-01-02T00:00:00.000Z';
+const KEY_ID = '01900000-0000-7000-8000-000000000001';
+
+export function testKey(changes: Partial<TenantKey> = {}): TenantKey {
+  const names = { keyId: KEY_ID, tenant: 'acme', purpose: 'default' };
+  const wrapped = { rootKeyId: 'local:1', wrapped: Uint8Array.of(0, 1, 255) };
+  return { ...createTenantKey(names, { wrapped, provider: 'local', at: AT }), ...changes };
+}
+
+export function testJob(changes: Partial<Job> = {}): Job {
+  return {
+    jobId: 'job-1',
+    kind: 'rotate',
+    tenant: 'acme',
+    purpose: 'default',
+    keyId: KEY_ID,
+    from: 1,
+    to: 2,
+    mode: 'rewrap',
+    recordSets: ['customers'],
+    status: 'REQUESTED',
+    attempt: 1,
+    round: 0,
+    maxRounds: 5,
+    chunkSize: 500,
+    segments: 4,
+    times: { barrierSeconds: 420, graceSeconds: 3024000, stallSeconds: 900 },
+    requestedBy: 'test',
+    requestedAt: AT,
+    startedAt: null,
+    barrierUntil: null,
+    completedAt: null,
+    purgeNotBefore: null,
+    restoreEpoch: 0,
+    blocker: null,
+    census: null,
+    revision: 1,
+    ...changes,
+  };
+}
+
+export function testPage(changes: Partial<PagePlan> = {}): PagePlan {
+  return {
+    jobId: 'job-1',
+    round: 1,
+    segment: 0,
+    page: 0,
+    after: null,
+    chunks: [
+      { records: 5, until: 'e' },
+      { records: 3, until: 'h' },
+    ],
+    next: 'h',
+    ...changes,
+  };
+}
+
+const NONE: ChunkCounts = { rewrapped: 0, skipped: 0, quarantined: 0 };
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+export function describeLedger(name: string, makeLedger: () => Promise<Ledger>): void {
+  describe(`${name}: ledger contract`, () => {
+    let ledger: Ledger;
+    beforeEach(async () => {
+      ledger = await makeLedger();
+    });
+
+    describe('keys', () => describeKeys(() => ledger));
+    describe('jobs', () => describeJobs(() => ledger));
+    describe('rounds and pages', () => describePlans(() => ledger));
+    describe('chunks', () => describeChunks(() => ledger));
+    describe('segments', () => describeSegments(() => ledger));
+    describe('census', () => describeCensus(() => ledger));
+    describe('quarantine', () => describeQuarantine(() => ledger));
+
+    it('checks itself', async () => {
+      await expect(ledger.check()).resolves.toBeUndefined();
+    });
+  });
+}
+
+const ODD_NAMES = [
+  'plain',
+  'with space',
+  'a#b',
+  'a#',
+  '#b',
+  'a/b',
+  'a%23b',
+  'KEY#x',
+  'ümläut',
+  '日本語',
+  '😀👩‍👩‍👧',
+  '\u0000\u001f',
+  'quote\'"',
+  '..',
+  'x'.repeat(256),
+  '漢'.repeat(256),
+];
+
+function describeKeys(ledger: () => Ledger): void {
+  it('is created once and read back exactly', async () => {
+    const key = testKey();
+    expect(await ledger().getKey('acme', 'default')).toBeNull();
+    expect(await ledger().createKey(key)).toEqual({ status: 'created', item: key });
+    expect(await ledger().getKey('acme', 'default')).toEqual(key);
+    const other = testKey({ keyId: '01900000-0000-7000-8000-000000000002' });
+    expect(await ledger().createKey(other)).toEqual({ status: 'exists', item: key });
+  });
+
+  it.each(['different', 'identical'])(
+    'of 20 concurrent creates of %s keys exactly one wins',
+    async (kind) => {
+      const results = await Promise.all(
+        range(20).map((i) =>
+          ledger().createKey(
+            testKey(kind === 'different' ? { keyId: `01900000-0000-7000-8000-0000000000${10 + i}` } : {}),
+          ),
+        ),
+      );
+      expect(results.filter(({ status }) => status === 'created')).toHaveLength(1);
+      expect(new Set(results.map(({ item }) => item.keyId)).size).toBe(1);
+    },
+  );
+
+  it('of 20 concurrent replaces of one revision exactly one wins', async () => {
+    await ledger().createKey(testKey());
+    const results = await Promise.allSettled(
+      range(20).map((i) => ledger().replaceKey(testKey({ revision: 2, rotationId: `rotation-${i}` }))),
+    );
+    const won = results.flatMap(({ status }, i) => (status === 'fulfilled' ? [i] : []));
+    expect(won).toHaveLength(1);
+    expect((await ledger().getKey('acme', 'default'))?.rotationId).toBe(`rotation-${won[0]}`);
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        expect(result.reason).toMatchObject({
+          name: 'LedgerError',
+          code: 'REVISION_CONFLICT',
+          retryable: true,
+        });
+      }
+    }
+  });
+
+  it('takes the repeat of a committed replace as done, and nothing else', async () => {
+    await ledger().createKey(testKey());
+    const next = testKey({ revision: 2, rotationId: 'r' });
+    await ledger().replaceKey(next);
+    await expect(ledger().replaceKey(next)).resolves.toBeUndefined();
+    const conflict = { code: 'REVISION_CONFLICT' };
+    await expect(ledger().replaceKey({ ...next, rotationId: 's' })).rejects.toMatchObject(conflict);
+    await expect(ledger().replaceKey({ ...next, revision: 4 })).rejects.toMatchObject(conflict);
+    await expect(ledger().replaceKey(testKey({ tenant: 'nobody', revision: 2 }))).rejects.toMatchObject(
+      conflict,
+    );
+    expect(await ledger().getKey('nobody', 'default')).toBeNull();
+  });
+
+  it('keeps a destroyed version without its blob', async () => {
+    const version = testKey().versions['1'];
+    if (version === undefined) throw new Error('no version 1');
+    const key = testKey({
+      versions: { '1': { ...version, state: 'DESTROYED', wrapped: null, destroyedAt: AT } },
+    });
+    await ledger().createKey(key);
+    expect(await ledger().getKey('acme', 'default')).toEqual(key);
+  });
+
+  it('keeps odd tenants and purposes apart, and lists them in order', async () => {
+    const names = ODD_NAMES.flatMap((tenant) => [
+      { tenant, purpose: 'p' },
+      { tenant: 'p', purpose: tenant },
+    ]);
+    for (const { tenant, purpose } of names) {
+      expect((await ledger().createKey(testKey({ tenant, purpose }))).status).toBe('created');
+    }
+    for (const { tenant, purpose } of names) {
+      expect(await ledger().getKey(tenant, purpose)).toMatchObject({ tenant, purpose });
+    }
+    const listed = (await ledger().listKeys()).map(({ tenant, purpose }) => ({ tenant, purpose }));
+    const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+    const inOrder = names.toSorted((a, b) => compare(a.tenant, b.tenant) || compare(a.purpose, b.purpose));
+    expect(listed).toEqual(inOrder);
+  });
+
+  it('refuses a tenant that is not well-formed text', async () => {
+    await expect(ledger().getKey('\ud800', 'p')).rejects.toMatchObject({ code: 'LEDGER_ITEM_INVALID' });
+    await expect(ledger().createKey(testKey({ tenant: '\ud800' }))).rejects.toMatchObject({
+      code: 'LEDGER_ITEM_INVALID',
+    });
+  });
+}
+
+function describeJobs(ledger: () => Ledger): void {
+  it('is created once, also by 20 at a time', async () => {
+    const results = await Promise.all(
+      range(20).map((i) => ledger().createJob(testJob({ requestedBy: `${i}` }))),
+    );
+    expect(results.filter(({ status }) => status === 'created')).toHaveLength(1);
+    expect(new Set(results.map(({ item }) => item.requestedBy)).size).toBe(1);
+    expect(await ledger().getJob('job-1')).toEqual(results[0]?.item);
+    expect(await ledger().getJob('job-2')).toBeNull();
+  });
+
+  it('is replaced by revision', async () => {
+    await ledger().createJob(testJob());
+    const next = testJob({
+      revision: 2,
+      status: 'BLOCKED',
+      blocker: { code: 'STEP_FAILED', message: '', at: AT },
+      census: {
+        takenAt: AT,
+        reach: 'everywhere',
+        coverage: { customers: { rows: 3, values: 2, versions: { '1': 2 }, foreign: 0, malformed: 0 } },
+        onVersion: 2,
+        stale: 2,
+        malformed: 0,
+        foreign: 0,
+      },
+    });
+    await ledger().replaceJob(next);
+    await ledger().replaceJob(next);
+    expect(await ledger().getJob('job-1')).toEqual(next);
+    await expect(ledger().replaceJob(testJob({ revision: 2 }))).rejects.toMatchObject({
+      code: 'REVISION_CONFLICT',
+    });
+  });
+
+  it('is listed newest first, by kind and status', async () => {
+    await ledger().createJob(testJob({ jobId: 'a', requestedAt: '2026-01-01T00:00:00.000Z' }));
+    await ledger().createJob(testJob({ jobId: 'b', requestedAt: '2026-01-03T00:00:00.000Z', kind: 'purge' }));
+    await ledger().createJob(
+      testJob({ jobId: 'c', requestedAt: '2026-01-02T00:00:00.000Z', status: 'BLOCKED' }),
+    );
+    const ids = async (filter?: Parameters<Ledger['listJobs']>[0]) =>
+      (await ledger().listJobs(filter)).map(({ jobId }) => jobId);
+    expect(await ids()).toEqual(['b', 'c', 'a']);
+    expect(await ids({ kind: 'rotate' })).toEqual(['c', 'a']);
+    expect(await ids({ statuses: ['BLOCKED', 'COMPLETED'] })).toEqual(['c']);
+    expect(await ids({ kind: 'adopt' })).toEqual([]);
+  });
+}
+
+function describePlans(ledger: () => Ledger): void {
+  it('fixes a round once', async () => {
+    const plan = {
+      jobId: 'job-1',
+      round: 1,
+      segments: range(3).map((index) => ({
+        index,
+        recordSet: 'customers',
+        segment: index === 0 ? '' : `s${index}`,
+      })),
+      createdAt: AT,
+    };
+    expect(await ledger().getRound('job-1', 1)).toBeNull();
+    expect((await ledger().createRound(plan)).status).toBe('created');
+    const again = await ledger().createRound({ ...plan, segments: [], createdAt: LATER });
+    expect(again).toEqual({ status: 'exists', item: plan });
+    expect(await ledger().getRound('job-1', 1)).toEqual(plan);
+    expect(await ledger().getRound('job-1', 2)).toBeNull();
+  });
+
+  it('fixes a page once, and a repeat keeps its progress', async () => {
+    expect((await ledger().createPage(testPage(), AT)).status).toBe('created');
+    await ledger().reportChunk({ ...testPage(), chunk: 0 }, { ...NONE, rewrapped: 5 }, LATER);
+    const again = await ledger().createPage(testPage({ chunks: [], next: null }), LATER);
+    expect(again).toEqual({ status: 'exists', item: testPage() });
+    expect(await ledger().listPages('job-1', 1, 0, 0, 10)).toEqual([
+      { plan: testPage(), planned: 8, done: [0], ...NONE, rewrapped: 5, updatedAt: LATER },
+    ]);
+  });
+
+  it('lists pages in the order of their numbers, from one on, up to a limit, of one segment only', async () => {
+    const pages = [0, 1, 2, 9, 10, 11, 100, 1000];
+    for (const page of pages.toReversed()) await ledger().createPage(testPage({ page }), AT);
+    await ledger().createPage(testPage({ segment: 1, page: 5 }), AT);
+    await ledger().createPage(testPage({ segment: 10, page: 5 }), AT);
+    await ledger().createPage(testPage({ round: 2, page: 5 }), AT);
+    await ledger().createPage(testPage({ jobId: 'job-10', page: 5 }), AT);
+    const numbers = async (from: number, limit: number) =>
+      (await ledger().listPages('job-1', 1, 0, from, limit)).map(({ plan }) => plan.page);
+    expect(await numbers(0, 100)).toEqual(pages);
+    expect(await numbers(2, 3)).toEqual([2, 9, 10]);
+    expect(await numbers(1001, 3)).toEqual([]);
+  });
+
+  it('reads on past one answer of the database (1 MB)', async () => {
+    const until = 'u'.repeat(100_000);
+    const chunks = [
+      { records: 1, until },
+      { records: 1, until },
+    ];
+    for (const page of range(12)) await ledger().createPage(testPage({ page, chunks }), AT);
+    expect(await ledger().listPages('job-1', 1, 0, 0, 100)).toHaveLength(12);
+    expect(await ledger().listPages('job-1', 1, 0, 1, 9)).toHaveLength(9);
+  });
+
+  it('refuses an item that is too large, by a clear error', async () => {
+    const chunks = range(5).map(() => ({ records: 1, until: 'u'.repeat(100_000) }));
+    await expect(ledger().createPage(testPage({ chunks }), AT)).rejects.toMatchObject({
+      code: 'LEDGER_ITEM_INVALID',
+      message: expect.stringContaining('limit'),
+    });
+  });
+}
+
+function describeChunks(ledger: () => Ledger): void {
+  it('counts a chunk once, however often and at once it is reported', async () => {
+    await ledger().createPage(testPage(), AT);
+    const counts = { rewrapped: 3, skipped: 1, quarantined: 1 };
+    const results = await Promise.all(
+      range(20).map(() => ledger().reportChunk({ ...testPage(), chunk: 0 }, counts, LATER)),
+    );
+    expect(results.filter(({ counted }) => counted)).toHaveLength(1);
+    expect(await ledger().listPages('job-1', 1, 0, 0, 1)).toMatchObject([{ done: [0], ...counts }]);
+  });
+
+  it('refuses a page or a chunk that was never planned', async () => {
+    const missing = { code: 'LEDGER_NOT_FOUND' };
+    await expect(ledger().reportChunk({ ...testPage(), chunk: 0 }, NONE, AT)).rejects.toMatchObject(missing);
+    await ledger().createPage(testPage(), AT);
+    await expect(ledger().reportChunk({ ...testPage(), chunk: 2 }, NONE, AT)).rejects.toMatchObject(missing);
+    expect(await ledger().listPages('job-1', 1, 0, 0, 1)).toMatchObject([{ done: [], ...NONE }]);
+  });
+
+  it('sums up exactly under any redelivery and order', async () => {
+    let page = 0;
+    const report = fc.record({ chunk: fc.nat({ max: 4 }), rewrapped: fc.nat({ max: 500 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(report, { maxLength: 12 }), async (reports) => {
+        page += 1;
+        const plan = testPage({ page, chunks: range(5).map(() => ({ records: 500, until: 'x' })) });
+        await ledger().createPage(plan, AT);
+        const results = await Promise.all(
+          reports.map(async ({ chunk, rewrapped }) => {
+            const counts = { rewrapped, skipped: 500 - rewrapped, quarantined: 0 };
+            return { chunk, rewrapped, ...(await ledger().reportChunk({ ...plan, chunk }, counts, AT)) };
+          }),
+        );
+        const counted = results.filter((result) => result.counted);
+        const [stored] = await ledger().listPages('job-1', 1, 0, page, 1);
+        expect(counted.map(({ chunk }) => chunk).toSorted((a, b) => a - b)).toEqual(stored?.done);
+        expect(stored?.done).toEqual(
+          [...new Set(reports.map(({ chunk }) => chunk))].toSorted((a, b) => a - b),
+        );
+        expect(stored?.rewrapped).toBe(counted.reduce((sum, { rewrapped }) => sum + rewrapped, 0));
+        expect((stored?.rewrapped ?? 0) + (stored?.skipped ?? 0)).toBe(500 * counted.length);
+      }),
+      { numRuns: 25 },
+    );
+  });
+}
+
+function describeSegments(ledger: () => Ledger): void {
+  const progress = (changes: Partial<SegmentProgress>): SegmentProgress => ({
+    jobId: 'job-1',
+    round: 1,
+    segment: 0,
+    lowWater: 1,
+    planned: 8,
+    rewrapped: 8,
+    skipped: 0,
+    quarantined: 0,
+    finished: false,
+    updatedAt: AT,
+    ...changes,
+  });
+
+  it('begins at nothing', async () => {
+    const nothing = { lowWater: 0, planned: 0, finished: false, ...NONE };
+    expect(await ledger().getSegment('job-1', 1, 0)).toMatchObject(nothing);
+    expect(await ledger().listSegments('job-1', 1)).toEqual([]);
+  });
+
+  it('advances only from the expected low-water mark', async () => {
+    expect(await ledger().advanceSegment(progress({ lowWater: 3 }), 1)).toBe(false);
+    expect(await ledger().advanceSegment(progress({}), 0)).toBe(true);
+    expect(await ledger().advanceSegment(progress({ rewrapped: 7 }), 0)).toBe(false);
+    expect(await ledger().advanceSegment(progress({ lowWater: 2, planned: 16 }), 1)).toBe(true);
+    expect(await ledger().advanceSegment(progress({ lowWater: 3 }), 1)).toBe(false);
+    expect(await ledger().getSegment('job-1', 1, 0)).toEqual(progress({ lowWater: 2, planned: 16 }));
+  });
+
+  it('takes the repeat of a committed advance as done', async () => {
+    expect(await ledger().advanceSegment(progress({}), 0)).toBe(true);
+    expect(await ledger().advanceSegment(progress({}), 0)).toBe(true);
+  });
+
+  it('of 20 concurrent advances exactly one wins', async () => {
+    const results = await Promise.all(
+      range(20).map((i) => ledger().advanceSegment(progress({ planned: i }), 0)),
+    );
+    expect(results.filter(Boolean)).toHaveLength(1);
+  });
+
+  it('are listed in order, of one round only', async () => {
+    for (const segment of [10, 2, 0]) await ledger().advanceSegment(progress({ segment }), 0);
+    await ledger().advanceSegment(progress({ round: 2 }), 0);
+    expect((await ledger().listSegments('job-1', 1)).map(({ segment }) => segment)).toEqual([0, 2, 10]);
+  });
+}
+
+function describeCensus(ledger: () => Ledger): void {
+  const count = { rows: 10, values: 9, versions: { '1': 4, '2': 5 }, foreign: 0, malformed: 0 };
+
+  it('keeps the last count of each segment, census by census', async () => {
+    const base = {
+      jobId: 'job-1',
+      census: 'attempt-1-round-1',
+      segment: 0,
+      recordSet: 'customers',
+      count,
+      takenAt: AT,
+    };
+    const again = { ...base, count: { ...count, versions: {} }, takenAt: LATER };
+    await ledger().putSegmentCensus(base);
+    await ledger().putSegmentCensus({ ...base, segment: 10 });
+    await ledger().putSegmentCensus({ ...base, segment: 2 });
+    await ledger().putSegmentCensus({ ...base, census: 'attempt-1-round-10' });
+    await ledger().putSegmentCensus({ ...base, census: 'attempt-1-round-1#0' });
+    await ledger().putSegmentCensus(again);
+    expect(await ledger().listSegmentCensus('job-1', 'attempt-1-round-1')).toEqual([
+      again,
+      { ...base, segment: 2 },
+      { ...base, segment: 10 },
+    ]);
+    expect(await ledger().listSegmentCensus('job-1', 'other')).toEqual([]);
+  });
+}
+
+function describeQuarantine(ledger: () => Ledger): void {
+  const record = (changes: Partial<QuarantinedRecord> = {}): QuarantinedRecord => ({
+    keyId: KEY_ID,
+    tenant: 'acme',
+    purpose: 'default',
+    recordSet: 'customers',
+    recordId: ['1'],
+    field: 'phone',
+    code: 'DECRYPTION_FAILED',
+    version: 1,
+    jobId: 'job-1',
+    at: AT,
+    ...changes,
+  });
+
+  it('holds a field once, with what was found last', async () => {
+    await ledger().putQuarantined(record());
+    await ledger().putQuarantined(record({ code: 'ENVELOPE_MALFORMED', version: null, at: LATER }));
+    expect(await ledger().listQuarantined(KEY_ID)).toEqual([
+      record({ code: 'ENVELOPE_MALFORMED', version: null, at: LATER }),
+    ]);
+  });
+
+  it('keeps odd record ids apart', async () => {
+    const ids = [
+      ['a', 'b'],
+      ['a/b'],
+      ['a#b'],
+      ['a%2Fb'],
+      [''],
+      ['', ''],
+      ['x'.repeat(3000)],
+      ['x'.repeat(3001)],
+    ];
+    for (const recordId of ids) await ledger().putQuarantined(record({ recordId }));
+    await ledger().putQuarantined(record({ keyId: 'another', recordId: ['z'] }));
+    const listed = (await ledger().listQuarantined(KEY_ID)).map(({ recordId }) => JSON.stringify(recordId));
+    expect(listed.toSorted()).toEqual(ids.map((id) => JSON.stringify(id)).toSorted());
+    for (const recordId of ids) await ledger().deleteQuarantined(record({ recordId }));
+    expect(await ledger().listQuarantined(KEY_ID)).toEqual([]);
+  });
+
+  it('deletes what is not there without complaint', async () => {
+    await expect(ledger().deleteQuarantined(record())).resolves.toBeUndefined();
+  });
+}
