@@ -190,6 +190,7 @@ async function spawnServer(
     });
   });
   const stop = async (): Promise<void> => {
+    child.ref();
     if (!gone) lifeline.end();
     const timer = AbortSignal.timeout(STOP_TIMEOUT_MS);
     await Promise.race([exited, once(timer, 'abort')]);

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { kidOf } from '../../envelope/kek.ts';
+import { RecordStoreError } from '../../errors/errors.ts';
+import type { CensusCount, CensusReach, Scope } from '../record-store.ts';
+import type { KeyRange } from './cursor.ts';
+import { censusCounts, SNAPSHOT } from './sql/rows.ts';
+import type { TableShape } from './table.ts';
+import { NO_QUERY_TIMEOUT, type Queryable } from './transaction.ts';
+
+const KEY_ID_LENGTH = 16;
+const FIRST_POLL_MS = 10;
+const LONGEST_POLL_MS = 500;
+
+const snapshotSchema = z.tuple([
+  z.object({ standby: z.boolean(), xmin: z.string().transform(BigInt), xmax: z.string().transform(BigInt) }),
+]);
+
+/**
+ * Waits until every transaction that has written and had begun before this call has ended, so that the next
+ * statement sees what it wrote. A transaction that has begun but not written has no xid yet: the propagation
+ * barrier before a census waits for those (`maxTransactionSeconds`).
+ */
+export async function awaitEarlierWriters(db: Queryable, where: string, waitMs: number): Promise<void> {
+  const deadline = Date.now() + waitMs;
+  const first = await snapshot(db, where);
+  let { xmin } = first;
+  for (let pause = FIRST_POLL_MS; xmin < first.xmax; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
+    const left = deadline - Date.now();
+    if (left <= 0) {
+      throw new RecordStoreError(
+        'STORE_OPEN_TRANSACTIONS',
+        `${where}: a transaction that began before the census has been open for more than ${waitMs} ms, so the census would not see what it writes.`,
+        {
+          retryable: true,
+          remedy:
+            'Let it end, or end it: SELECT pid, xact_start, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; prepared ones are in pg_prepared_xacts.',
+        },
+      );
+    }
+    await sleep(Math.min(pause, left));
+    ({ xmin } = await snapshot(db, where));
+  }
+}
+
+async function snapshot(db: Queryable, where: string) {
+  const [state] = snapshotSchema.parse((await db.query(SNAPSHOT)).rows);
+  if (state.standby) {
+    throw new RecordStoreError(
+      'STORE_READ_ONLY',
+      `${where}: this server is a standby, which may lag behind; a census counts on the primary.`,
+      { remedy: 'Point the store at the primary server.' },
+    );
+  }
+  return state;
+}
+
+const countsSchema = z.array(
+  z.object({ first: z.boolean(), class: z.string().nullable(), count: z.string().transform(Number) }),
+);
+
+export async function countEnvelopes(
+  db: Queryable,
+  shape: TableShape,
+  scope: Scope,
+  range: KeyRange,
+  reach: CensusReach,
+): Promise<CensusCount> {
+  const keyId = kidOf(scope.keyId, 1).subarray(0, KEY_ID_LENGTH);
+  const statement = censusCounts(shape, scope, keyId, range, reach === 'everywhere');
+  const { rows } = await db.query({ ...statement, query_timeout: NO_QUERY_TIMEOUT });
+  const counts = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+  const versions: Record<string, number> = {};
+  for (const { first, class: kind, count } of countsSchema.parse(rows)) {
+    if (first) counts.rows += count;
+    if (kind === null) continue;
+    counts.values += count;
+    if (kind === 'f') counts.foreign += count;
+    else if (kind === 'm') counts.malformed += count;
+    else if (kind !== 'o') {
+      const version = String(Number.parseInt(kind.slice(1), 16));
+      versions[version] = (versions[version] ?? 0) + count;
+    }
+  }
+  return { ...counts, versions };
+}

@@ -1,0 +1,78 @@
+import { RecordStoreError } from '../../errors/errors.ts';
+import type { RecordKey } from '../record-store.ts';
+import { assertCanonical, type IdentifierType } from './values.ts';
+
+/**
+ * Cursors and segments as text: a letter for the kind, then base64url JSON of keys. A segment is the range
+ * (from, to], open where it says null, so that neighbours share a bound and new rows fall into exactly one.
+ */
+
+export interface KeyRange {
+  /** Exclusive. */
+  readonly from: RecordKey | null;
+  /** Inclusive. */
+  readonly to: RecordKey | null;
+}
+
+export interface KeyColumn {
+  /** As the database spells it. */
+  readonly column: string;
+  readonly type: IdentifierType;
+}
+
+export function formatCursor(key: RecordKey): string {
+  return encode('c', key);
+}
+
+export function formatSegment({ from, to }: KeyRange): string {
+  return encode('s', [from, to]);
+}
+
+export function parseCursor(cursor: string, columns: readonly KeyColumn[]): RecordKey {
+  const key = parseKey(decode('c', cursor), columns);
+  if (key === null) throw invalid('A cursor');
+  return key;
+}
+
+export function parseSegment(segment: string, columns: readonly KeyColumn[]): KeyRange {
+  const range = decode('s', segment);
+  if (!Array.isArray(range) || range.length !== 2) throw invalid('A segment');
+  return { from: parseKey(range[0], columns), to: parseKey(range[1], columns) };
+}
+
+/** Throws unless it is a key of these columns. */
+export function assertKey(key: RecordKey, columns: readonly KeyColumn[]): void {
+  if (key.length !== columns.length) {
+    throw new RecordStoreError(
+      'RECORD_KEY_INVALID',
+      `A record key has ${key.length} parts; the table's key has ${columns.length}.`,
+    );
+  }
+  for (const [i, { column, type }] of columns.entries()) assertCanonical(type, key[i] ?? '', column);
+}
+
+function parseKey(value: unknown, columns: readonly KeyColumn[]): RecordKey | null {
+  if (value === null) return null;
+  if (!Array.isArray(value) || !value.every((part) => typeof part === 'string'))
+    throw invalid('A cursor or segment');
+  assertKey(value, columns);
+  return value;
+}
+
+function encode(kind: string, value: unknown): string {
+  return kind + Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
+}
+
+function decode(kind: string, text: string): unknown {
+  const what = kind === 'c' ? 'A cursor' : 'A segment';
+  if (!text.startsWith(kind)) throw invalid(what);
+  try {
+    return JSON.parse(Buffer.from(text.slice(1), 'base64url').toString('utf8'));
+  } catch {
+    throw invalid(what);
+  }
+}
+
+function invalid(what: string): RecordStoreError {
+  return new RecordStoreError('RECORD_KEY_INVALID', `${what} is not one that this record store made.`);
+}

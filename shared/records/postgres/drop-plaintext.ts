@@ -1,0 +1,117 @@
+import { z } from 'zod';
+import { RecordStoreError } from '../../errors/errors.ts';
+import type { PlaintextRecord, RecordKey } from '../record-store.ts';
+import type { TableConnection } from './connection.ts';
+import { parseCursor } from './cursor.ts';
+import { isKey, queryPage, unexpected } from './read.ts';
+import { readPlaintext } from './records.ts';
+import {
+  adoptable,
+  beginAlter,
+  dropColumns,
+  everyPage,
+  fetchWritten,
+  lockTable,
+  OLDEST_WRITER,
+  writtenSince,
+} from './sql/adoption.ts';
+import { DEPENDENT_VIEWS } from './sql/catalog.ts';
+import { quoteTable } from './sql/identifiers.ts';
+import type { TableShape } from './table.ts';
+import { inTransaction, NO_QUERY_TIMEOUT, type Queryable } from './transaction.ts';
+
+const PAGE = 500;
+
+type Verify = (records: readonly PlaintextRecord[]) => Promise<void>;
+
+/**
+ * Every row is verified twice over at most: once while the application goes on, and, if it was written since that
+ * began, again under a lock that lets nobody write until the columns are gone.
+ */
+export async function dropPlaintext(
+  connection: TableConnection,
+  lockTimeoutMs: number,
+  verify: Verify,
+  onProgress: (rows: number) => void = () => {},
+): Promise<readonly string[]> {
+  const { config, db, pool } = connection;
+  const { catalog, shape, problems } = await connection.survey();
+  connection.assertNone(problems);
+  const columns = plaintextColumns(shape);
+  if (columns.length === 0) return [];
+  if (!catalog.isOwner)
+    throw connection.notOwner('drop the plaintext columns', dropColumns(config.table, columns));
+  await assertNoViews(connection, columns);
+
+  const since = await oldestWriter(db);
+  let verified = 0;
+  const verifyKeys = async (on: Queryable, keys: readonly RecordKey[]) => {
+    const records = await readPlaintext(on, shape, keys);
+    await verify(records.filter((record) => record !== null));
+    verified += keys.length;
+    onProgress(verified);
+  };
+  for await (const keys of everyKey(db, shape)) await verifyKeys(db, keys);
+
+  const dropped = await inTransaction(pool, beginAlter(lockTimeoutMs), async (tx) => {
+    const run = (text: string) => tx.query({ text, query_timeout: NO_QUERY_TIMEOUT });
+    await run(lockTable(config.table).text);
+    const left = plaintextColumns((await connection.survey(tx)).shape);
+    // Another process was faster.
+    if (left.length === 0) return left;
+    await run(writtenSince(shape, since).text);
+    for (;;) {
+      const keys = writtenKeys((await run(fetchWritten(PAGE).text)).rows);
+      if (keys.length === 0) break;
+      await verifyKeys(tx, keys);
+    }
+    await run('CLOSE written');
+    await run(dropColumns(config.table, left));
+    return left;
+  });
+  connection.forgetShape();
+  return dropped;
+}
+
+function plaintextColumns(shape: TableShape): readonly string[] {
+  return [...new Set(adoptable(shape).map(({ plaintext }) => plaintext.column))];
+}
+
+async function assertNoViews(connection: TableConnection, columns: readonly string[]): Promise<void> {
+  const { recordSet, config, db } = connection;
+  const { rows } = await db.query({ text: DEPENDENT_VIEWS, values: [quoteTable(config.table), columns] });
+  const found = z.array(z.object({ view: z.string(), column: z.string() })).parse(rows);
+  if (found.length === 0) return;
+  const list = found.map(({ view, column }) => `${view} (column "${column}")`).join(', ');
+  throw new RecordStoreError(
+    'STORE_FAILED',
+    `Record set "${recordSet}", table "${config.table}": views depend on its plaintext columns: ${list}. Nothing was dropped.`,
+    { remedy: 'Change or drop these views first.' },
+  );
+}
+
+const writerSchema = z.tuple([z.object({ xmin: z.string().transform(BigInt) })]);
+
+async function oldestWriter(db: Queryable): Promise<bigint> {
+  const [{ xmin }] = writerSchema.parse((await db.query(OLDEST_WRITER)).rows);
+  return xmin;
+}
+
+async function* everyKey(db: Queryable, shape: TableShape): AsyncGenerator<readonly RecordKey[]> {
+  for (let from: RecordKey | null = null; ; ) {
+    const bounds = { range: { from, to: null }, limit: PAGE, scan: PAGE };
+    const { keys, cursor } = await queryPage(db, everyPage(shape, bounds), bounds);
+    if (keys.length > 0) yield keys;
+    if (cursor === null) return;
+    from = parseCursor(cursor, shape.keys);
+  }
+}
+
+const writtenSchema = z.array(z.object({ key: z.unknown() }));
+
+function writtenKeys(rows: readonly unknown[]): readonly RecordKey[] {
+  return writtenSchema.parse(rows).map(({ key }) => {
+    if (!isKey(key)) throw unexpected();
+    return key;
+  });
+}

@@ -1,0 +1,108 @@
+import type { Scope } from '../../record-store.ts';
+import type { FieldColumn, TableShape } from '../table.ts';
+import type { Statement } from '../transaction.ts';
+import { quote, quoteTable } from './identifiers.ts';
+import { keyColumns, Parameters } from './range.ts';
+import { asBytes, type PageBounds, page } from './rows.ts';
+
+/** Fields whose plaintext column is still there. */
+export function adoptable(
+  shape: TableShape,
+): readonly (FieldColumn & { plaintext: { column: string; type: string } })[] {
+  return shape.fields.flatMap((field) =>
+    field.plaintext === undefined ? [] : [{ ...field, plaintext: field.plaintext }],
+  );
+}
+
+/**
+ * A plaintext column's bytes: bytea as it is, text as UTF-8, char(n) with its padding, others in their text form.
+ * Compared as bytes, so that no collation or citext takes different values for equal.
+ */
+export function plaintextBytes({ column, type }: { readonly column: string; readonly type: string }): string {
+  const value = `t.${quote(column)}`;
+  if (type === 'bytea') return value;
+  if (type === 'text' || type === 'varchar') return `convert_to(${value}, 'UTF8')`;
+  // A cast to text strips the padding of char(n); concat writes the value as it is shown.
+  const text =
+    type === 'bpchar' ? `CASE WHEN ${value} IS NOT NULL THEN concat(${value}) END` : `${value}::text`;
+  return `convert_to(${text}, 'UTF8')`;
+}
+
+/** A page of keys of records with a plaintext that has no envelope. */
+export function plaintextPage(
+  shape: TableShape,
+  scope: Pick<Scope, 'tenant'>,
+  bounds: PageBounds,
+): Statement {
+  const open = adoptable(shape).map(
+    ({ column, plaintext }) => `(t.${quote(plaintext.column)} IS NOT NULL AND t.${quote(column)} IS NULL)`,
+  );
+  return page(shape, scope, open.join(' OR '), bounds, new Parameters());
+}
+
+/** A page of keys of all records, of every tenant. */
+export function everyPage(shape: TableShape, bounds: PageBounds): Statement {
+  return page({ ...shape, tenant: { fixed: '' } }, { tenant: '' }, 'true', bounds, new Parameters());
+}
+
+/** Plaintext, then envelope, of each field. */
+export function plaintextCells(shape: TableShape): readonly string[] {
+  return shape.fields.flatMap(({ column, form, plaintext }) => [
+    plaintext === undefined ? 'NULL::bytea' : plaintextBytes(plaintext),
+    asBytes(form, `t.${quote(column)}`),
+  ]);
+}
+
+export function tenantNames(table: string, column: string): Statement {
+  return {
+    text: `SELECT DISTINCT t.${quote(column)}::text AS tenant FROM ${quoteTable(table)} AS t ORDER BY 1`,
+  };
+}
+
+export function addColumns(table: string, columns: readonly string[]): string {
+  const add = columns.map((column) => `ADD COLUMN IF NOT EXISTS ${quote(column)} bytea`);
+  return `ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`;
+}
+
+/** Never CASCADE: what depends on a column is its owner's to decide. */
+export function dropColumns(table: string, columns: readonly string[]): string {
+  return `ALTER TABLE ${quoteTable(table)} ${columns.map((column) => `DROP COLUMN IF EXISTS ${quote(column)}`).join(', ')}`;
+}
+
+/** A lock that is not to be had soon must not queue up the application's statements behind it. */
+export function beginAlter(lockTimeoutMs: number): string {
+  return `
+BEGIN;
+SET LOCAL lock_timeout = ${Math.trunc(lockTimeoutMs)};
+SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL row_security = off`;
+}
+
+export function lockTable(table: string): Statement {
+  return { text: `LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE` };
+}
+
+/** The oldest transaction that may still write; what later ones write has its xid or a later one. */
+export const OLDEST_WRITER: Statement = {
+  text: 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin',
+};
+
+/**
+ * Opens a cursor over the keys of rows written since `xmin`, in one scan. A row's xmin has 32 bits: rows frozen
+ * billions of transactions ago can look new and are then verified once more; a new one never looks old. (16: age
+ * and the snapshot may count this transaction's own xid differently.)
+ */
+export function writtenSince(shape: TableShape, xmin: bigint): Statement {
+  const keys = keyColumns(shape).map((key) => `${key}::text`);
+  return {
+    text: `
+DECLARE written NO SCROLL CURSOR FOR
+SELECT json_build_array(${keys.join(', ')}) AS key FROM ${quoteTable(shape.table)} AS t
+WHERE age(t.xmin) < pg_snapshot_xmax(pg_current_snapshot())::text::int8 - ${xmin} + 16`,
+  };
+}
+
+export function fetchWritten(count: number): Statement {
+  return { text: `FETCH ${Math.trunc(count)} FROM written` };
+}

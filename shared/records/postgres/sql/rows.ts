@@ -1,0 +1,258 @@
+import type { RecordKey, Scope } from '../../record-store.ts';
+import type { KeyRange } from '../cursor.ts';
+import type { TableShape } from '../table.ts';
+import type { Statement } from '../transaction.ts';
+import { isEnvelope, kidAt } from './envelope.ts';
+import { quote, quoteTable } from './identifiers.ts';
+import {
+  type InputColumn,
+  inputRows,
+  inRange,
+  keyColumns,
+  keyInputs,
+  ofTenant,
+  onKey,
+  Parameters,
+  tenantText,
+  where,
+} from './range.ts';
+
+export interface PageBounds {
+  readonly range: KeyRange;
+  /** Most keys in the page. */
+  readonly limit: number;
+  /** Most rows read for it. */
+  readonly scan: number;
+}
+
+/** A page of keys of stale records. `kid`: 20 bytes. */
+export function stalePage(shape: TableShape, scope: Scope, kid: Uint8Array, bounds: PageBounds): Statement {
+  const p = new Parameters();
+  const active = p.add(kid, 'bytea');
+  const stale = shape.fields.map(({ column, form }) => {
+    const value = `t.${quote(column)}`;
+    return `(${value} IS NOT NULL AND (${kidAt(form, value)}) IS DISTINCT FROM ${active})`;
+  });
+  return page(shape, scope, stale.join(' OR '), bounds, p);
+}
+
+/**
+ * [row number, hit, key …] of rows that are hits, and of the last row that a page may read, as one JSON document:
+ * V8 parses that many times faster than the driver parses rows. The database stops reading at `limit` hits.
+ */
+export function page(
+  shape: TableShape,
+  scope: Pick<Scope, 'tenant'>,
+  hit: string,
+  { range, limit, scan }: PageBounds,
+  p: Parameters,
+): Statement {
+  const keys = keyColumns(shape);
+  const names = keys.map((_, i) => `k${i}`).join(', ');
+  const conditions = [ofTenant(shape, scope, p), ...inRange(shape, range, p)];
+  const scanned = p.add(scan, 'int8');
+  return {
+    text: `
+SELECT coalesce(json_agg(json_build_array(s.n, s.hit, ${keys.map((_, i) => `s.k${i}::text`).join(', ')})), '[]') AS page
+FROM (
+  SELECT * FROM (
+    SELECT q.*, row_number() OVER (ORDER BY ${names}) AS n FROM (
+      SELECT ${keys.map((key, i) => `${key} AS k${i}`).join(', ')}, (${hit}) AS hit
+      FROM ${quoteTable(shape.table)} AS t
+      ${where(conditions)}
+      ORDER BY ${keys.join(', ')}
+      LIMIT ${scanned}
+    ) AS q
+  ) AS r
+  WHERE r.hit OR r.n = ${scanned}
+  LIMIT ${p.add(limit, 'int8')}
+) AS s`,
+    values: p.values,
+  };
+}
+
+/** Length, then bytes; -1 for NULL. */
+export function cell(value: string): string {
+  return `coalesce(int4send(octet_length(${value})) || ${value}, '\\xffffffff'::bytea)`;
+}
+
+/**
+ * Records packed into one value, in the order of the keys: 0 for a missing row, else 1 and a cell for each of
+ * `cells`. The driver's cost is by result column, not by byte. Stops after the row that exceeds `budget` bytes.
+ */
+export function packedRecords(
+  shape: TableShape,
+  keys: readonly RecordKey[],
+  cells: (p: Parameters) => readonly string[],
+  budget: number,
+): Statement {
+  const p = new Parameters();
+  const rows = inputRows(keyInputs(shape.keys, keys), p);
+  const values = cells(p);
+  const size = values.map((value) => `coalesce(octet_length(${value}), 0)`).join(' + ');
+  return {
+    text: `
+SELECT count(*)::int4 AS count, string_agg(
+  CASE WHEN r.there THEN '\\x01'::bytea || ${values.map((_, i) => cell(`r.v${i}`)).join(' || ')} ELSE '\\x00'::bytea END,
+  ''::bytea ORDER BY r.i) AS packed
+FROM (
+  SELECT c.i, ${keyColumns(shape)[0]} IS NOT NULL AS there, ${values.map((value, i) => `${value} AS v${i}`).join(', ')},
+    coalesce(sum(${size}) OVER (ORDER BY c.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes
+  FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}
+) AS r
+WHERE r.bytes < ${p.add(budget, 'int8')}`,
+    values: p.values,
+  };
+}
+
+/** The cells of `read`: tenant, then each field's bytes (of text columns the text's). */
+export function recordCells(shape: TableShape): (p: Parameters) => readonly string[] {
+  return (p) => [
+    `convert_to(${tenantText(shape, p)}, 'UTF8')`,
+    ...shape.fields.map(({ column, form }) => asBytes(form, `t.${quote(column)}`)),
+  ];
+}
+
+export function asBytes(form: 'bytea' | 'text', value: string): string {
+  return form === 'bytea' ? value : `convert_to(${value}, 'UTF8')`;
+}
+
+export interface FieldUpdate {
+  readonly column: string;
+  /** Of the input's new value; NULL where the record keeps what it has. */
+  readonly input: string;
+  /** True for the bytes that are to be replaced; refers to t and c. */
+  readonly condition: string;
+}
+
+/**
+ * One statement for the whole chunk. Rows are locked in key order, so that two chunks with rows in common wait
+ * for each other rather than deadlock.
+ */
+export function updateRecords(
+  shape: TableShape,
+  inputs: readonly InputColumn[],
+  updates: readonly FieldUpdate[],
+): Statement {
+  const p = new Parameters();
+  const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
+  const set = updates.map(({ column, input }) => {
+    return `${quote(column)} = ${updates.length === 1 ? input : `coalesce(${input}, t.${quote(column)})`}`;
+  });
+  const unchanged = updates.map(({ input, condition }) =>
+    updates.length === 1 ? condition : `(${input} IS NULL OR ${condition})`,
+  );
+  const tenant = `(${tenantText(shape, p)}) COLLATE "C" = c.tenant`;
+  return {
+    text: `
+UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
+FROM (SELECT * FROM ${inputRows(inputs, p)} ORDER BY ${order}) AS c
+WHERE ${[onKey(shape), tenant, ...unchanged].join(' AND ')}
+RETURNING c.i::int4`,
+    values: p.values,
+    rowMode: 'array',
+  };
+}
+
+/** Which of the keys exist, by number from 1. */
+export function existing(shape: TableShape, keys: readonly RecordKey[]): Statement {
+  const p = new Parameters();
+  return {
+    text: `
+SELECT c.i::int4 FROM ${inputRows(keyInputs(shape.keys, keys), p)}
+WHERE EXISTS (SELECT FROM ${quoteTable(shape.table)} AS t WHERE ${onKey(shape)})`,
+    values: p.values,
+    rowMode: 'array',
+  };
+}
+
+/**
+ * The last keys of `count` parts of about the same size, from a sample of about `pages` pages of the table; of a
+ * smaller table from all of it. Also the number of rows sampled.
+ */
+export function sampledBounds(
+  shape: TableShape,
+  scope: Pick<Scope, 'tenant'> | undefined,
+  count: number,
+  percent: number,
+): Statement {
+  const p = new Parameters();
+  const keys = keyColumns(shape);
+  const names = keys.map((_, i) => `k${i}`);
+  const parts = p.add(count, 'int4');
+  return {
+    text: `
+SELECT coalesce(sum(b.n), 0)::int4 AS rows,
+  coalesce(json_agg(b.key ORDER BY b.part) FILTER (WHERE b.part < ${parts}), '[]') AS bounds
+FROM (
+  SELECT r.part, count(*) AS n, (array_agg(json_build_array(${names.map((name) => `r.${name}::text`).join(', ')})
+    ORDER BY ${names.map((name) => `r.${name} DESC`).join(', ')}))[1] AS key
+  FROM (
+    SELECT *, ntile(${parts}) OVER (ORDER BY ${names.join(', ')}) AS part FROM (
+      SELECT ${keys.map((key, i) => `${key} AS k${i}`).join(', ')}
+      FROM ${quoteTable(shape.table)} AS t TABLESAMPLE SYSTEM (${percent}) REPEATABLE (1)
+      ${where(scope === undefined ? [] : [ofTenant(shape, scope, p)])}
+    ) AS s
+  ) AS r
+  GROUP BY r.part
+) AS b`,
+    values: p.values,
+  };
+}
+
+/** Pages on disk, of a partitioned table those of its partitions. */
+export function tablePages(shape: TableShape): Statement {
+  return {
+    text: `
+SELECT (coalesce(sum(pg_relation_size(relid)), 0) / current_setting('block_size')::int8)::float8 AS pages
+FROM (SELECT to_regclass($1) AS relid UNION SELECT relid FROM pg_partition_tree(to_regclass($1))) AS r`,
+    values: [quoteTable(shape.table)],
+  };
+}
+
+/**
+ * Counts by class of value: `v` and the version in hex; `f` foreign; `m` malformed; `o` another tenant's that is
+ * not of the key; NULL for NULL. `first`: of the first field, which every row has once.
+ */
+export function censusCounts(
+  shape: TableShape,
+  scope: Scope,
+  keyId: Uint8Array,
+  range: KeyRange,
+  everywhere: boolean,
+): Statement {
+  const p = new Parameters();
+  const mine = ofTenant(shape, scope, p);
+  const key = p.add(keyId, 'bytea');
+  const classes = shape.fields.map(({ column, form }, i) => {
+    const value = `t.${quote(column)}`;
+    const kid = kidAt(form, value);
+    return `(${i === 0}, CASE WHEN ${value} IS NULL THEN NULL
+      WHEN substr(${kid}, 1, 16) = ${key} AND substr(${kid}, 17, 4) <> '\\x00000000'::bytea
+        THEN 'v' || encode(substr(${kid}, 17, 4), 'hex')
+      WHEN (${mine}) IS NOT TRUE THEN 'o'
+      WHEN ${isEnvelope(form, value)} THEN 'f' ELSE 'm' END)`;
+  });
+  const conditions = [...(everywhere ? [] : [mine]), ...inRange(shape, range, p)];
+  return {
+    text: `
+SELECT v.first, v.class, count(*)::text AS count
+FROM ${quoteTable(shape.table)} AS t CROSS JOIN LATERAL (VALUES ${classes.join(', ')}) AS v(first, class)
+${where(conditions)}
+GROUP BY v.first, v.class`,
+    values: p.values,
+  };
+}
+
+/** The transactions that are open: every one that has written and had begun before has an xid from xmin to xmax. */
+export const SNAPSHOT: Statement = {
+  text: `
+SELECT pg_is_in_recovery() AS standby,
+  pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
+  pg_snapshot_xmax(pg_current_snapshot())::text AS xmax`,
+};
+
+export const BEGIN_CENSUS = `
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+SET LOCAL statement_timeout = 0;
+SET LOCAL row_security = off`;

@@ -1,0 +1,87 @@
+import type pg from 'pg';
+import type { RecordSetConfig } from '../../config/schema.ts';
+import { kidOf } from '../../envelope/kek.ts';
+import type { AdoptableStore } from '../record-store.ts';
+import { createAdoption } from './adoption.ts';
+import { awaitEarlierWriters, countEnvelopes } from './census.ts';
+import { TableConnection } from './connection.ts';
+import { formatCursor, parseSegment } from './cursor.ts';
+import { queryPage } from './read.ts';
+import { assertChanges, pageBounds, readRecords } from './records.ts';
+import { applyChanges, changeBytes, envelopeInputs } from './replace.ts';
+import { findSegments } from './segments.ts';
+import { BEGIN_CENSUS, stalePage } from './sql/rows.ts';
+
+export interface PostgresRecordStoreOptions {
+  /** Name of the record set. */
+  readonly recordSet: string;
+  readonly config: RecordSetConfig;
+  /** From createPostgresPool. Shared by the store's record sets; `close` leaves it open unless `closePool`. */
+  readonly pool: pg.Pool;
+  readonly closePool?: boolean;
+  /** How long a census waits for transactions that began before it. Default 30 s. */
+  readonly openTransactionWaitMs?: number;
+  /** How long adding and dropping columns wait for the table's lock, with writers queueing behind. Default 5 s. */
+  readonly lockTimeoutMs?: number;
+  /** Most rows that one listing reads, stale or not. Default 20,000. */
+  readonly scanRows?: number;
+}
+
+/**
+ * Envelopes in a PostgreSQL table (13 or later). Nothing of a rotation is kept in the table but the envelopes. An
+ * index on (tenant column, key columns) lets a tenant's sweep read its own rows only; without one each sweep reads
+ * the table once.
+ */
+export function createPostgresRecordStore(options: PostgresRecordStoreOptions): AdoptableStore {
+  const { recordSet, config, pool } = options;
+  const connection = new TableConnection(recordSet, config, pool);
+  const scanRows = options.scanRows ?? 20_000;
+  const waitMs = options.openTransactionWaitMs ?? 30_000;
+  const place = `Record set "${recordSet}", table "${config.table}"`;
+
+  return {
+    recordSet,
+    fields: config.fields.map(({ name }) => name),
+
+    check: () =>
+      connection.guard(async () => {
+        const { problems, hazards } = await connection.survey();
+        connection.assertNone([...problems, ...hazards]);
+      }),
+
+    segments: (scope, count) => connection.run((shape) => findSegments(connection.db, shape, scope, count)),
+    segmentsEverywhere: (count) =>
+      connection.run((shape) => findSegments(connection.db, shape, undefined, count)),
+
+    listStale: (scope, active, segment, after, limit, until) =>
+      connection.run((shape) => {
+        const bounds = pageBounds(shape, segment, after, limit, until, scanRows);
+        return queryPage(connection.db, stalePage(shape, scope, kidOf(scope.keyId, active), bounds), bounds);
+      }),
+
+    cursorAfter: (key) => formatCursor(key),
+
+    read: (keys) => connection.run((shape) => readRecords(connection.db, shape, keys)),
+
+    replace: (changes) =>
+      connection.run(async (shape) => {
+        assertChanges(shape, changes);
+        return applyChanges(connection.db, shape, changes, changeBytes, (batch) =>
+          envelopeInputs(shape, batch),
+        );
+      }),
+
+    census: (scope, segment, reach) =>
+      connection.transaction(BEGIN_CENSUS, async (db, shape) => {
+        const range = parseSegment(segment, shape.keys);
+        await awaitEarlierWriters(db, place, waitMs);
+        return countEnvelopes(db, shape, scope, range, reach);
+      }),
+
+    ...createAdoption(connection, { scanRows, lockTimeoutMs: options.lockTimeoutMs ?? 5_000 }),
+
+    async close() {
+      if (options.closePool === true) await pool.end();
+    },
+  };
+}

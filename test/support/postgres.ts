@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { type EmbeddedPostgres, startPostgres } from '../../local/postgres.ts';
+
+/** Throw-away data: nothing of it must survive a power cut. */
+const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '60' };
+
+export interface TestPostgres {
+  readonly server: EmbeddedPostgres;
+  readonly url: string;
+  /** A pool of the superuser on that database. */
+  readonly admin: pg.Pool;
+  /** Makes an empty schema with a name of its own, for one test. */
+  schema(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** A server for one test file; call `stop` in afterAll. */
+export async function startTestPostgres(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<TestPostgres> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'keyturn-postgres-'));
+  const server = await startPostgres({ dir, settings: { ...FAST, ...settings } });
+  await server.createDatabase('test');
+  const url = server.url('test');
+  const admin = new pg.Pool({ connectionString: url, max: 4 });
+  admin.on('error', () => {});
+  return {
+    server,
+    url,
+    admin,
+    async schema() {
+      const name = `t${randomBytes(6).toString('hex')}`;
+      await admin.query(`CREATE SCHEMA ${name}`);
+      return name;
+    },
+    async stop() {
+      await admin.end();
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
