@@ -82,12 +82,18 @@ export function startPoller(options: {
       return messages.filter(({ MessageId }) => !failed.has(MessageId ?? ''));
     },
   });
-  consumer.on('error', options.onError);
-  consumer.on('processing_error', options.onError);
+  let stopping = false;
+  const report = (error: Error) => {
+    // Stopping aborts the long poll that is under way.
+    if (!stopping) options.onError(error);
+  };
+  consumer.on('error', report);
+  consumer.on('processing_error', report);
   consumer.start();
   return {
     stop: () =>
       new Promise((resolve) => {
+        stopping = true;
         consumer.once('stopped', () => resolve());
         consumer.stop({ abort: true });
       }),

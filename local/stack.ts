@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly sweepSeconds?: number;
   /** Pollers that hand the queue's messages to the worker side by side. */
   readonly pollers?: number;
+  /** Puts something between the functions and their ports: faults, counters. For tests and benchmarks. */
+  readonly decorate?: (deps: ComposedDeps) => ComposedDeps;
   /** Server settings of the embedded PostgreSQL. */
   readonly postgresSettings?: Readonly<Record<string, string>>;
 }
@@ -88,8 +90,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       stateMachineArns: stepFunctions.arns,
       postgresUrl: postgres === null ? null : postgres.adminUrl,
     };
-    const deps = await composeLocal(info, options);
-    started.push(deps.close);
+    const composed = await composeLocal(info, options);
+    started.push(composed.close);
+    const deps = options.decorate?.(composed) ?? composed;
     Object.assign(handlers, stateHandlers(deps));
 
     for (let i = 0; i < (options.pollers ?? 2); i++) {
