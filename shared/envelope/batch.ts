@@ -2,13 +2,13 @@ import { EnvelopeError, type EnvelopeErrorCode } from '../errors/errors.ts';
 import {
   ABSENT,
   clearKeys,
-  isIntact,
-  isSameKey,
+  intactKeys,
   type KeyBatch,
+  sameKeys,
   unwrapKeys,
   wrapKeys,
 } from './aes-key-wrap.ts';
-import { findCiphertext, MALFORMED, versionAt } from './format.ts';
+import { findCiphertext, MALFORMED, versionAt, word32, writeVersion } from './format.ts';
 import { KID_FROM_END, MAX_ENVELOPE_LENGTH, WRAPPED_DEK_FROM_END } from './layout.ts';
 import type { Kek, RewrapOutcome } from './types.ts';
 
@@ -17,6 +17,16 @@ export const MAX_BATCH_LENGTH = 1024 * 1024 * 1024;
 
 const KEY_ID_LENGTH = 16;
 
+// Shared, since a batch sets one for each record.
+const CURRENT: RewrapOutcome = Object.freeze({ status: 'current' });
+const ENVELOPE_MALFORMED = failure('ENVELOPE_MALFORMED');
+const KEY_MISMATCH = failure('KEY_MISMATCH');
+const VERSION_UNKNOWN = failure('VERSION_UNKNOWN');
+const VERSION_NEWER = failure('VERSION_NEWER');
+const DECRYPTION_FAILED = failure('DECRYPTION_FAILED');
+const REWRAP_UNVERIFIED = failure('REWRAP_UNVERIFIED');
+export const ENVELOPE_ARGUMENT = failure('ENVELOPE_ARGUMENT');
+
 /**
  * The envelopes of a batch, copied into one slab that the results are views of. Each ends on a word boundary, so
  * that its wrapped DEK, the last 40 bytes, is 10 aligned words. What is checked, rewrapped, verified and handed out
@@ -24,7 +34,7 @@ const KEY_ID_LENGTH = 16;
  */
 export interface EnvelopeBatch {
   readonly to: Kek;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Int32Array;
   readonly starts: Int32Array;
   readonly ends: Int32Array;
@@ -56,7 +66,7 @@ export function stageBatch(envelopes: readonly Uint8Array[], from: readonly Kek[
     starts,
     ends,
     ciphertexts: new Int32Array(envelopes.length),
-    outcomes: new Array<RewrapOutcome>(envelopes.length).fill(failed('ENVELOPE_MALFORMED')),
+    outcomes: new Array<RewrapOutcome>(envelopes.length).fill(ENVELOPE_MALFORMED),
   };
   for (let record = 0; record < envelopes.length; record++) {
     const envelope = envelopes[record];
@@ -90,23 +100,24 @@ export function wrapAndVerify(
   const wrapped = { words: batch.words, offsets };
   wrapKeys(batch.to.key, deks, wrapped);
   const proof = unwrapKeys(batch.to.key, wrapped);
+  const intact = intactKeys(proof);
+  const same = sameKeys(proof, deks);
+  clearKeys(proof);
   for (let key = 0; key < records.length; key++) {
     if (offsets[key] === ABSENT) continue;
     const record = records[key] ?? 0;
     const start = batch.starts[record] ?? 0;
     const end = batch.ends[record] ?? 0;
-    if (isIntact(proof, key) && isSameKey(proof, deks, key)) {
-      batch.bytes.set(batch.to.kid, end - KID_FROM_END);
-      batch.outcomes[record] = { status: 'rewrapped', envelope: batch.bytes.subarray(start, end) };
+    if (intact[key] === 1 && same[key] === 1) {
+      writeVersion(batch.bytes, end, batch.to.version);
+      batch.outcomes[record] = {
+        status: 'rewrapped',
+        envelope: new Uint8Array(batch.bytes.buffer, start, end - start),
+      };
     } else {
-      batch.outcomes[record] = failed('REWRAP_UNVERIFIED');
+      batch.outcomes[record] = REWRAP_UNVERIFIED;
     }
   }
-  clearKeys(proof);
-}
-
-export function failed(code: EnvelopeErrorCode): RewrapOutcome {
-  return { status: 'failed', code };
 }
 
 type Groups = ReadonlyMap<number, { readonly from: Kek; readonly records: number[] }>;
@@ -143,7 +154,7 @@ function copyToSlab(envelopes: readonly Uint8Array[]) {
       });
     }
   }
-  return { starts, ends, slab: new ArrayBuffer(total) };
+  return { starts, ends, slab: Buffer.allocUnsafeSlow(total).buffer };
 }
 
 /** Decides by the envelope's own bytes what is to be done with it. Nothing is decrypted to find out. */
@@ -159,27 +170,28 @@ function sortRecord(
   if (ciphertext === MALFORMED) return;
   batch.ciphertexts[record] = ciphertext;
   if (!namesKey(bytes, end - KID_FROM_END, to)) {
-    outcomes[record] = failed('KEY_MISMATCH');
+    outcomes[record] = KEY_MISMATCH;
     return;
   }
   const version = versionAt(bytes, end);
   if (version === to.version) {
-    outcomes[record] = { status: 'current' };
+    outcomes[record] = CURRENT;
   } else if (version > to.version) {
-    outcomes[record] = failed('VERSION_NEWER');
+    outcomes[record] = VERSION_NEWER;
   } else {
     const group = groups.get(version);
-    if (group === undefined) outcomes[record] = failed('VERSION_UNKNOWN');
-    else {
-      outcomes[record] = failed('DECRYPTION_FAILED');
-      group.records.push(record);
-    }
+    outcomes[record] = group === undefined ? VERSION_UNKNOWN : DECRYPTION_FAILED;
+    group?.records.push(record);
   }
 }
 
 function namesKey(bytes: Uint8Array, offset: number, { kid }: Kek): boolean {
-  for (let at = 0; at < KEY_ID_LENGTH; at++) {
-    if (bytes[offset + at] !== kid[at]) return false;
+  for (let at = 0; at < KEY_ID_LENGTH; at += 4) {
+    if (word32(bytes, offset + at) !== word32(kid, at)) return false;
   }
   return true;
+}
+
+function failure(code: EnvelopeErrorCode): RewrapOutcome {
+  return Object.freeze({ status: 'failed', code });
 }

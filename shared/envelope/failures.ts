@@ -34,14 +34,9 @@ const FAILURES = {
       'the new wrapping did not unwrap to the same DEK and was discarded; the old envelope is untouched',
     remedy: 'Try again; if it repeats, suspect the memory or the processor of this machine.',
   },
-} as const satisfies Record<
-  Exclude<EnvelopeErrorCode, 'ENVELOPE_ARGUMENT'>,
-  { message: string; remedy: string }
->;
+} as const satisfies Record<EnvelopeErrorCode, { message: string; remedy: string }>;
 
-export type EnvelopeFailureCode = keyof typeof FAILURES;
-
-export function envelopeFailure(code: EnvelopeFailureCode): EnvelopeError {
+export function envelopeFailure(code: EnvelopeErrorCode): EnvelopeError {
   const { message, remedy } = FAILURES[code];
   return new EnvelopeError(code, message, { remedy });
 }

@@ -17,6 +17,9 @@ import {
   WRAPPED_DEK_HEAD_FROM_END,
 } from './layout.ts';
 
+const HEADER_WORDS = [word32(HEADER_PREFIX, 0), word32(HEADER_PREFIX, 4), word16(HEADER_PREFIX, 8)] as const;
+const TAIL_WORDS = [word32(TAIL_PREFIX, 0), word32(TAIL_PREFIX, 4), word16(WRAPPED_DEK_HEAD, 0)] as const;
+
 /** What `findCiphertext` returns for bytes that are not an envelope. */
 export const MALFORMED = -1;
 
@@ -28,20 +31,22 @@ export const MALFORMED = -1;
 export function findCiphertext(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   if (length < MIN_ENVELOPE_LENGTH || length > MAX_ENVELOPE_LENGTH) return MALFORMED;
-  if (!matches(bytes, start, HEADER_PREFIX)) return MALFORMED;
-  if (!matches(bytes, end - TAIL_LENGTH, TAIL_PREFIX)) return MALFORMED;
-  if (!matches(bytes, end - WRAPPED_DEK_HEAD_FROM_END, WRAPPED_DEK_HEAD)) return MALFORMED;
-  if (versionAt(bytes, end) === 0) return MALFORMED;
+  if (!hasFixedBytes(bytes, start, end) || versionAt(bytes, end) === 0) return MALFORMED;
   return findInLengthHeader(bytes, start + LENGTH_HEADER_OFFSET, end - TAIL_LENGTH);
 }
 
 /** The key version that the envelope ending at `end` names. */
 export function versionAt(bytes: Uint8Array, end: number): number {
-  let version = 0;
-  for (let at = end - VERSION_FROM_END; at < end - VERSION_FROM_END + 4; at++) {
-    version = version * 256 + (bytes[at] ?? 0);
-  }
-  return version;
+  return word32(bytes, end - VERSION_FROM_END) >>> 0;
+}
+
+/** Moves the envelope ending at `end` to another version of its key. */
+export function writeVersion(bytes: Uint8Array, end: number, version: number): void {
+  const at = end - VERSION_FROM_END;
+  bytes[at] = version >>> 24;
+  bytes[at + 1] = version >>> 16;
+  bytes[at + 2] = version >>> 8;
+  bytes[at + 3] = version;
 }
 
 export interface EnvelopeParts {
@@ -105,9 +110,24 @@ function findInLengthHeader(bytes: Uint8Array, offset: number, tail: number): nu
   return MALFORMED;
 }
 
-function matches(bytes: Uint8Array, offset: number, expected: Uint8Array): boolean {
-  for (let at = 0; at < expected.length; at++) {
-    if (bytes[offset + at] !== expected[at]) return false;
-  }
-  return true;
+/** HEADER_PREFIX, TAIL_PREFIX and WRAPPED_DEK_HEAD, four bytes a comparison. */
+function hasFixedBytes(bytes: Uint8Array, start: number, end: number): boolean {
+  const tail = end - TAIL_LENGTH;
+  return (
+    word32(bytes, start) === HEADER_WORDS[0] &&
+    word32(bytes, start + 4) === HEADER_WORDS[1] &&
+    word16(bytes, start + 8) === HEADER_WORDS[2] &&
+    word32(bytes, tail) === TAIL_WORDS[0] &&
+    word32(bytes, tail + 4) === TAIL_WORDS[1] &&
+    word16(bytes, end - WRAPPED_DEK_HEAD_FROM_END) === TAIL_WORDS[2]
+  );
+}
+
+/** Four bytes as a signed big-endian integer: these fold into registers, where a loop over the bytes would not. */
+export function word32(bytes: Uint8Array, at: number): number {
+  return (word16(bytes, at) << 16) | word16(bytes, at + 2);
+}
+
+function word16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }

@@ -1,7 +1,7 @@
-import { ABSENT, clearKeys, copyKey, isIntact, type KeyBatch, loadKeys, unwrapKeys } from './aes-key-wrap.ts';
+import { ABSENT, clearKeys, copyKey, intactKeys, loadKeys, unwrapKeys } from './aes-key-wrap.ts';
 import {
+  ENVELOPE_ARGUMENT,
   type EnvelopeBatch,
-  failed,
   stageBatch,
   type VersionGroup,
   wrapAndVerify,
@@ -45,21 +45,25 @@ function reencryptGroup(
   encoder: AadEncoder,
   random: RandomFill,
 ): void {
-  const seeds = new Uint8Array(records.length * SEED_LENGTH);
+  const count = records.length;
+  const seeds = new Uint8Array(count * SEED_LENGTH); // All DEKs, so that they are aligned, then all IVs.
   random(seeds);
   const offsets = wrappedDekOffsets(batch, records);
   const oldDeks = unwrapKeys(from.key, { words: batch.words, offsets });
-  const newDeks = loadSeedDeks(seeds);
+  const intact = intactKeys(oldDeks);
+  const newDeks = loadKeys(new Int32Array(seeds.buffer, 0, (count * DEK_LENGTH) / 4));
   const oldDek = new Uint8Array(DEK_LENGTH);
   const oldDekWords = new Int32Array(oldDek.buffer);
-  for (let key = 0; key < records.length; key++) {
+  for (let key = 0; key < count; key++) {
     const record = records[key] ?? 0;
-    const item = items[record];
-    const aad = item && encodeAad(encoder, item.context);
-    if (aad === undefined) batch.outcomes[record] = failed('ENVELOPE_ARGUMENT');
+    const aad = encodeAad(encoder, items[record]?.context);
+    if (aad === undefined) batch.outcomes[record] = ENVELOPE_ARGUMENT;
     copyKey(oldDeks, key, oldDekWords);
-    const seed = seeds.subarray(key * SEED_LENGTH, (key + 1) * SEED_LENGTH);
-    if (aad === undefined || !isIntact(oldDeks, key) || !reencryptContent(batch, record, oldDek, seed, aad)) {
+    const seed = {
+      dek: seeds.subarray(key * DEK_LENGTH, (key + 1) * DEK_LENGTH),
+      iv: seeds.subarray(count * DEK_LENGTH + key * IV_LENGTH, count * DEK_LENGTH + (key + 1) * IV_LENGTH),
+    };
+    if (aad === undefined || intact[key] !== 1 || !reencryptContent(batch, record, oldDek, seed, aad)) {
       offsets[key] = ABSENT;
     }
   }
@@ -75,7 +79,7 @@ function reencryptContent(
   { bytes, starts, ends, ciphertexts }: EnvelopeBatch,
   record: number,
   oldDek: Uint8Array,
-  seed: Uint8Array,
+  seed: { readonly dek: Uint8Array; readonly iv: Uint8Array },
   aad: Uint8Array,
 ): boolean {
   const ivStart = (starts[record] ?? 0) + IV_OFFSET;
@@ -87,23 +91,14 @@ function reencryptContent(
     bytes.subarray(ciphertext, (ends[record] ?? 0) - TAIL_LENGTH),
   );
   if (plaintext === undefined) return false;
-  const iv = seed.subarray(DEK_LENGTH);
-  bytes.set(iv, ivStart);
-  encryptContent(seed.subarray(0, DEK_LENGTH), iv, aad, plaintext, bytes, ciphertext);
+  bytes.set(seed.iv, ivStart);
+  encryptContent(seed.dek, seed.iv, aad, plaintext, bytes, ciphertext);
   plaintext.fill(0);
   return true;
 }
 
-function loadSeedDeks(seeds: Uint8Array<ArrayBuffer>): KeyBatch {
-  const words = new Int32Array(seeds.buffer);
-  const offsets = Int32Array.from(
-    { length: seeds.length / SEED_LENGTH },
-    (_, key) => (key * SEED_LENGTH) / 4,
-  );
-  return loadKeys(words, offsets);
-}
-
-function encodeAad(encoder: AadEncoder, context: EnvelopeContext): Uint8Array | undefined {
+function encodeAad(encoder: AadEncoder, context: EnvelopeContext | undefined): Uint8Array | undefined {
+  if (context === undefined) return undefined;
   try {
     return encoder.encode(context);
   } catch {

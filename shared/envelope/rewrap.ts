@@ -1,5 +1,5 @@
 import { EnvelopeError } from '../errors/errors.ts';
-import { ABSENT, clearKeys, isIntact, unwrapKeys } from './aes-key-wrap.ts';
+import { ABSENT, clearKeys, intactKeys, unwrapKeys } from './aes-key-wrap.ts';
 import {
   type EnvelopeBatch,
   stageBatch,
@@ -46,8 +46,9 @@ export function rewrap(envelope: Uint8Array, from: Kek, to: Kek): Uint8Array {
 function rewrapGroup(batch: EnvelopeBatch, { from, records }: VersionGroup): void {
   const offsets = wrappedDekOffsets(batch, records);
   const deks = unwrapKeys(from.key, { words: batch.words, offsets });
+  const intact = intactKeys(deks);
   for (let key = 0; key < records.length; key++) {
-    if (!isIntact(deks, key)) offsets[key] = ABSENT; // Its outcome already is DECRYPTION_FAILED.
+    if (intact[key] !== 1) offsets[key] = ABSENT; // Its outcome already is DECRYPTION_FAILED.
   }
   wrapAndVerify(batch, records, deks, offsets);
   clearKeys(deks);
