@@ -9,6 +9,7 @@ import {
   versionOf,
 } from './change-version.ts';
 import type { KeyVersion, TenantKey, Timestamp } from './key.ts';
+import type { VersionState } from './states.ts';
 
 /** How a key gets its versions, and how one takes over from another. Pure; a repeat returns the same object. */
 
@@ -113,6 +114,9 @@ export function activateVersion(
   return { ...activated, versions: { ...activated.versions, [left.version]: { ...deactivated, state } } };
 }
 
+/** Out of duty, and not on its way to destruction yet. */
+const RETIRABLE: readonly VersionState[] = ['RETIRING', 'SUSPENDED', 'COMPROMISED'];
+
 /** Step 7: the census found nothing on the version. It may be purged from `purgeNotBefore` on; the lock is free. */
 export function retireFrom(
   key: TenantKey,
@@ -123,6 +127,7 @@ export function retireFrom(
   if (key.rotationId !== rotationId && found.purgeNotBefore !== null) return key;
   requireLock(key, rotationId);
   if (version === key.active || found.retiringAt === null) throw refused(key, found, 'has no successor yet');
+  if (!RETIRABLE.includes(found.state)) throw refused(key, found, `is ${found.state} and was retired before`);
   const held = found.purgeNotBefore;
   // A hold that was set before may only grow.
   const later = held !== null && held > purgeNotBefore ? held : purgeNotBefore;

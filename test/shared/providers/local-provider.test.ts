@@ -218,12 +218,18 @@ describe('a keystore file that is not what was written', () => {
     [
       'with a weaker derivation',
       'KEYSTORE_MALFORMED',
-      change((k) => ({ ...k, derivation: { ...Object(k['derivation']), name: 'scrypt', N: 2, r: 8, p: 1 } })),
+      change(({ derivation, ...k }) => ({
+        ...k,
+        derivation: { ...Object(derivation), name: 'scrypt', N: 2, r: 8, p: 1 },
+      })),
     ],
     [
       'with another salt',
       'KEYSTORE_LOCKED',
-      change((k) => ({ ...k, derivation: { ...Object(k['derivation']), salt: 'A'.repeat(43) } })),
+      change(({ derivation, ...k }) => ({
+        ...k,
+        derivation: { ...Object(derivation), salt: 'A'.repeat(43) },
+      })),
     ],
   ])('is refused: %s', async (_, code, damage) => {
     const { options } = await makeWithKeyFile('a');

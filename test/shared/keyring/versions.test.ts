@@ -1,0 +1,262 @@
+import { describe, expect, it } from 'vitest';
+import {
+  authorizeDestroy,
+  beginDestroy,
+  cancelDestroy,
+  finishDestroy,
+} from '../../../shared/keyring/destruction.ts';
+import type { KeyVersion, TenantKey } from '../../../shared/keyring/key.ts';
+import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
+import {
+  activateVersion,
+  addVersion,
+  createTenantKey,
+  highestVersion,
+  nextVersion,
+  proveVersion,
+  retireFrom,
+} from '../../../shared/keyring/versions.ts';
+
+const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00.000Z`;
+const wrapped = { rootKeyId: 'local:1', wrapped: Uint8Array.of(1) };
+const added = (day: number) => ({ wrapped, provider: 'local', at: at(day) });
+const ROTATION = 'rotation-1';
+
+const created = createTenantKey({ keyId: 'k', tenant: 't', purpose: 'p' }, added(1));
+const proved = proveVersion(created, 1, 'check-1', at(1));
+const first = activateVersion(proved, 1, at(1), null);
+const locked = addVersion(first, { ...added(2), rotationId: ROTATION, leaves: 1 });
+const provedSecond = proveVersion(locked, 2, 'check-2', at(2));
+const second = activateVersion(provedSecond, 2, at(3), ROTATION);
+const retired = retireFrom(second, 1, { purgeNotBefore: at(10), rotationId: ROTATION });
+const pending = beginDestroy(retired, 1, at(10));
+const authorized = authorizeDestroy(pending, 1, { at: at(11), restoreEpoch: 0 });
+const destroyed = finishDestroy(authorized, 1, at(12));
+
+const STATE = expect.objectContaining({ name: 'KeyError', code: 'VERSION_STATE' });
+const v = (key: TenantKey, version: number): KeyVersion | undefined => key.versions[String(version)];
+const withVersion = (key: TenantKey, version: number, changes: Partial<KeyVersion>): TenantKey => {
+  const found = v(key, version);
+  if (found === undefined) throw new Error(`no version ${version}`);
+  return { ...key, versions: { ...key.versions, [version]: { ...found, ...changes } } };
+};
+
+describe('the whole way of a version', () => {
+  it('goes one revision at a time', () => {
+    const way = [
+      created,
+      proved,
+      first,
+      locked,
+      provedSecond,
+      second,
+      retired,
+      pending,
+      authorized,
+      destroyed,
+    ];
+    expect(way.map(({ revision }) => revision)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(way.map((key) => v(key, 1)?.state)).toEqual([
+      ...['PRE_ACTIVE', 'PRE_ACTIVE', 'ACTIVE', 'ACTIVE', 'ACTIVE'],
+      ...['RETIRING', 'RETIRING', 'DESTROY_PENDING', 'DESTROY_PENDING', 'DESTROYED'],
+    ]);
+    expect(way.map(({ active }) => active)).toEqual([0, 0, 1, 1, 1, 2, 2, 2, 2, 2]);
+    expect(way.map(({ rotationId }) => rotationId !== null)).toEqual([
+      ...[false, false, false, true, true, true],
+      ...[false, false, false, false],
+    ]);
+  });
+
+  it('notes the time of every step, and ends without the blob', () => {
+    expect(v(destroyed, 1)).toEqual({
+      version: 1,
+      state: 'DESTROYED',
+      wrapped: null,
+      provider: 'local',
+      check: 'check-1',
+      createdAt: at(1),
+      provedAt: at(1),
+      activatedAt: at(1),
+      retiringAt: at(3),
+      purgeNotBefore: at(10),
+      destroyPendingAt: at(10),
+      destroyAuthorizedAt: at(11),
+      destroyedAt: at(12),
+    });
+    expect(v(destroyed, 2)).toMatchObject({ state: 'ACTIVE', activatedAt: at(3), wrapped });
+  });
+
+  it('is a no-op when a step is repeated, at once or later', () => {
+    const add = { ...added(9), rotationId: ROTATION, leaves: 1 };
+    for (const key of [locked, provedSecond, second]) expect(addVersion(key, add)).toBe(key);
+    for (const key of [proved, first, second, destroyed])
+      expect(proveVersion(key, 1, 'check-1', at(9))).toBe(key);
+    expect(activateVersion(first, 1, at(9), null)).toBe(first);
+    for (const key of [second, retired]) expect(activateVersion(key, 2, at(9), ROTATION)).toBe(key);
+    for (const key of [retired, pending, destroyed]) {
+      expect(retireFrom(key, 1, { purgeNotBefore: at(20), rotationId: ROTATION })).toBe(key);
+    }
+    for (const key of [pending, authorized]) expect(beginDestroy(key, 1, at(20))).toBe(key);
+    for (const key of [retired, second]) expect(cancelDestroy(key, 1)).toBe(key);
+    for (const key of [authorized, destroyed]) {
+      expect(authorizeDestroy(key, 1, { at: at(20), restoreEpoch: 0 })).toBe(key);
+    }
+    expect(finishDestroy(destroyed, 1, at(20))).toBe(destroyed);
+  });
+
+  it('changes no object that it was given', () => {
+    const before = structuredClone(second);
+    retireFrom(second, 1, { purgeNotBefore: at(10), rotationId: ROTATION });
+    suspendVersion(second, 2);
+    expect(second).toEqual(before);
+  });
+});
+
+describe('adding a version', () => {
+  it('numbers on from the highest', () => {
+    expect(highestVersion({ ...created, versions: {} })).toBe(0);
+    expect(nextVersion(second)).toBe(3);
+    expect(v(locked, 2)).toMatchObject({ version: 2, state: 'PRE_ACTIVE', check: null, provedAt: null });
+  });
+
+  it('is refused while another rotation holds the lock', () => {
+    expect(() => addVersion(locked, { ...added(3), rotationId: 'another', leaves: 1 })).toThrow(STATE);
+  });
+
+  it('is refused when the rotation leaves what is no longer active, or nothing', () => {
+    expect(() => addVersion(retired, { ...added(9), rotationId: ROTATION, leaves: 1 })).toThrow(STATE);
+    expect(() => addVersion(proved, { ...added(9), rotationId: ROTATION, leaves: 0 })).toThrow(STATE);
+  });
+});
+
+describe('proving', () => {
+  it('is refused with another check, or once the version was used', () => {
+    expect(() => proveVersion(proved, 1, 'other', at(2))).toThrow(
+      expect.objectContaining({ code: 'KEY_CHECK_FAILED' }),
+    );
+    expect(() => proveVersion(withVersion(first, 1, { check: null }), 1, 'c', at(2))).toThrow(STATE);
+  });
+
+  it('names a version that is not there', () => {
+    expect(() => proveVersion(created, 9, 'c', at(1))).toThrow(
+      expect.objectContaining({ code: 'VERSION_NOT_FOUND' }),
+    );
+  });
+});
+
+describe('activating', () => {
+  it('is refused before the proof, without the lock, and from an end state', () => {
+    expect(() => activateVersion(created, 1, at(1), null)).toThrow(STATE);
+    expect(() => activateVersion(locked, 2, at(1), ROTATION)).toThrow(STATE);
+    expect(() => activateVersion(provedSecond, 2, at(1), 'another')).toThrow(STATE);
+    expect(() => activateVersion(provedSecond, 2, at(1), null)).toThrow(STATE);
+    expect(() => activateVersion(first, 1, at(1), ROTATION)).not.toThrow();
+    expect(() => activateVersion(destroyed, 1, at(1), null)).toThrow(STATE);
+    expect(() => activateVersion(pending, 1, at(1), null)).toThrow(STATE);
+  });
+
+  it('does not lift a suspension', () => {
+    expect(() => activateVersion(suspendVersion(second, 1), 1, at(4), ROTATION)).toThrow(STATE);
+    const suspended = suspendVersion(first, 1);
+    expect(() => activateVersion(suspended, 1, at(4), null)).toThrow(STATE);
+  });
+
+  it('rolls back to a retiring version, whose purge date is void', () => {
+    const back = activateVersion(retired, 1, at(5), null);
+    expect(back.active).toBe(1);
+    expect(v(back, 1)).toMatchObject({
+      state: 'ACTIVE',
+      activatedAt: at(5),
+      retiringAt: null,
+      purgeNotBefore: null,
+    });
+    expect(v(back, 2)).toMatchObject({ state: 'RETIRING', retiringAt: at(5), purgeNotBefore: null });
+  });
+
+  it('leaves a suspended or compromised predecessor in its state, out of duty', () => {
+    const suspended = activateVersion(suspendVersion(provedSecond, 1), 2, at(3), ROTATION);
+    expect(v(suspended, 1)).toMatchObject({ state: 'SUSPENDED', retiringAt: at(3) });
+    expect(v(resumeVersion(suspended, 1), 1)?.state).toBe('RETIRING');
+    const compromised = withVersion(provedSecond, 1, { state: 'COMPROMISED' });
+    expect(v(activateVersion(compromised, 2, at(3), ROTATION), 1)?.state).toBe('COMPROMISED');
+  });
+});
+
+describe('retiring', () => {
+  it('is refused to the active version, and without the lock', () => {
+    const to = { purgeNotBefore: at(10), rotationId: ROTATION };
+    expect(() => retireFrom(second, 2, to)).toThrow(STATE);
+    expect(() => retireFrom(locked, 1, to)).toThrow(STATE);
+    expect(() => retireFrom(second, 1, { ...to, rotationId: 'another' })).toThrow(STATE);
+  });
+
+  it('is refused to a version that an earlier rotation retired and that is being destroyed', () => {
+    const next = addVersion(pending, { ...added(11), rotationId: 'rotation-2', leaves: 2 });
+    expect(() => retireFrom(next, 1, { purgeNotBefore: at(20), rotationId: 'rotation-2' })).toThrow(STATE);
+  });
+
+  it('never shortens a hold', () => {
+    const held = withVersion(second, 1, { purgeNotBefore: at(20) });
+    expect(v(retireFrom(held, 1, { purgeNotBefore: at(10), rotationId: ROTATION }), 1)?.purgeNotBefore).toBe(
+      at(20),
+    );
+    const shorter = withVersion(second, 1, { purgeNotBefore: at(5) });
+    expect(
+      v(retireFrom(shorter, 1, { purgeNotBefore: at(10), rotationId: ROTATION }), 1)?.purgeNotBefore,
+    ).toBe(at(10));
+  });
+});
+
+describe('destroying', () => {
+  it('does not begin in grace, before the rotation is complete, or on a version in use', () => {
+    expect(() => beginDestroy(retired, 1, at(9))).toThrow(STATE);
+    expect(() => beginDestroy(second, 1, at(30))).toThrow(STATE);
+    expect(() => beginDestroy(retired, 2, at(30))).toThrow(STATE);
+    expect(() => beginDestroy(withVersion(retired, 1, { state: 'COMPROMISED' }), 1, at(30))).toThrow(STATE);
+  });
+
+  it('is called off until it is authorized', () => {
+    const cancelled = cancelDestroy(pending, 1);
+    expect(v(cancelled, 1)).toMatchObject({ state: 'RETIRING', destroyPendingAt: null, wrapped });
+    expect(() => cancelDestroy(authorized, 1)).toThrow(STATE);
+    expect(() => cancelDestroy(destroyed, 1)).toThrow(expect.objectContaining({ code: 'VERSION_DESTROYED' }));
+    expect(() => cancelDestroy(retired, 2)).toThrow(STATE);
+    expect(() => cancelDestroy(created, 1)).toThrow(STATE);
+    expect(() => cancelDestroy(suspendVersion(second, 1), 1)).toThrow(STATE);
+  });
+
+  it('is not authorized when it was called off, or a store was restored', () => {
+    expect(() => authorizeDestroy(cancelDestroy(pending, 1), 1, { at: at(11), restoreEpoch: 0 })).toThrow(
+      STATE,
+    );
+    const restored = { ...pending, restoreEpoch: 1 };
+    expect(() => authorizeDestroy(restored, 1, { at: at(11), restoreEpoch: 0 })).toThrow(STATE);
+  });
+
+  it('is not finished without authorization', () => {
+    expect(() => finishDestroy(pending, 1, at(12))).toThrow(STATE);
+    expect(() => finishDestroy(retired, 1, at(12))).toThrow(STATE);
+  });
+});
+
+describe('suspending', () => {
+  it('goes back to the state it had, and repeats without a change', () => {
+    for (const [version, state] of [
+      [1, 'RETIRING'],
+      [2, 'ACTIVE'],
+    ] as const) {
+      const suspended = suspendVersion(second, version);
+      expect(v(suspended, version)?.state).toBe('SUSPENDED');
+      expect(suspendVersion(suspended, version)).toBe(suspended);
+      const resumed = resumeVersion(suspended, version);
+      expect(v(resumed, version)?.state).toBe(state);
+      expect(resumeVersion(resumed, version)).toBe(resumed);
+    }
+  });
+
+  it('is refused where the table has no such step', () => {
+    expect(() => suspendVersion(pending, 1)).toThrow(STATE);
+    expect(() => suspendVersion(destroyed, 1)).toThrow(STATE);
+    expect(() => resumeVersion(pending, 1)).toThrow(STATE);
+  });
+});
