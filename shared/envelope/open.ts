@@ -28,7 +28,8 @@ export function open(envelope: Uint8Array, keks: Kek | readonly Kek[], context: 
   );
   dek.fill(0);
   if (plaintext === undefined) throw envelopeFailure('DECRYPTION_FAILED');
-  return plaintext;
+  // A Buffer of its own memory; as a plain Uint8Array, since its slice() copies and its JSON is no surprise.
+  return new Uint8Array(plaintext.buffer, plaintext.byteOffset, plaintext.length);
 }
 
 function selectKek(kid: Uint8Array, keks: readonly Kek[]): Kek {
