@@ -41,14 +41,36 @@ export async function removeStackInfo(dir: string): Promise<void> {
 
 /** null: no stack runs in this folder. A file that a killed stack left behind counts as none. */
 export async function readStackInfo(dir: string): Promise<StackInfo | null> {
-  let text: string;
+  const info = await readFile(join(dir, FILE), 'utf8').then(parseStackInfo, () => null);
+  return info !== null && isAlive(info.pid) && (await answers(info)) ? info : null;
+}
+
+function parseStackInfo(text: string): StackInfo | null {
   try {
-    text = await readFile(join(dir, FILE), 'utf8');
+    return stackInfoSchema.parse(JSON.parse(text));
   } catch {
     return null;
   }
-  const parsed = stackInfoSchema.safeParse(JSON.parse(text));
-  return parsed.success && isAlive(parsed.data.pid) ? parsed.data : null;
+}
+
+const ANSWER_MS = 5_000;
+
+/**
+ * After a crash the pid may be anybody's: what listens must speak our protocol. One that listens and stays silent
+ * is taken for a stack that is busy.
+ */
+async function answers({ endpoints }: StackInfo): Promise<boolean> {
+  try {
+    const reply = await fetch(endpoints.stepFunctions, {
+      method: 'POST',
+      headers: { 'x-amz-target': 'AWSStepFunctions.DescribeExecution' },
+      body: JSON.stringify({ executionArn: 'none' }),
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    return (await reply.text()).includes('ExecutionDoesNotExist');
+  } catch (error) {
+    return error instanceof Error && error.name === 'TimeoutError';
+  }
 }
 
 export function isAlive(pid: number): boolean {

@@ -47,9 +47,9 @@ export interface Stack {
 const LEDGER_TABLE = 'keyturn-ledger';
 /** As in AWS: the longest time a Lambda may run. */
 const FUNCTION_TIMEOUT_MS = 900_000;
-/** A worker has a minute for its messages; six times that until another gets them. */
-const WORKER_TIMEOUT_MS = 60_000;
-const VISIBILITY_SECONDS = 360;
+/** Six times a worker's time until another gets its messages, as Lambda asks for. */
+const WORKER_TIMEOUT_MS = 10_000;
+const VISIBILITY_SECONDS = 60;
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   await mkdir(options.dir, { recursive: true, mode: 0o755 });

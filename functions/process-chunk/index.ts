@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
-import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
+import { type ChunkMessage, chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import { processChunk } from '../../shared/rotation/process-chunk.ts';
 import { type CreateHandler, lambda } from '../lambda.ts';
 
@@ -29,13 +29,28 @@ export const create: CreateHandler<BatchResponse> = (deps) => async (event) => {
 };
 export const handler = lambda(create);
 
+/** A passing fault is waited out within the call: a message that goes back is invisible for minutes. */
+const PAUSES_MS = [200, 1_000, 3_000];
+
+async function processPatiently(deps: Deps, message: ChunkMessage): Promise<void> {
+  for (const pause of PAUSES_MS) {
+    try {
+      return await processChunk(deps, message);
+    } catch (error) {
+      if (!(error instanceof KeyturnError && error.retryable)) throw error;
+    }
+    await deps.clock.sleep(pause);
+  }
+  await processChunk(deps, message);
+}
+
 /** False: the message is delivered again, and goes to the dead-letter queue in the end. */
 async function work(deps: Deps, body: string): Promise<boolean> {
   let jobId: string | undefined;
   try {
     const message = chunkMessageSchema.parse(JSON.parse(body));
     jobId = message.jobId;
-    await processChunk(deps, message);
+    await processPatiently(deps, message);
     return true;
   } catch (error) {
     const code = error instanceof KeyturnError ? error.code : error instanceof Error ? error.name : 'UNKNOWN';

@@ -9,6 +9,7 @@ import type {
   RecordKey,
   StoredRecord,
 } from '../records/record-store.ts';
+import { getKey } from './change.ts';
 import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import type { Job } from './rotation.ts';
 
@@ -29,11 +30,11 @@ export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage)
   let keys: readonly RecordKey[] = message.keys;
   for (let attempt = 0; attempt < TRIES && keys.length > 0; attempt++) {
     const fence = createWriteFence(deps);
-    const target = await deps.keyring.active(job.tenant, job.purpose);
+    const target = await activeVersion(deps, job);
     const values = ownValues(await store.read(keys), job.tenant);
     const outcomes = await convert(deps, job, store, values, target);
     const { changes, failed } = sortOutcomes(values, outcomes, store);
-    for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
+    for (const field of await explainNewer(deps, job, failed)) quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
     fence.assertFresh();
     const replaced = await store.replace(changes);
@@ -42,6 +43,17 @@ export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage)
     keys = changes.filter((_, i) => replaced[i] === 'conflict').map(({ key }) => key);
   }
   return { changed, quarantined: [...quarantined.values()] };
+}
+
+/**
+ * The key's active version as it is now. A warm process may still have the version cached that the rotation leaves,
+ * and would find every record current.
+ */
+async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
+  const cached = await deps.keyring.active(job.tenant, job.purpose);
+  if (cached.version >= job.to) return cached;
+  deps.keyring.clear();
+  return deps.keyring.active(job.tenant, job.purpose);
 }
 
 /** Rows that are gone or moved to another tenant are none of this job's. */
@@ -130,18 +142,34 @@ function sortOutcomes(
       if (changes === undefined) byRecord.set(record, [change]);
       else changes.push(change);
     } else if (outcome?.status === 'failed') {
-      if (outcome.code === 'VERSION_NEWER') {
-        // Another process activated a later version than this one has cached: with a fresh cache it is no failure.
-        throw new KeyError('KEY_UNAVAILABLE', 'A record is on a later version than this worker knows', {
-          retryable: true,
-        });
-      }
       const version = namedVersion(envelope)?.version ?? null;
       failed.push({ key: record.key, field: fieldName(store, field), code: outcome.code, version });
     }
   }
   const changes = [...byRecord].map(([{ key, tenant }, fields]) => ({ key, tenant, changes: fields }));
   return { changes, failed };
+}
+
+/**
+ * A version above the target is either later than this worker has cached, and then the chunk is tried again with a
+ * fresh cache, or one that the key never had, and then it is the record that is wrong.
+ */
+async function explainNewer(
+  deps: Deps,
+  job: Job,
+  failed: readonly QuarantinedField[],
+): Promise<readonly QuarantinedField[]> {
+  if (!failed.some(({ code }) => code === 'VERSION_NEWER')) return failed;
+  const { versions } = await getKey(deps, job.tenant, job.purpose);
+  return failed.map((field) => {
+    if (field.code !== 'VERSION_NEWER') return field;
+    if (field.version !== null && Object.hasOwn(versions, String(field.version))) {
+      deps.keyring.clear();
+      const message = 'A record is on a later version than this worker knows';
+      throw new KeyError('KEY_UNAVAILABLE', message, { retryable: true });
+    }
+    return { ...field, code: 'VERSION_UNKNOWN' };
+  });
 }
 
 function fieldName(store: AdoptableStore, index: number): string {

@@ -27,7 +27,7 @@ export const SHORT_TIMES = {
   cacheMaxAgeSeconds: 1,
   cacheCeilingSeconds: 60,
   clockSkewSeconds: 0,
-  maxTransactionSeconds: 5,
+  maxTransactionSeconds: 2,
   graceSeconds: 1,
   backupRetentionSeconds: 0,
   acceptShortGrace: true,
@@ -95,7 +95,7 @@ export async function startTestStack(
 export async function eventually<T>(
   look: () => Promise<T | null | undefined | false>,
   what: string,
-  timeoutMs = 60_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
