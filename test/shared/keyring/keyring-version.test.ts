@@ -1,0 +1,208 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LedgerError } from '../../../shared/errors/errors.ts';
+import { authorizeDestroy, beginDestroy, finishDestroy } from '../../../shared/keyring/destruction.ts';
+import { createFieldCipher } from '../../../shared/keyring/field-cipher.ts';
+import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
+import { retireFrom } from '../../../shared/keyring/versions.ts';
+import { type Harness, PURPOSE, type Stack, startStack, TENANT } from './harness.ts';
+
+/** What the keyring opens with. */
+
+let stack: Stack;
+let h: Harness;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack.stop());
+beforeEach(async () => {
+  h = await stack.makeHarness();
+});
+
+const version = (number: number, use?: 'open' | 'rewrap') => h.keyring.version(TENANT, PURPOSE, number, use);
+const OUTAGE = new LedgerError('LEDGER_UNAVAILABLE', 'down', { retryable: true });
+
+async function retireFirst(): Promise<void> {
+  await h.rotate('r');
+  await h.change((key) => retireFrom(key, 1, { purgeNotBefore: h.clock.timestamp(), rotationId: 'r' }));
+}
+
+async function makePending(): Promise<void> {
+  await retireFirst();
+  await h.change((key) => beginDestroy(key, 1, h.clock.timestamp()));
+}
+
+const stateOf = async (number: number) =>
+  (await h.ledger.getKey(TENANT, PURPOSE))?.versions[String(number)]?.state;
+
+describe('a version', () => {
+  it('opens while it is active and while it is retiring', async () => {
+    expect((await version(1)).version).toBe(1);
+    await retireFirst();
+    h.advance(300);
+    expect((await version(1)).version).toBe(1);
+    expect((await version(2)).version).toBe(2);
+  });
+
+  it('that was made a moment ago is found, whatever is cached or being read', async () => {
+    await version(1);
+    await h.rotate('r');
+    expect((await version(2)).version).toBe(2);
+    // A reading that began before the next activation, and is answered after it.
+    h.keyring.clear();
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    h.reads.after = () => gate;
+    const early = version(1);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await h.change((key) => ({ ...key, rotationId: null, revision: key.revision + 1 }));
+    await h.rotate('r2');
+    const late = version(3);
+    h.reads.after = () => {};
+    release();
+    expect((await early).version).toBe(1);
+    expect((await late).version).toBe(3);
+  });
+
+  it('that is not there is an error', async () => {
+    await expect(version(9)).rejects.toMatchObject({ name: 'KeyError', code: 'VERSION_NOT_FOUND' });
+  });
+
+  it('opens through an outage of the ledger up to the hard ceiling, without waiting for it each time', async () => {
+    await version(1);
+    h.reads.error = OUTAGE;
+    h.advance(301);
+    for (let i = 0; i < 20; i++) expect((await version(1)).version).toBe(1);
+    expect(h.reads.calls).toBe(2);
+    expect(h.events).toMatchObject([{ type: 'refresh-failed', what: 'key', served: true }]);
+    h.advance(3299);
+    await expect(version(1)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE', retryable: true });
+    h.reads.error = null;
+    expect((await version(1)).version).toBe(1);
+  });
+
+  it('does not open through a refusal of the ledger', async () => {
+    await version(1);
+    const denied = new LedgerError('LEDGER_DENIED', 'no');
+    h.reads.error = denied;
+    h.advance(300);
+    await expect(version(1)).rejects.toBe(denied);
+  });
+
+  it('is refused while it is suspended, and found again a second after', async () => {
+    await h.change((key) => suspendVersion(key, 1));
+    await expect(version(1)).rejects.toMatchObject({ code: 'VERSION_STATE' });
+    await expect(version(1, 'rewrap')).rejects.toMatchObject({ code: 'VERSION_STATE' });
+    await h.change((key) => resumeVersion(key, 1));
+    h.advance(1);
+    expect((await version(1)).version).toBe(1);
+  });
+
+  it('opens only for the rewrap worker when it is compromised', async () => {
+    await retireFirst();
+    await h.change((key) => {
+      const found = key.versions['1'];
+      if (found === undefined) throw new Error('no version');
+      const versions = { ...key.versions, '1': { ...found, state: 'COMPROMISED' as const } };
+      return { ...key, versions, revision: key.revision + 1 };
+    });
+    await expect(version(1)).rejects.toMatchObject({ code: 'VERSION_STATE' });
+    expect((await version(1, 'rewrap')).version).toBe(1);
+  });
+
+  it('is gone when it is destroyed', async () => {
+    await makePending();
+    await h.change((key) => authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0 }));
+    await h.change((key) => finishDestroy(key, 1, h.clock.timestamp()));
+    await expect(version(1)).rejects.toMatchObject({ name: 'KeyError', code: 'VERSION_DESTROYED' });
+    expect(h.unwraps.calls).toBe(0);
+  });
+});
+
+describe('a version that waits for its destruction', () => {
+  it('is served, alarms and calls the destruction off, once for a stampede', async () => {
+    await makePending();
+    const keks = await Promise.all(Array.from({ length: 50 }, () => version(1)));
+    expect(keks.every((kek) => kek.version === 1)).toBe(true);
+    expect(await stateOf(1)).toBe('RETIRING');
+    expect(h.writes.calls).toBe(1);
+    expect(h.events).toEqual([
+      { type: 'destroy-pending-used', tenant: TENANT, purpose: PURPOSE, version: 1, cancelled: true },
+    ]);
+    await version(1);
+    expect(h.events).toHaveLength(1);
+  });
+
+  it('is called off over a change that somebody else makes at the same time', async () => {
+    await makePending();
+    let races = 3;
+    h.writes.before = async () => {
+      if (races === 0) return;
+      races -= 1;
+      await h.change((key) => ({ ...key, revision: key.revision + 1 }));
+    };
+    await version(1);
+    expect(await stateOf(1)).toBe('RETIRING');
+    expect(h.writes.calls).toBe(4);
+  });
+
+  it('is served when it cannot be called off, and tried again after a second', async () => {
+    await makePending();
+    h.writes.error = new LedgerError('LEDGER_DENIED', 'read only');
+    for (let i = 0; i < 5; i++) expect((await version(1)).version).toBe(1);
+    expect(h.events).toMatchObject([{ type: 'destroy-pending-used', cancelled: false }]);
+    expect(await stateOf(1)).toBe('DESTROY_PENDING');
+    h.writes.error = null;
+    h.advance(1);
+    await version(1);
+    expect(await stateOf(1)).toBe('RETIRING');
+  });
+
+  it('gives up on losing every race', async () => {
+    await makePending();
+    h.writes.error = new LedgerError('REVISION_CONFLICT', 'lost', { retryable: true });
+    expect((await version(1)).version).toBe(1);
+    expect(h.writes.calls).toBe(5);
+  });
+
+  it('is not called off once it is authorized', async () => {
+    await makePending();
+    await h.change((key) => authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0 }));
+    expect((await version(1)).version).toBe(1);
+    expect(h.events).toMatchObject([{ cancelled: false }]);
+    expect(await stateOf(1)).toBe('DESTROY_PENDING');
+  });
+});
+
+describe('a field cipher', () => {
+  const context = { tenant: TENANT, recordSet: 'customers', recordId: ['1'], field: 'phone' };
+  const cipher = () => createFieldCipher({ keyring: h.keyring, purposes: () => PURPOSE });
+  const plaintext = Buffer.from('+49 30 1234567');
+
+  it('opens what it sealed, before and after a rotation', async () => {
+    const old = await cipher().seal(context, plaintext);
+    await h.rotate('r');
+    h.advance(300);
+    const young = await cipher().seal(context, plaintext);
+    for (const envelope of [old, young]) {
+      expect(Buffer.from(await cipher().open(context, envelope))).toEqual(plaintext);
+    }
+  });
+
+  it('opens nothing in another context, and nothing that is no envelope', async () => {
+    const envelope = await cipher().seal(context, plaintext);
+    await expect(cipher().open({ ...context, field: 'email' }, envelope)).rejects.toMatchObject({
+      code: 'DECRYPTION_FAILED',
+    });
+    await expect(cipher().open(context, plaintext)).rejects.toMatchObject({ code: 'ENVELOPE_MALFORMED' });
+  });
+
+  it('asks for the key of the purpose that the record set has', async () => {
+    const other = createFieldCipher({ keyring: h.keyring, purposes: (recordSet) => `of-${recordSet}` });
+    await expect(other.seal(context, plaintext)).rejects.toMatchObject({
+      code: 'KEY_NOT_FOUND',
+      message: expect.stringContaining('of-customers'),
+    });
+  });
+});
