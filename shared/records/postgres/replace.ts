@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { FieldChange, RecordChange, RecordKey, ReplaceOutcome } from '../record-store.ts';
 import { BUDGET_BYTES } from './read.ts';
 import { plaintextBytes } from './sql/adoption.ts';
@@ -5,7 +6,7 @@ import { quote } from './sql/identifiers.ts';
 import { type InputColumn, keyInputs } from './sql/range.ts';
 import { existing, type FieldUpdate, updateRecords } from './sql/rows.ts';
 import type { FieldColumn, TableShape } from './table.ts';
-import type { Queryable } from './transaction.ts';
+import type { Queryable, Statement } from './transaction.ts';
 import { byteaArray, int4Array, textArray } from './values.ts';
 
 /** What `replace` and `fill` have in common: who is written, and how many bytes it takes. */
@@ -49,20 +50,22 @@ async function applyBatch<C extends Change>(
     ...fields.flatMap((field) => field.inputs),
   ];
   const updates = fields.map((field) => field.update);
-  const { rows } = await db.query(updateRecords(shape, inputs, updates));
+  const replaced = await queryNumbers(db, updateRecords(shape, inputs, updates));
   const outcomes = changes.map((): ReplaceOutcome => 'replaced');
-  if (rows.length === changes.length) return outcomes;
+  if (replaced.size === changes.length) return outcomes;
 
-  const replaced = numbers(rows);
-  const present = numbers((await db.query(existing(shape, keys))).rows);
+  const present = await queryNumbers(db, existing(shape, keys));
   return outcomes.map((_, i) => {
     if (replaced.has(i + 1)) return 'replaced';
     return present.has(i + 1) ? 'conflict' : 'missing';
   });
 }
 
-function numbers(rows: readonly unknown[]): Set<unknown> {
-  return new Set(rows.map((row) => (Array.isArray(row) ? row[0] : undefined)));
+const numbersSchema = z.tuple([z.object({ numbers: z.array(z.int()) })]);
+
+async function queryNumbers(db: Queryable, statement: Statement): Promise<ReadonlySet<number>> {
+  const [{ numbers }] = numbersSchema.parse((await db.query(statement)).rows);
+  return new Set(numbers);
 }
 
 /** In parts of a bounded number of bytes; a chunk of ordinary values is one. */

@@ -9,7 +9,7 @@ export interface Queryable {
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
-  readonly rowMode?: 'array';
+
   /** Milliseconds on our side; 0: none. */
   readonly query_timeout?: number;
 }

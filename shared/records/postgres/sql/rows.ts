@@ -126,7 +126,7 @@ export interface FieldUpdate {
 }
 
 /**
- * One statement for the whole chunk. Rows are locked in key order, so that two chunks with rows in common wait
+ * One statement for the whole chunk, which answers with the numbers, from 1, of what it wrote. Rows are locked in key order, so that two chunks with rows in common wait
  * for each other rather than deadlock.
  */
 export function updateRecords(
@@ -145,12 +145,14 @@ export function updateRecords(
   const tenant = `(${tenantText(shape, p)}) COLLATE "C" = c.tenant`;
   return {
     text: `
-UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
-FROM (SELECT * FROM ${inputRows(inputs, p)} ORDER BY ${order}) AS c
-WHERE ${[onKey(shape), tenant, ...unchanged].join(' AND ')}
-RETURNING c.i::int4`,
+WITH updated AS (
+  UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
+  FROM (SELECT * FROM ${inputRows(inputs, p)} ORDER BY ${order}) AS c
+  WHERE ${[onKey(shape), tenant, ...unchanged].join(' AND ')}
+  RETURNING c.i
+)
+SELECT coalesce(json_agg(i), '[]') AS numbers FROM updated`,
     values: p.values,
-    rowMode: 'array',
   };
 }
 
@@ -159,10 +161,9 @@ export function existing(shape: TableShape, keys: readonly RecordKey[]): Stateme
   const p = new Parameters();
   return {
     text: `
-SELECT c.i::int4 FROM ${inputRows(keyInputs(shape.keys, keys), p)}
+SELECT coalesce(json_agg(c.i), '[]') AS numbers FROM ${inputRows(keyInputs(shape.keys, keys), p)}
 WHERE EXISTS (SELECT FROM ${quoteTable(shape.table)} AS t WHERE ${onKey(shape)})`,
     values: p.values,
-    rowMode: 'array',
   };
 }
 

@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type pg from 'pg';
+import { startPostgres } from '../../local/postgres.ts';
+import type { RecordSetConfig } from '../../shared/config/schema.ts';
+import {
+  createKek,
+  type Kek,
+  type RewrapOutcome,
+  reencryptBatch,
+  rewrapBatch,
+  seal,
+} from '../../shared/envelope/index.ts';
+import { createPostgresPool } from '../../shared/records/postgres/pool.ts';
+import { createPostgresRecordStore } from '../../shared/records/postgres/store.ts';
+import { byteaArray, identifierArray } from '../../shared/records/postgres/values.ts';
+import type {
+  RecordChange,
+  RecordKey,
+  RecordStore,
+  StoredRecord,
+} from '../../shared/records/record-store.ts';
+import type { BenchFigure } from './figure.ts';
+
+/**
+ * Target 3: a worker on PostgreSQL against the bare bulk UPDATE of the same rows. Every run writes the same number of
+ * rows of a freshly filled, vacuumed table, so that no run pays for another's dead rows.
+ */
+
+const CHUNK = 500;
+const PLAINTEXT_BYTES = 185; // An envelope of about 300 bytes.
+const KEY_ID = '01890000-0000-7000-8000-000000000001';
+const TENANT = 'bench';
+const RECORD_SET = 'people';
+const RUNS = 3;
+
+const config: RecordSetConfig = {
+  store: 'bench',
+  table: 'people',
+  key: ['id'],
+  tenant: { column: 'tenant' },
+  purpose: 'default',
+  fields: [{ name: 'secret', column: 'secret', sensitivity: 'high' }],
+};
+
+export async function benchPostgres(options: {
+  readonly short: boolean;
+  readonly url?: string;
+}): Promise<BenchFigure[]> {
+  const rows = options.short ? 20_000 : 200_000;
+  const server = options.url === undefined ? await throwAwayServer() : undefined;
+  const pool = createPostgresPool({ tls: 'off', maxConnections: 4 }, options.url ?? server?.url ?? '', {
+    store: 'bench',
+  });
+  try {
+    return await measure(pool, rows);
+  } finally {
+    await pool.end();
+    await server?.stop();
+  }
+}
+
+async function throwAwayServer() {
+  const dir = await mkdtemp(path.join(tmpdir(), 'keyturn-bench-'));
+  // Large enough that no checkpoint falls into one run and not the other. Everything else is the default.
+  const server = await startPostgres({ dir, settings: { max_wal_size: '4GB', shared_buffers: '512MB' } });
+  await server.createDatabase('bench');
+  return {
+    url: server.url('bench'),
+    async stop() {
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
+  const store = createPostgresRecordStore({ recordSet: RECORD_SET, config, pool });
+  const keks = { from: kek(1), to: kek(2) };
+  const sealed = sealRows(rows, keks.from);
+  const keys = sealed.map((_, i): RecordKey => [String(i + 1)]);
+  const rewrap = (records: readonly StoredRecord[]) => rewrapBatch(values(records), [keks.from], keks.to);
+  const reencrypt = (records: readonly StoredRecord[]) => {
+    const items = records.map(({ key, values: [envelope] }) => ({
+      envelope: envelope ?? new Uint8Array(),
+      context: { tenant: TENANT, recordSet: RECORD_SET, recordId: key, field: 'secret' },
+    }));
+    return reencryptBatch(items, [keks.from], keks.to);
+  };
+
+  const rates = { bulk: [], read: [], replace: [], worker: [], reencrypt: [] } satisfies Record<
+    string,
+    number[]
+  >;
+  const timed = async (into: number[], work: () => Promise<void>) => {
+    const start = performance.now();
+    await work();
+    into.push((rows * 1000) / (performance.now() - start));
+  };
+  // The runs alternate, so that a slow spell of the machine meets all of them.
+  for (let run = 0; run < RUNS; run++) {
+    const next = rewrapAll(sealed, keks.from, keks.to);
+    await fill(pool, sealed);
+    await timed(rates.bulk, () => bulkUpdate(pool, sealed, next));
+    await fill(pool, sealed);
+    await timed(rates.worker, () => sweepKeys(store, keys, rewrap));
+    await fill(pool, sealed);
+    await timed(rates.reencrypt, () => sweepKeys(store, keys, reencrypt));
+    await fill(pool, sealed);
+    await timed(rates.read, async () => {
+      for (const chunk of chunks(keys)) await store.read(chunk);
+    });
+    const changes = sealed.map((before, i) => change(keys[i] ?? [], before, next[i] ?? before));
+    await timed(rates.replace, async () => {
+      for (const chunk of chunks(changes)) assertReplaced(await store.replace(chunk));
+    });
+  }
+  return figures(rates);
+}
+
+function figures(
+  rates: Readonly<Record<'bulk' | 'read' | 'replace' | 'worker' | 'reencrypt', number[]>>,
+): BenchFigure[] {
+  const bulk = median(rates.bulk);
+  const figure = (name: string, value: number, atLeast?: number): BenchFigure => ({
+    target: 3,
+    name,
+    value: Math.round(value),
+    unit: 'records/s',
+    ratio: value / bulk,
+    bound: Math.round(bulk),
+    ...(atLeast === undefined ? {} : { atLeast, met: value / bulk >= atLeast }),
+  });
+  return [
+    figure('postgres: bare bulk UPDATE', bulk),
+    figure('postgres: read alone', median(rates.read)),
+    figure('postgres: replace alone', median(rates.replace)),
+    figure('postgres: worker, rewrap', median(rates.worker), 0.9),
+    figure('postgres: worker, re-encrypt', median(rates.reencrypt), 0.4),
+  ];
+}
+
+/** What a worker does with its chunks: the next one is read and rewrapped while the last is written. */
+export async function sweepKeys(
+  store: RecordStore,
+  keys: readonly RecordKey[],
+  rewrap: (records: readonly StoredRecord[]) => readonly RewrapOutcome[],
+): Promise<void> {
+  let writing: Promise<void> = Promise.resolve();
+  for (const chunk of chunks(keys)) {
+    const records = (await store.read(chunk)).filter((record) => record !== null);
+    const outcomes = rewrap(records);
+    const changes = records.flatMap(({ key, values: [before] }, i) => {
+      const outcome = outcomes[i];
+      return outcome?.status === 'rewrapped' && before ? [change(key, before, outcome.envelope)] : [];
+    });
+    await writing;
+    writing = store.replace(changes).then(assertReplaced);
+    // A failure is thrown by the next await.
+    writing.catch(() => {});
+  }
+  await writing;
+}
+
+/** The bound: one statement a chunk, one connection, everything prepared beforehand but the arrays. */
+async function bulkUpdate(
+  pool: pg.Pool,
+  before: readonly Uint8Array[],
+  after: readonly Uint8Array[],
+): Promise<void> {
+  const client = await pool.connect();
+  try {
+    for (let start = 0; start < before.length; start += CHUNK) {
+      const old = before.slice(start, start + CHUNK);
+      const ids = old.map((_, i) => String(start + i + 1));
+      const { rowCount } = await client.query(
+        `UPDATE people AS t SET secret = c.after
+         FROM unnest((SELECT $1::int8[]), (SELECT $2::bytea[]), (SELECT $3::bytea[])) AS c(id, before, after)
+         WHERE t.id = c.id AND t.secret = c.before`,
+        [identifierArray('int8', ids), byteaArray(old), byteaArray(after.slice(start, start + CHUNK))],
+      );
+      if (rowCount !== old.length) throw new Error('The bulk UPDATE missed rows.');
+    }
+  } finally {
+    client.release();
+  }
+}
+
+async function fill(pool: pg.Pool, sealed: readonly Uint8Array[]): Promise<void> {
+  await pool.query('DROP TABLE IF EXISTS people');
+  await pool.query('CREATE TABLE people (id int8 PRIMARY KEY, tenant text NOT NULL, secret bytea)');
+  for (let start = 0; start < sealed.length; start += 10_000) {
+    await pool.query(
+      `INSERT INTO people SELECT $1 + i, $2, v FROM unnest($3::bytea[]) WITH ORDINALITY AS c(v, i)`,
+      [start, TENANT, byteaArray(sealed.slice(start, start + 10_000))],
+    );
+  }
+  await pool.query('VACUUM (ANALYZE, FREEZE) people');
+  await pool.query('CHECKPOINT');
+}
+
+function sealRows(count: number, to: Kek): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) =>
+    seal(randomBytes(PLAINTEXT_BYTES), to, {
+      tenant: TENANT,
+      recordSet: RECORD_SET,
+      recordId: [String(i + 1)],
+      field: 'secret',
+    }),
+  );
+}
+
+function rewrapAll(envelopes: readonly Uint8Array[], from: Kek, to: Kek): Uint8Array[] {
+  return [...chunks(envelopes)].flatMap((chunk) =>
+    rewrapBatch(chunk, [from], to).map((outcome) => {
+      if (outcome.status !== 'rewrapped') throw new Error('A rewrap failed.');
+      return outcome.envelope;
+    }),
+  );
+}
+
+function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += CHUNK) yield items.slice(start, start + CHUNK);
+}
+
+function kek(version: number): Kek {
+  return createKek({ keyId: KEY_ID, version, key: randomBytes(32) });
+}
+
+function change(key: RecordKey, before: Uint8Array, after: Uint8Array): RecordChange {
+  return { key, tenant: TENANT, changes: [{ field: 0, before, after }] };
+}
+
+function values(records: readonly StoredRecord[]): Uint8Array[] {
+  return records.map(({ values: [value] }) => value ?? new Uint8Array());
+}
+
+function assertReplaced(outcomes: readonly string[]): void {
+  if (outcomes.some((outcome) => outcome !== 'replaced')) throw new Error('A replace missed rows.');
+}
+
+function median(list: readonly number[]): number {
+  return [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0;
+}
