@@ -76,7 +76,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     started.push(stepFunctions.stop);
 
-    const endpoints = { dynamodb: dynamodb.endpoint, sqs: sqs.endpoint, stepFunctions: stepFunctions.endpoint };
+    const endpoints = {
+      dynamodb: dynamodb.endpoint,
+      sqs: sqs.endpoint,
+      stepFunctions: stepFunctions.endpoint,
+    };
     const clients = createLocalClients(endpoints);
     await createLedgerTable(clients.dynamodb, LEDGER_TABLE);
     const queues = await createQueues(clients.sqs, VISIBILITY_SECONDS);
@@ -156,7 +160,10 @@ function stateHandlers(deps: ComposedDeps): StateHandlers {
   );
 }
 
-function startSchedule(deps: ComposedDeps, everyMs: number): { runNow(): Promise<void>; stop(): Promise<void> } {
+function startSchedule(
+  deps: ComposedDeps,
+  everyMs: number,
+): { runNow(): Promise<void>; stop(): Promise<void> } {
   const handler = createSweep(deps);
   const abort = new AbortController();
   const runNow = async () => {

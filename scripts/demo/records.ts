@@ -15,9 +15,41 @@ export const CREATE_TABLE = `
     note_enc bytea
   ) WITH (fillfactor = 50)`;
 
-const FIRST = ['Ada', 'Ben', 'Chloé', 'Deniz', 'Émile', 'Farah', 'Grace', 'Hugo', 'Inès', 'Jonas', 'Kaja', 'Liam'];
-const LAST = ['Ahmed', 'Berg', 'Costa', 'Dubois', 'Eriksen', 'Fischer', 'García', 'Haddad', 'Ito', 'Jansen', 'Kowalski'];
-const TOPICS = ['sleep', 'a career change', 'team conflict', 'public speaking', 'burnout', 'returning to work'];
+const FIRST = [
+  'Ada',
+  'Ben',
+  'Chloé',
+  'Deniz',
+  'Émile',
+  'Farah',
+  'Grace',
+  'Hugo',
+  'Inès',
+  'Jonas',
+  'Kaja',
+  'Liam',
+];
+const LAST = [
+  'Ahmed',
+  'Berg',
+  'Costa',
+  'Dubois',
+  'Eriksen',
+  'Fischer',
+  'García',
+  'Haddad',
+  'Ito',
+  'Jansen',
+  'Kowalski',
+];
+const TOPICS = [
+  'sleep',
+  'a career change',
+  'team conflict',
+  'public speaking',
+  'burnout',
+  'returning to work',
+];
 const CITIES = ['Lyon', 'Berlin', 'Porto', 'Oslo', 'Kraków', 'Gent', 'Valencia'];
 
 export function tenantName(index: number): string {

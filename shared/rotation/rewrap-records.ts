@@ -34,7 +34,8 @@ export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage)
     const values = ownValues(await store.read(keys), job.tenant);
     const outcomes = await convert(deps, job, store, values, target);
     const { changes, failed } = sortOutcomes(values, outcomes, store);
-    for (const field of await explainNewer(deps, job, failed)) quarantined.set(JSON.stringify([field.key, field.field]), field);
+    for (const field of await explainNewer(deps, job, failed))
+      quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
     fence.assertFresh();
     const replaced = await store.replace(changes);

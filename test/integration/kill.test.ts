@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { composeLocal, startStack } from '../../local/stack.ts';
 import { type StackInfo, stackInfoSchema } from '../../local/stack-info.ts';
@@ -13,7 +14,6 @@ import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { createPeople, emailOf, PEOPLE_SET, TENANT } from '../support/people.ts';
 import { DATABASE, makeStackFolder, SHORT_TIMES, type TestStack } from '../support/stack.ts';
-import pg from 'pg';
 
 /**
  * The process that runs everything is killed with SIGKILL again and again, each time a few moments further, until
@@ -71,7 +71,12 @@ describe('killed at many moments', () => {
   async function prepare(mode: 'rewrap' | 're-encrypt'): Promise<{ keyId: string; jobId: string }> {
     const { stack, pool } = await startHere();
     await createPeople({ ...stack, pool } as TestStack, COUNT);
-    const { job } = await requestRotation(stack.deps, { tenant: TENANT, purpose: 'default', mode, requestedBy: 'test' });
+    const { job } = await requestRotation(stack.deps, {
+      tenant: TENANT,
+      purpose: 'default',
+      mode,
+      requestedBy: 'test',
+    });
     await pool.end();
     await stack.stop();
     return { keyId: job.keyId, jobId: job.jobId };

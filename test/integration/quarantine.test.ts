@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { retryQuarantined, settleQuarantine } from '../../shared/rotation/quarantine.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
+import { retryQuarantined, settleQuarantine } from '../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
-import { createPeople, emailOf, type People, PEOPLE_SET, TENANT } from '../support/people.ts';
+import { createPeople, emailOf, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
 import { eventually, jobEnded, startTestStack, type TestStack } from '../support/stack.ts';
 
 const COUNT = 60;
@@ -15,13 +15,24 @@ describe('poison records', () => {
 
   beforeAll(async () => {
     // The purge is asked for by the test, never by the schedule.
-    stack = await startTestStack({ recordSets: PEOPLE_SET, rotation: { chunkSize: 10 } }, { sweepSeconds: 3600 });
+    stack = await startTestStack(
+      { recordSets: PEOPLE_SET, rotation: { chunkSize: 10 } },
+      { sweepSeconds: 3600 },
+    );
     people = await createPeople(stack, COUNT);
-    originals = new Map(await Promise.all([7, 23, 41].map(async (id) => [id, await people.envelope(id)] as const)));
+    originals = new Map(
+      await Promise.all([7, 23, 41].map(async (id) => [id, await people.envelope(id)] as const)),
+    );
     // One that is no envelope, one with a flipped bit in its wrapped DEK, one that names a version never made.
     await people.setRaw(7, Buffer.from('not an envelope'));
-    await people.setRaw(23, changed(originals.get(23), (bytes) => flip(bytes, bytes.length - 1)));
-    await people.setRaw(41, changed(originals.get(41), (bytes) => bytes.writeUInt32BE(77, bytes.length - 46)));
+    await people.setRaw(
+      23,
+      changed(originals.get(23), (bytes) => flip(bytes, bytes.length - 1)),
+    );
+    await people.setRaw(
+      41,
+      changed(originals.get(41), (bytes) => bytes.writeUInt32BE(77, bytes.length - 46)),
+    );
   });
   afterAll(() => stack.remove());
 
@@ -30,17 +41,30 @@ describe('poison records', () => {
     const ended = await jobEnded(stack, job.jobId);
     expect(ended.status).toBe('COMPLETED');
     const total = sumProgress(await readProgress(stack.deps, ended));
-    expect(total).toMatchObject({ planned: COUNT, rewrapped: COUNT - 3, skipped: 0, quarantined: 3, remaining: 0 });
+    expect(total).toMatchObject({
+      planned: COUNT,
+      rewrapped: COUNT - 3,
+      skipped: 0,
+      quarantined: 3,
+      remaining: 0,
+    });
     expect(ended.census).toMatchObject({ stale: 3, malformed: 1, onVersion: 1 });
 
     const listed = await stack.deps.ledger.listQuarantined(job.keyId);
-    const shown = listed.map(({ tenant, recordId, field, code, version }) => ({ tenant, recordId, field, code, version }));
+    const shown = listed.map(({ tenant, recordId, field, code, version }) => ({
+      tenant,
+      recordId,
+      field,
+      code,
+      version,
+    }));
     expect(shown.sort((a, b) => Number(a.recordId[0]) - Number(b.recordId[0]))).toEqual([
       { tenant: TENANT, recordId: ['7'], field: 'email', code: 'ENVELOPE_MALFORMED', version: null },
       { tenant: TENANT, recordId: ['23'], field: 'email', code: 'DECRYPTION_FAILED', version: 1 },
       { tenant: TENANT, recordId: ['41'], field: 'email', code: 'VERSION_UNKNOWN', version: 77 },
     ]);
-    for (let id = 1; id <= COUNT; id++) if (!originals.has(id)) expect(await people.open(id)).toBe(emailOf(id));
+    for (let id = 1; id <= COUNT; id++)
+      if (!originals.has(id)) expect(await people.open(id)).toBe(emailOf(id));
   });
 
   it('block the purge of the version, which goes back to RETIRING and still opens', async () => {
@@ -89,7 +113,7 @@ describe('poison records', () => {
     for (let id = 1; id <= COUNT; id++) expect(await people.open(id)).toBe(emailOf(id));
   });
 
-  it('count also where they stand in rows that are not the record set\'s tenant: a purge reads every row', async () => {
+  it("count also where they stand in rows that are not the record set's tenant: a purge reads every row", async () => {
     const { job } = await requestRotation(stack.deps, KEY);
     expect(await jobEnded(stack, job.jobId)).toMatchObject({ status: 'COMPLETED', from: 3, to: 4 });
     // A row that comes back on the old version after the rotation: from a backup, or by hand.

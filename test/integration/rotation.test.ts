@@ -42,7 +42,7 @@ describe('a rotation while the application reads and writes', () => {
         return seed / 2 ** 31;
       },
     });
-    await application.insert(RECORDS, () => undefined);
+    await application.insert();
     application.start(2, 2);
   });
 
@@ -58,7 +58,11 @@ describe('a rotation while the application reads and writes', () => {
       ),
     );
     expect(requests.map(({ answer }) => answer)).toEqual(['started', 'started']);
-    const second = await requestRotation(stack.deps, { tenant: tenantName(0), purpose: PURPOSE, requestedBy: 'test' });
+    const second = await requestRotation(stack.deps, {
+      tenant: tenantName(0),
+      purpose: PURPOSE,
+      requestedBy: 'test',
+    });
     expect(second).toMatchObject({ answer: 'running', job: { jobId: requests[0]?.job.jobId } });
 
     const jobs = await Promise.all(requests.map(({ job }) => jobEnded(stack, job.jobId)));
@@ -88,37 +92,46 @@ describe('a rotation while the application reads and writes', () => {
   it.each([
     ['rewrap', 1],
     ['re-encrypt', 2],
-  ] as const)('%s: every read opens to the last committed value, the version is purged', async (mode, from) => {
-    const readsBefore = application.reads;
-    const writesBefore = application.writes;
-    await rotateAndPurge(mode, from);
-    expect(application.reads).toBeGreaterThan(readsBefore);
-    expect(application.writes).toBeGreaterThan(writesBefore);
-    expect(application.mismatches).toBe(0);
-    expect(Object.fromEntries(application.failures)).toEqual({});
-  });
+  ] as const)(
+    '%s: every read opens to the last committed value, the version is purged',
+    async (mode, from) => {
+      const readsBefore = application.reads;
+      const writesBefore = application.writes;
+      await rotateAndPurge(mode, from);
+      expect(application.reads).toBeGreaterThan(readsBefore);
+      expect(application.writes).toBeGreaterThan(writesBefore);
+      expect(application.mismatches).toBe(0);
+      expect(Object.fromEntries(application.failures)).toEqual({});
+    },
+  );
 
   it('leaves every record readable, and nothing of the destroyed versions in the ledger', async () => {
     await application.stop();
-    const verified = await application.verify(() => undefined);
+    const verified = await application.verify();
     expect(verified).toEqual({ opened: RECORDS * FIELDS.length, mismatches: 0 });
     const key = await stack.deps.ledger.getKey(tenantName(0), PURPOSE);
     expect(key?.active).toBe(3);
     expect(key?.rotationId).toBeNull();
-    expect(Object.values(key?.versions ?? {}).map(({ state, wrapped }) => [state, wrapped === null])).toEqual([
-      ['DESTROYED', true],
-      ['DESTROYED', true],
-      ['ACTIVE', false],
-    ]);
+    expect(Object.values(key?.versions ?? {}).map(({ state, wrapped }) => [state, wrapped === null])).toEqual(
+      [
+        ['DESTROYED', true],
+        ['DESTROYED', true],
+        ['ACTIVE', false],
+      ],
+    );
   });
 
   it('refuses to purge the active version, a version in its grace and one that is not there', async () => {
     const request = { tenant: tenantName(0), purpose: PURPOSE, requestedBy: 'test' };
-    await expect(requestPurge(stack.deps, { ...request, version: 3 })).rejects.toMatchObject({ code: 'PURGE_REFUSED' });
+    await expect(requestPurge(stack.deps, { ...request, version: 3 })).rejects.toMatchObject({
+      code: 'PURGE_REFUSED',
+    });
     await expect(requestPurge(stack.deps, { ...request, version: 9 })).rejects.toMatchObject({
       code: 'VERSION_NOT_FOUND',
     });
-    await expect(requestPurge(stack.deps, { ...request, tenant: 'nobody', version: 1 })).rejects.toMatchObject({
+    await expect(
+      requestPurge(stack.deps, { ...request, tenant: 'nobody', version: 1 }),
+    ).rejects.toMatchObject({
       code: 'KEY_NOT_FOUND',
     });
   });

@@ -32,7 +32,12 @@ export async function createPeople(stack: TestStack, count: number): Promise<Peo
   await pool.query('CREATE TABLE IF NOT EXISTS people (id int PRIMARY KEY, email_enc bytea)');
   await createKey(deps, TENANT, 'default');
   const cipher = createFieldCipher({ keyring: deps.keyring, purposes: () => 'default' });
-  const context = (id: number) => ({ tenant: TENANT, recordSet: PEOPLE, recordId: [String(id)], field: 'email' });
+  const context = (id: number) => ({
+    tenant: TENANT,
+    recordSet: PEOPLE,
+    recordId: [String(id)],
+    field: 'email',
+  });
   const envelope = async (id: number) => {
     const { rows } = await pool.query('SELECT email_enc FROM people WHERE id = $1', [id]);
     return Buffer.from(rows[0].email_enc);

@@ -6,6 +6,7 @@ import {
   type PostgresRecordStoreOptions,
 } from '../../shared/records/postgres/store.ts';
 import type { AdoptableStore, FieldValue, RecordKey } from '../../shared/records/record-store.ts';
+import type { AdoptableFixture } from '../contracts/adoptable-store.ts';
 import type { FixtureRow, RecordStoreFixture } from '../contracts/record-store.ts';
 import type { TestPostgres } from './postgres.ts';
 
@@ -160,4 +161,72 @@ export async function makeFixture(
       await postgres.admin.query(`DROP SCHEMA ${schema} CASCADE`);
     },
   };
+}
+
+/** The same table before its adoption: without envelope columns. */
+export async function makeAdoptableFixture(
+  postgres: TestPostgres,
+  tableCase: TableCase,
+  options: Partial<PostgresRecordStoreOptions> = {},
+): Promise<AdoptableFixture & { readonly table: string }> {
+  // prepareAdoption makes bytea columns.
+  const fixture = await makeFixture(postgres, { ...tableCase, textFields: false }, options);
+  const { table } = fixture;
+  const { admin } = postgres;
+  const plain = tableCase.fields.map((f) => f.plaintextColumn ?? '');
+  const envelopes = tableCase.fields.map((f) => f.column);
+  await admin.query(`ALTER TABLE ${table} ${envelopes.map((c) => `DROP COLUMN ${quoted(c)}`).join(', ')}`);
+  const types = new Map<string, string>();
+  for (const { column_name, data_type } of await columnsOf(postgres, table))
+    types.set(column_name, data_type);
+
+  return {
+    ...fixture,
+    plaintextOf(f, n) {
+      const type = types.get(plain[f] ?? '');
+      if (type === 'bytea')
+        return {
+          text: `\\x00ff${String(n).padStart(4, '0')}`,
+          bytes: Buffer.from(`00ff${String(n).padStart(4, '0')}`, 'hex'),
+        };
+      if (type === 'date')
+        return {
+          text: `2020-01-${String((n % 28) + 1).padStart(2, '0')}`,
+          bytes: Buffer.from(`2020-01-${String((n % 28) + 1).padStart(2, '0')}`),
+        };
+      // char(10) is padded; case and accents matter.
+      const text = type === 'character' ? `c${n}` : `Wert ${n} é`;
+      return { text, bytes: Buffer.from(type === 'character' ? text.padEnd(10) : text) };
+    },
+    async insertPlaintext(key, tenant, texts) {
+      const tenantColumn = 'column' in tableCase.tenant ? [tableCase.tenant.column] : [];
+      const names = [...tableCase.key, ...tenantColumn, ...plain].map(quoted).join(', ');
+      const list = [...key, ...(tenantColumn.length > 0 ? [tenant] : []), ...texts];
+      await admin.query(
+        `INSERT INTO ${table} (${names}) VALUES (${list.map((_, i) => `$${i + 1}`).join(', ')})`,
+        list,
+      );
+    },
+    async writePlaintext(key, f, text) {
+      const where = tableCase.key.map((c, i) => `${quoted(c)} = $${i + 2}`).join(' AND ');
+      await admin.query(`UPDATE ${table} SET ${quoted(plain[f] ?? '')} = $1 WHERE ${where}`, [text, ...key]);
+    },
+    async columns() {
+      const names = (await columnsOf(postgres, table)).map((column) => column.column_name);
+      return {
+        envelopes: envelopes.filter((c) => names.includes(c)),
+        plaintext: plain.filter((c) => names.includes(c)),
+      };
+    },
+  };
+}
+
+const columnSchema = z.array(z.object({ column_name: z.string(), data_type: z.string() }));
+
+async function columnsOf(postgres: TestPostgres, table: string) {
+  const { rows } = await postgres.admin.query(
+    'SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2',
+    table.split('.'),
+  );
+  return columnSchema.parse(rows);
 }

@@ -1,7 +1,7 @@
-import { createPinoLog } from '../../shared/log/pino-log.ts';
 import { startStack } from '../../local/stack.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import type { ComposedDeps } from '../../shared/deps/compose.ts';
+import { createPinoLog } from '../../shared/log/pino-log.ts';
 
 /**
  * A stack in a process of its own, to be killed. Arguments: folder, configuration, and after how many moments it
@@ -9,7 +9,8 @@ import type { ComposedDeps } from '../../shared/deps/compose.ts';
  */
 
 const [dir, configPath, moments] = process.argv.slice(2);
-if (dir === undefined || configPath === undefined) throw new Error('Usage: stack-process <dir> <config> [moments]');
+if (dir === undefined || configPath === undefined)
+  throw new Error('Usage: stack-process <dir> <config> [moments]');
 let left = moments === undefined ? Number.POSITIVE_INFINITY : Number(moments);
 
 function moment(): void {

@@ -56,7 +56,11 @@ export async function makeStackFolder(config: TestConfig): Promise<{ dir: string
     }),
   );
   await initKeyFile(keyFilePath, fillRandom);
-  await initKeystore({ keystorePath: join(dir, 'keystore.json'), secret: { keyFilePath }, random: fillRandom });
+  await initKeystore({
+    keystorePath: join(dir, 'keystore.json'),
+    secret: { keyFilePath },
+    random: fillRandom,
+  });
   return { dir, configPath };
 }
 

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +38,26 @@ describe('startDynamoDb', () => {
     });
     await createLedgerTable(connect(first.endpoint), 'ledger');
     await first.stop();
+  });
+
+  it('starts again after its process was killed, with everything that was answered', async () => {
+    const program = `
+      import { startDynamoDb } from '${new URL('../../../local/dynamodb.ts', import.meta.url)}';
+      console.log((await startDynamoDb({ dir: ${JSON.stringify(dir)} })).endpoint);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [output] = await once(child.stdout, 'data');
+    const client = connect(String(output).trim());
+    await createLedgerTable(client, 'ledger');
+    await createDynamoDbLedger({ client, tableName: 'ledger' }).createKey(testKey());
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    const server = await startDynamoDb({ dir });
+    const ledger = createDynamoDbLedger({ client: connect(server.endpoint), tableName: 'ledger' });
+    expect(await ledger.getKey('acme', 'default')).toEqual(testKey());
+    await server.stop();
   });
 
   it('says when its port is taken or its folder is none, and leaves no lock behind', async () => {

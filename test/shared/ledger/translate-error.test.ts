@@ -9,8 +9,8 @@ describe('translateError', () => {
   it.each([
     ['ResourceNotFoundException', 'LEDGER_NOT_FOUND', false],
     ['AccessDeniedException', 'LEDGER_DENIED', false],
-    ['ExpiredTokenException', 'LEDGER_DENIED', false],
-    ['CredentialsProviderError', 'LEDGER_DENIED', false],
+    ['ExpiredTokenException', 'LEDGER_DENIED', true],
+    ['CredentialsProviderError', 'LEDGER_DENIED', true],
     ['ProvisionedThroughputExceededException', 'LEDGER_UNAVAILABLE', true],
     ['ThrottlingException', 'LEDGER_UNAVAILABLE', true],
     ['TimeoutError', 'LEDGER_UNAVAILABLE', true],
