@@ -30,7 +30,7 @@ export interface Aged<T> {
 }
 
 export interface AgedCache<T> {
-  /** Never older than maxAge, never used more than maxUses times. Rejects with the load's error, or null for a load that took too long. */
+  /** Never older than maxAge, never used more than maxUses times. Rejects with the load's error, or LoadTooSlow. */
   fresh(id: string, load: () => Promise<T>): Promise<Aged<T>>;
   /** Refreshed after maxAge; in an outage up to hardCeiling. */
   tolerant(id: string, load: () => Promise<T>): Promise<Aged<T>>;

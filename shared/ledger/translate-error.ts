@@ -8,10 +8,11 @@ const DENIED: ReadonlySet<string> = new Set([
   'InvalidSignatureException',
   'MissingAuthenticationTokenException',
   'IncompleteSignatureException',
-  'ExpiredTokenException',
-  'CredentialsProviderError',
   'KMSAccessDeniedException',
 ]);
+
+/** Not a refusal of what these credentials may do: new ones are on their way, or their source is out of reach. */
+const NO_CREDENTIALS: ReadonlySet<string> = new Set(['ExpiredTokenException', 'CredentialsProviderError']);
 
 const THROTTLED: ReadonlySet<string> = new Set([
   'ProvisionedThroughputExceededException',
@@ -57,9 +58,10 @@ export function translateError(cause: unknown, tableName: string): LedgerError {
       remedy: 'Create it with `keyturn init`, or deploy the stack',
     });
   }
-  if (DENIED.has(name)) {
+  if (DENIED.has(name) || NO_CREDENTIALS.has(name)) {
     return new LedgerError('LEDGER_DENIED', `The ledger's table ${tableName} refuses access (${name})`, {
       cause,
+      retryable: NO_CREDENTIALS.has(name),
       remedy: 'Check the AWS credentials and the IAM policy of this role',
     });
   }

@@ -45,7 +45,7 @@ async function publish(
     await move(temporary);
     await syncFolder(dirname(path));
   } catch (cause) {
-    throw fileError(path, cause);
+    throw fileError(path, cause, 'write');
   } finally {
     await unlink(temporary).catch(() => {
       // Renamed, or never made.
@@ -77,7 +77,7 @@ async function openFile(path: string, flags: number): Promise<FileHandle> {
   try {
     return await open(path, flags);
   } catch (cause) {
-    throw fileError(path, cause);
+    throw fileError(path, cause, 'read');
   }
 }
 
@@ -101,7 +101,7 @@ async function refuseUnlessPrivate(file: FileHandle, path: string): Promise<void
   }
 }
 
-function fileError(path: string, cause: unknown): ProviderError {
+function fileError(path: string, cause: unknown, action: 'read' | 'write'): ProviderError {
   if (cause instanceof ProviderError) return cause;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   switch (code) {
@@ -109,7 +109,8 @@ function fileError(path: string, cause: unknown): ProviderError {
     case 'ENOTDIR':
       return new ProviderError('KEYSTORE_NOT_FOUND', `There is no file or folder for ${path}`, {
         cause,
-        remedy: 'Make the keystore with `keyturn init`, or correct its path',
+        remedy:
+          'Make the keystore with `keyturn init`, or correct its path; the local provider is for one machine, others do not have its keys',
       });
     case 'EEXIST':
       return new ProviderError('KEYSTORE_EXISTS', `${path} exists already and is not overwritten`, {
@@ -118,7 +119,9 @@ function fileError(path: string, cause: unknown): ProviderError {
       });
     case 'EACCES':
     case 'EPERM':
-      return permissions(path, 'cannot be opened by this user', `chmod 600 ${quote(path)}`, cause);
+      return action === 'read'
+        ? permissions(path, 'cannot be read by this user', `chmod 600 ${quote(path)}`, cause)
+        : permissions(path, 'cannot be written by this user', `chmod 700 ${quote(dirname(path))}`, cause);
     default:
       return new ProviderError(
         'PROVIDER_UNAVAILABLE',
