@@ -58,6 +58,9 @@ interface Entry<T> extends Aged<T> {
 /** After a failed refresh, the next try waits this long: an outage must not make every use wait for a timeout. */
 const RETRY_PAUSE = 1000;
 
+/** More than one: a clock that is set back by a moment during a load makes that load look too slow. */
+const SLOW_TRIES = 2;
+
 /** The load took longer than an entry may be old. */
 export class LoadTooSlow extends Error {}
 
@@ -132,14 +135,18 @@ export function createAgedCache<T>(limits: AgedCacheLimits): AgedCache<T> {
         refreshAhead(id, cached, load);
         return cached;
       }
-      for (;;) {
+      for (let slow = 0; slow < SLOW_TRIES; ) {
         const entry = await loadOnce(id, load);
-        if (!isFresh(entry)) throw new LoadTooSlow();
+        if (!isFresh(entry)) {
+          slow += 1;
+          continue;
+        }
         // Others waited for the same load and may have used it up.
         if (entry.uses >= limits.maxUses) continue;
         entry.uses += 1;
         return entry;
       }
+      throw new LoadTooSlow('Reading a key took longer than its greatest age');
     },
     tolerant: async (id, load) => {
       const cached = entries.get(id);

@@ -70,9 +70,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     throw new KeyError(
       'KEY_NOT_FOUND',
       `Tenant "${name.tenant}" has no key for the purpose "${name.purpose}"`,
-      {
-        remedy: 'Create it with `keyturn keys create`',
-      },
+      { remedy: 'Create it with `keyturn keys create`' },
     );
   };
 
@@ -113,8 +111,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
   }
 
   async function unwrap(key: TenantKey, version: KeyVersion): Promise<Kek> {
-    return (await keks.tolerant(`${key.keyId}/${version.version}`, () => unwrapKek(provider, key, version)))
-      .value;
+    const id = kekId(key.keyId, version.version);
+    return (await keks.tolerant(id, () => unwrapKek(provider, key, version))).value;
   }
 
   return {
@@ -127,7 +125,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
           const kek = await unwrap(entry.value, version);
           if (keys.isFresh(entry)) return kek;
         }
-        throw new LoadTooSlow();
+        throw new LoadTooSlow('Unwrapping a KEK took longer than the greatest age of its key');
       }),
     version: (tenant, purpose, number, use = 'open') =>
       failClosed({ tenant, purpose }, async (name) => {

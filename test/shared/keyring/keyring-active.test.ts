@@ -58,6 +58,16 @@ describe('the active version', () => {
     await expect(active()).rejects.toMatchObject(UNAVAILABLE);
   });
 
+  it('is handed out when the clock is set back a moment while it is read', async () => {
+    let back = true;
+    h.reads.after = () => {
+      if (back) h.clock.jumpTo(h.clock.now() - 3);
+      back = false;
+    };
+    expect((await active()).version).toBe(1);
+    expect(h.reads.calls).toBe(2);
+  });
+
   it('is read again when unwrapping took so long that it became too old', async () => {
     let slow = true;
     h.unwraps.after = async () => {
