@@ -147,7 +147,7 @@ describe('any sequence of changes', () => {
           for (const { state } of Object.values(key.versions)) reached.add(state);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     // Otherwise the sequences would prove nothing.
     expect([...reached].toSorted()).toEqual([
