@@ -130,7 +130,7 @@ function figures(
     value: Math.round(value),
     unit: 'records/s',
     ratio: value / bulk,
-    bound: Math.round(bulk),
+    bound: 'postgres: bare bulk UPDATE',
     ...(atLeast === undefined ? {} : { atLeast, met: value / bulk >= atLeast }),
   });
   return [

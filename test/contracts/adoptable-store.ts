@@ -36,6 +36,8 @@ export function describeAdoptableStore(name: string, makeFixture: () => Promise<
     });
     afterEach(() => fixture.close());
 
+    /** Of the 20 rows, those with any plaintext. */
+    const withPlaintext = () => (store.fields.length > 1 ? 20 : 16);
     const fill20 = async () => {
       for (let n = 0; n < 20; n++) {
         const texts = store.fields.map((_, f) =>
@@ -90,7 +92,7 @@ export function describeAdoptableStore(name: string, makeFixture: () => Promise<
       await store.prepareAdoption();
       await fill20();
       expect(await store.tenants()).toEqual([tenant]);
-      expect((await list()).length).toBe(20);
+      expect((await list()).length).toBe(withPlaintext());
       const [first, gone] = await store.readPlaintext([fixture.keyOf(0), fixture.keyOf(999)]);
       expect(gone).toBeNull();
       expect(first?.tenant).toBe(tenant);
@@ -155,7 +157,7 @@ export function describeAdoptableStore(name: string, makeFixture: () => Promise<
       await fill20();
       await expect(store.dropPlaintext(verify)).rejects.toMatchObject({ code: 'PLAINTEXT_DIFFERS' });
       expect((await fixture.columns()).plaintext.length).toBe(store.fields.length);
-      expect((await list()).length).toBe(20);
+      expect((await list()).length).toBe(withPlaintext());
     });
 
     it('verifies again what was written while it verified', async () => {

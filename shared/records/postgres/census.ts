@@ -4,28 +4,28 @@ import { kidOf } from '../../envelope/kek.ts';
 import { RecordStoreError } from '../../errors/errors.ts';
 import type { CensusCount, CensusReach, Scope } from '../record-store.ts';
 import type { KeyRange } from './cursor.ts';
-import { censusCounts, SNAPSHOT } from './sql/rows.ts';
+import { censusCounts, MARK, OLDEST_OPEN } from './sql/rows.ts';
 import type { TableShape } from './table.ts';
-import { NO_QUERY_TIMEOUT, type Queryable } from './transaction.ts';
+import { NO_QUERY_TIMEOUT, type Queryable, type Statement } from './transaction.ts';
 
 const KEY_ID_LENGTH = 16;
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 500;
 
-const snapshotSchema = z.tuple([
-  z.object({ standby: z.boolean(), xmin: z.string().transform(BigInt), xmax: z.string().transform(BigInt) }),
-]);
+const markSchema = z.tuple([z.object({ mark: z.string().transform(BigInt).nullable() })]);
 
 /**
  * Waits until every transaction that has written and had begun before this call has ended, so that the next
  * statement sees what it wrote. A transaction that has begun but not written has no xid yet: the propagation
  * barrier before a census waits for those (`maxTransactionSeconds`).
+ *
+ * @param db autocommits, so that the mark itself does not stay open.
  */
 export async function awaitEarlierWriters(db: Queryable, where: string, waitMs: number): Promise<void> {
   const deadline = Date.now() + waitMs;
-  const first = await snapshot(db, where);
-  let { xmin } = first;
-  for (let pause = FIRST_POLL_MS; xmin < first.xmax; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
+  const mark = await readMark(db, MARK, where);
+  for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
+    if ((await readMark(db, OLDEST_OPEN, where)) > mark) return;
     const left = deadline - Date.now();
     if (left <= 0) {
       throw new RecordStoreError(
@@ -39,20 +39,18 @@ export async function awaitEarlierWriters(db: Queryable, where: string, waitMs: 
       );
     }
     await sleep(Math.min(pause, left));
-    ({ xmin } = await snapshot(db, where));
   }
 }
 
-async function snapshot(db: Queryable, where: string) {
-  const [state] = snapshotSchema.parse((await db.query(SNAPSHOT)).rows);
-  if (state.standby) {
-    throw new RecordStoreError(
-      'STORE_READ_ONLY',
-      `${where}: this server is a standby, which may lag behind; a census counts on the primary.`,
-      { remedy: 'Point the store at the primary server.' },
-    );
-  }
-  return state;
+/** Throws on a standby: it may lag behind. */
+async function readMark(db: Queryable, statement: Statement, where: string): Promise<bigint> {
+  const [{ mark }] = markSchema.parse((await db.query(statement)).rows);
+  if (mark !== null) return mark;
+  throw new RecordStoreError(
+    'STORE_READ_ONLY',
+    `${where}: this server is a standby, which may lag behind; a census counts on the primary.`,
+    { remedy: 'Point the store at the primary server.' },
+  );
 }
 
 const countsSchema = z.array(
@@ -65,7 +63,10 @@ export async function countEnvelopes(
   scope: Scope,
   range: KeyRange,
   reach: CensusReach,
+  place: string,
 ): Promise<CensusCount> {
+  // Also here: a failover may have put this connection on another server than the wait was on.
+  await readMark(db, OLDEST_OPEN, place);
   const keyId = kidOf(scope.keyId, 1).subarray(0, KEY_ID_LENGTH);
   const statement = censusCounts(shape, scope, keyId, range, reach === 'everywhere');
   const { rows } = await db.query({ ...statement, query_timeout: NO_QUERY_TIMEOUT });

@@ -8,17 +8,18 @@ import { readPlaintext } from './records.ts';
 import {
   adoptable,
   beginAlter,
+  CURRENT_WRITER,
   dropColumns,
   everyPage,
   fetchWritten,
   lockTable,
   OLDEST_WRITER,
-  writtenSince,
+  writtenWithin,
 } from './sql/adoption.ts';
 import { DEPENDENT_VIEWS } from './sql/catalog.ts';
 import { quoteTable } from './sql/identifiers.ts';
 import type { TableShape } from './table.ts';
-import { inTransaction, NO_QUERY_TIMEOUT, type Queryable } from './transaction.ts';
+import { inTransaction, NO_QUERY_TIMEOUT, type Queryable, type Statement } from './transaction.ts';
 
 const PAGE = 500;
 
@@ -43,7 +44,7 @@ export async function dropPlaintext(
     throw connection.notOwner('drop the plaintext columns', dropColumns(config.table, columns));
   await assertNoViews(connection, columns);
 
-  const since = await oldestWriter(db);
+  const since = await writer(db, OLDEST_WRITER);
   let verified = 0;
   const verifyKeys = async (on: Queryable, keys: readonly RecordKey[]) => {
     const records = await readPlaintext(on, shape, keys);
@@ -59,7 +60,8 @@ export async function dropPlaintext(
     const left = plaintextColumns((await connection.survey(tx)).shape);
     // Another process was faster.
     if (left.length === 0) return left;
-    await run(writtenSince(shape, since).text);
+    const now = await writer(tx, CURRENT_WRITER);
+    await run(writtenWithin(shape, now - since).text);
     for (;;) {
       const keys = writtenKeys((await run(fetchWritten(PAGE).text)).rows);
       if (keys.length === 0) break;
@@ -92,8 +94,8 @@ async function assertNoViews(connection: TableConnection, columns: readonly stri
 
 const writerSchema = z.tuple([z.object({ xmin: z.string().transform(BigInt) })]);
 
-async function oldestWriter(db: Queryable): Promise<bigint> {
-  const [{ xmin }] = writerSchema.parse((await db.query(OLDEST_WRITER)).rows);
+async function writer(db: Queryable, statement: Statement): Promise<bigint> {
+  const [{ xmin }] = writerSchema.parse((await db.query(statement)).rows);
   return xmin;
 }
 

@@ -72,10 +72,11 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
       }),
 
     census: (scope, segment, reach) =>
-      connection.transaction(BEGIN_CENSUS, async (db, shape) => {
-        const range = parseSegment(segment, shape.keys);
-        await awaitEarlierWriters(db, place, waitMs);
-        return countEnvelopes(db, shape, scope, range, reach);
+      connection.guard(async () => {
+        await awaitEarlierWriters(connection.db, place, waitMs);
+        return connection.transaction(BEGIN_CENSUS, (db, shape) =>
+          countEnvelopes(db, shape, scope, parseSegment(segment, shape.keys), reach, place),
+        );
       }),
 
     ...createAdoption(connection, { scanRows, lockTimeoutMs: options.lockTimeoutMs ?? 5_000 }),

@@ -88,18 +88,21 @@ export const OLDEST_WRITER: Statement = {
   text: 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin',
 };
 
+/** This transaction's id, which `age` counts from once it is assigned. */
+export const CURRENT_WRITER: Statement = { text: 'SELECT pg_current_xact_id()::text AS xmin' };
+
 /**
- * Opens a cursor over the keys of rows written since `xmin`, in one scan. A row's xmin has 32 bits: rows frozen
- * billions of transactions ago can look new and are then verified once more; a new one never looks old. (16: age
- * and the snapshot may count this transaction's own xid differently.)
+ * Opens a cursor over the keys of rows written at most `age` transactions ago, in one scan. A row's xmin has 32
+ * bits: rows frozen billions of transactions ago can look new and are then verified once more; a new one never
+ * looks old.
  */
-export function writtenSince(shape: TableShape, xmin: bigint): Statement {
+export function writtenWithin(shape: TableShape, age: bigint): Statement {
   const keys = keyColumns(shape).map((key) => `${key}::text`);
   return {
     text: `
 DECLARE written NO SCROLL CURSOR FOR
 SELECT json_build_array(${keys.join(', ')}) AS key FROM ${quoteTable(shape.table)} AS t
-WHERE age(t.xmin) < pg_snapshot_xmax(pg_current_snapshot())::text::int8 - ${xmin} + 16`,
+WHERE age(t.xmin) <= ${age}`,
   };
 }
 

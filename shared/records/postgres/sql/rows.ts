@@ -245,12 +245,18 @@ GROUP BY v.first, v.class`,
   };
 }
 
-/** The transactions that are open: every one that has written and had begun before has an xid from xmin to xmax. */
-export const SNAPSHOT: Statement = {
+/**
+ * Takes a transaction id of its own: whoever has one that is lower had begun before. (The snapshot's xmax would not
+ * do: it follows the last transaction that ENDED, and open ones may stand at it or beyond.)
+ */
+export const MARK: Statement = {
+  text: 'SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_xact_id()::text END AS mark',
+};
+
+/** The oldest transaction id that is still open. */
+export const OLDEST_OPEN: Statement = {
   text: `
-SELECT pg_is_in_recovery() AS standby,
-  pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
-  pg_snapshot_xmax(pg_current_snapshot())::text AS xmax`,
+SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_snapshot_xmin(pg_current_snapshot())::text END AS mark`,
 };
 
 export const BEGIN_CENSUS = `
