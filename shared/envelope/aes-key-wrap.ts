@@ -1,4 +1,10 @@
-import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
+import {
+  type Cipheriv,
+  createCipheriv,
+  createDecipheriv,
+  type Decipheriv,
+  type KeyObject,
+} from 'node:crypto';
 
 /*
  * AES Key Wrap (RFC 3394; NIST SP 800-38F's KW) of many 32-byte keys under one KEK at once.
@@ -52,7 +58,7 @@ export interface KeyBatch {
 export function unwrapKeys(kek: KeyObject, wrapped: WrappedKeys): KeyBatch {
   const registers = newRegisters(wrapped.offsets.length);
   loadWrapped(registers, wrapped);
-  const decipher = createDecipheriv('aes-256-ecb', kek, null).setAutoPadding(false);
+  const { decipher } = ecbOf(kek);
   for (let step = STEPS; step > 0; step--) {
     const index = (step - 1) % REGISTERS;
     const input = registerAt(registers, index);
@@ -61,7 +67,6 @@ export function unwrapKeys(kek: KeyObject, wrapped: WrappedKeys): KeyBatch {
     release(input);
     if (step > 1) passOn(output, registerAt(registers, (step - 2) % REGISTERS), counterAt(step - 1));
   }
-  decipher.final(); // Frees OpenSSL's expanded key now, instead of when the garbage collector comes by.
   return { count: wrapped.offsets.length, registers };
 }
 
@@ -72,7 +77,7 @@ export function unwrapKeys(kek: KeyObject, wrapped: WrappedKeys): KeyBatch {
 export function wrapKeys(kek: KeyObject, keys: KeyBatch, wrapped: WrappedKeys): void {
   const registers: Registers = [...keys.registers];
   setInitialValue(registers[0]);
-  const cipher = createCipheriv('aes-256-ecb', kek, null).setAutoPadding(false);
+  const { cipher } = ecbOf(kek);
   for (let step = 1; step <= STEPS; step++) {
     const index = (step - 1) % REGISTERS;
     const input = registerAt(registers, index);
@@ -81,7 +86,6 @@ export function wrapKeys(kek: KeyObject, keys: KeyBatch, wrapped: WrappedKeys): 
     if (step > REGISTERS) release(input); // The first four are the keys themselves, which the caller keeps.
     if (step < STEPS) passOn(output, registerAt(registers, step % REGISTERS), counterAt(step));
   }
-  cipher.final();
   storeWrapped(registers, wrapped);
   for (const register of registers) release(register);
 }
@@ -142,6 +146,28 @@ export function clearKeys({ registers }: KeyBatch): void {
   }
 }
 
+interface Ecb {
+  readonly cipher: Cipheriv;
+  readonly decipher: Decipheriv;
+}
+
+/**
+ * ECB ciphers without padding keep nothing between whole blocks, so those of a KEK serve all its batches: making
+ * them anew takes as long as several steps. They hold the expanded key no longer than the KeyObject holds the key.
+ */
+const ecbCiphers = new WeakMap<KeyObject, Ecb>();
+
+function ecbOf(kek: KeyObject): Ecb {
+  const known = ecbCiphers.get(kek);
+  if (known !== undefined) return known;
+  const ecb = {
+    cipher: createCipheriv('aes-256-ecb', kek, null).setAutoPadding(false),
+    decipher: createDecipheriv('aes-256-ecb', kek, null).setAutoPadding(false),
+  };
+  ecbCiphers.set(kek, ecb);
+  return ecb;
+}
+
 function newRegisters(count: number): Registers {
   const register = () => new Int32Array(count * BLOCK_WORDS);
   return [register(), register(), register(), register()];
@@ -172,7 +198,8 @@ function wordsOf(output: Buffer<ArrayBuffer>): Words {
 
 /** The A half of each block, with the step's counter xored in, becomes that of the next step's register. */
 function passOn(output: Words, next: Words, counter: number): void {
-  for (let at = 0; at < output.length; at += BLOCK_WORDS) {
+  const end = output.length; // Once: the loop would look each time whether the memory was released.
+  for (let at = 0; at < end; at += BLOCK_WORDS) {
     next[at] = output[at] ?? 0;
     next[at + 1] = (output[at + 1] ?? 0) ^ counter;
   }

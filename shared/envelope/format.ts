@@ -5,8 +5,7 @@ import {
   HEADER_PREFIX,
   KID_FROM_END,
   LENGTH_HEADER_OFFSET,
-  LENGTH_HEADERS,
-  MAX_ENVELOPE_LENGTH,
+  MAX_PLAINTEXT_LENGTH,
   MIN_ENVELOPE_LENGTH,
   TAG_LENGTH,
   TAIL_LENGTH,
@@ -30,7 +29,7 @@ export const MALFORMED = -1;
  */
 export function findCiphertext(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  if (length < MIN_ENVELOPE_LENGTH || length > MAX_ENVELOPE_LENGTH) return MALFORMED;
+  if (length < MIN_ENVELOPE_LENGTH) return MALFORMED;
   if (!hasFixedBytes(bytes, start, end) || versionAt(bytes, end) === 0) return MALFORMED;
   return findInLengthHeader(bytes, start + LENGTH_HEADER_OFFSET, end - TAIL_LENGTH);
 }
@@ -96,18 +95,17 @@ export function frameEnvelope(plaintextLength: number): EnvelopeFrame {
 
 /** The offset after a length header that says exactly what lies between it and the tail, in the shortest form. */
 function findInLengthHeader(bytes: Uint8Array, offset: number, tail: number): number {
-  for (const form of LENGTH_HEADERS) {
-    const ciphertextOffset = offset + form.bytes;
-    const length = tail - ciphertextOffset;
-    if (length > form.max) continue;
-    if (length < form.min) return MALFORMED;
-    if (form.bytes === 1) return bytes[offset] === form.firstByte + length ? ciphertextOffset : MALFORMED;
-    if (bytes[offset] !== form.firstByte) return MALFORMED;
-    let said = 0;
-    for (let at = offset + 1; at < ciphertextOffset; at++) said = said * 256 + (bytes[at] ?? 0);
-    return said === length ? ciphertextOffset : MALFORMED;
-  }
-  return MALFORMED;
+  const variable = tail - offset;
+  const head = variable <= 1 + 23 ? 1 : variable <= 2 + 0xff ? 2 : variable <= 3 + 0xffff ? 3 : 5;
+  const length = variable - head;
+  // No form fits when one byte less would do for the head, and one more would not do for the rest.
+  if (headLength(length) !== head || length > MAX_PLAINTEXT_LENGTH + TAG_LENGTH) return MALFORMED;
+  const first = bytes[offset] ?? 0;
+  let said = first - BYTE_STRING;
+  if (head === 2) said = first === 0x58 ? (bytes[offset + 1] ?? 0) : MALFORMED;
+  else if (head === 3) said = first === 0x59 ? word16(bytes, offset + 1) : MALFORMED;
+  else if (head === 5) said = first === 0x5a ? word32(bytes, offset + 1) : MALFORMED;
+  return said === length ? offset + head : MALFORMED;
 }
 
 /** HEADER_PREFIX, TAIL_PREFIX and WRAPPED_DEK_HEAD, four bytes a comparison. */
