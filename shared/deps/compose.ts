@@ -199,6 +199,7 @@ const environmentSchema = z.object({
 /** For Lambda, and for the command line against AWS. Region, credentials and endpoints are the SDK's own variables. */
 export async function composeFromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
+  log: Log = createPinoLog(process.stdout),
 ): Promise<ComposedDeps> {
   const parsed = environmentSchema.safeParse(environment);
   if (!parsed.success) {
@@ -222,7 +223,7 @@ export async function composeFromEnvironment(
         'adopt-records': names.KEYTURN_ADOPT_RECORDS_ARN,
       },
     },
-    log: createPinoLog(process.stdout),
+    log,
     environment,
   });
 }

@@ -153,7 +153,7 @@ function copyToSlab(envelopes: readonly Uint8Array[]) {
       });
     }
   }
-  return { starts, ends, slab: Buffer.allocUnsafeSlow(total).buffer };
+  return { starts, ends, slab: new ArrayBuffer(total) };
 }
 
 /** Decides by the envelope's own bytes what is to be done with it. Nothing is decrypted to find out. */

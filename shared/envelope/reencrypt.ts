@@ -1,3 +1,4 @@
+import { EnvelopeError } from '../errors/errors.ts';
 import { ABSENT, clearKeys, copyKey, intactKeys, loadKeys, unwrapKeys } from './aes-key-wrap.ts';
 import {
   ENVELOPE_ARGUMENT,
@@ -101,7 +102,8 @@ function encodeAad(encoder: AadEncoder, context: EnvelopeContext | undefined): U
   if (context === undefined) return undefined;
   try {
     return encoder.encode(context);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof EnvelopeError) return undefined;
+    throw error;
   }
 }

@@ -37,7 +37,10 @@ export interface EnvelopeInfo {
   readonly length: number;
 }
 
-/** The outcome for one envelope of a batch; `failed` ones fail alone. */
+/**
+ * The outcome for one envelope of a batch; `failed` ones fail alone. The envelopes of one batch are views of one slab
+ * of memory: copy one that must outlive the others.
+ */
 export type RewrapOutcome =
   | { readonly status: 'rewrapped'; readonly envelope: Uint8Array }
   /** Already on the target version. */

@@ -8,6 +8,10 @@ export interface Executions {
    * Starts an execution under a name. Starting the same name again while it runs, or after it ended, starts
    * nothing and is no error. Throws EXECUTIONS_UNAVAILABLE.
    */
-  start(machine: StateMachineName, name: string, input: Readonly<Record<string, string>>): Promise<'started' | 'exists'>;
+  start(
+    machine: StateMachineName,
+    name: string,
+    input: Readonly<Record<string, string>>,
+  ): Promise<'started' | 'exists'>;
   isRunning(machine: StateMachineName, name: string): Promise<boolean>;
 }

@@ -39,5 +39,8 @@ export function createStepFunctions(client: SFNClient, arns: StateMachineArns): 
 }
 
 function unavailable(cause: unknown): RotationError {
-  return new RotationError('EXECUTIONS_UNAVAILABLE', 'Step Functions cannot be reached', { retryable: true, cause });
+  return new RotationError('EXECUTIONS_UNAVAILABLE', 'Step Functions cannot be reached', {
+    retryable: true,
+    cause,
+  });
 }

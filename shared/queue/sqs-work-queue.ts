@@ -41,7 +41,10 @@ export function createSqsWorkQueue(client: SQSClient, queueUrl: string): WorkQue
           await sendBatch(messages.slice(i, i + ENTRIES_A_BATCH));
         } catch (cause) {
           if (cause instanceof RotationError) throw cause;
-          throw new RotationError('QUEUE_UNAVAILABLE', 'The work queue cannot be reached', { retryable: true, cause });
+          throw new RotationError('QUEUE_UNAVAILABLE', 'The work queue cannot be reached', {
+            retryable: true,
+            cause,
+          });
         }
       }
     },

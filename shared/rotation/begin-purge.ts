@@ -7,7 +7,7 @@ import { checkPurgeable } from './purge-rules.ts';
 
 /**
  * Step 8 begins: the version becomes DESTROY_PENDING, so that nothing can take it up again unnoticed, and the
- * restore epoch is read, before anything is counted. Plans a census of every row of every table the key serves.
+ * restore epoch is read, before anything is counted. The count begins when every application has seen the new state. Plans a census of every row of every table the key serves.
  */
 export async function beginPurge(
   deps: Deps,
@@ -20,12 +20,15 @@ export async function beginPurge(
     const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
+  const { destroyPendingAt } = versionOf(key, job.from);
+  const pendingAt = destroyPendingAt === null ? now : Date.parse(destroyPendingAt);
   const begun = await changeJob(deps, jobId, (current) => {
     if (current.status === 'CENSUS' || current.status === 'COMPLETED') return current;
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;
     return moveJob(preparing, 'CENSUS', {
       round: current.round + 1,
       restoreEpoch: key.restoreEpoch,
+      barrierUntil: timestamp(pendingAt + current.times.barrierSeconds * 1000),
       startedAt: current.startedAt ?? timestamp(now),
     });
   });

@@ -27,8 +27,8 @@ export interface QuarantinedField {
  * The worker: rewraps, re-encrypts or seals a chunk's records, then counts the chunk once. Everything in it may be
  * repeated: a record that is done is skipped, and a chunk that was counted is not counted again.
  */
-export async function processChunk(deps: Deps, message: ChunkMessage): Promise<void> {
-  const job = await getJob(deps, message.jobId);
+export async function processChunk(deps: Deps, message: ChunkMessage, jobs: JobCache): Promise<void> {
+  const job = await jobs.get(message.jobId);
   const result =
     job.kind === 'adopt' ? await adoptRecords(deps, job, message) : await rewrapRecords(deps, job, message);
   for (const field of result.quarantined) {
@@ -46,6 +46,32 @@ export async function processChunk(deps: Deps, message: ChunkMessage): Promise<v
     { rewrapped, quarantined, skipped: planned - rewrapped - quarantined },
     timestamp(deps.clock.now()),
   );
+}
+
+export interface JobCache {
+  get(jobId: string): Promise<Job>;
+}
+
+/** Jobs in work at one time in one process; more only cost more reads. */
+const CACHED_JOBS = 100;
+
+/**
+ * What a worker needs of a job (its key, mode and versions) never changes once its sweep has begun, so it is read
+ * once a process and not once a chunk.
+ */
+export function createJobCache(deps: Pick<Deps, 'ledger'>): JobCache {
+  const jobs = new Map<string, Job>();
+  return {
+    async get(jobId) {
+      const cached = jobs.get(jobId);
+      if (cached !== undefined) return cached;
+      const job = await getJob(deps, jobId);
+      const [oldest] = jobs.keys();
+      if (jobs.size >= CACHED_JOBS && oldest !== undefined) jobs.delete(oldest);
+      if (job.round > 0) jobs.set(jobId, job);
+      return job;
+    },
+  };
 }
 
 function quarantinedRecord(
