@@ -7,5 +7,6 @@ export { open } from './open.ts';
 export { type ReencryptItem, reencryptBatch } from './reencrypt.ts';
 export { rewrap, rewrapBatch } from './rewrap.ts';
 export { seal } from './seal.ts';
+export { fillRandom } from './seed.ts';
 export { fromText, toText } from './text.ts';
 export type { EnvelopeContext, EnvelopeInfo, Kek, RandomFill, RewrapOutcome } from './types.ts';
