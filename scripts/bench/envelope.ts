@@ -47,7 +47,7 @@ export async function benchEnvelope({ short }: { short: boolean }): Promise<Benc
   const envelopes = samples.map(({ envelope }) => envelope);
 
   const rewrap = () => expectAll(rewrapBatch(envelopes, [from], to));
-  const rounds = short ? { warmUp: 300, blocks: 15 } : { warmUp: 2500, blocks: 101 };
+  const rounds = short ? { warmUp: 1500, blocks: 25 } : { warmUp: 2500, blocks: 101 };
   const [ecb, rewrapped] = measure([ecbBound(from.key), rewrap], { ...rounds, calls: 10 });
   const [loop, again] = measure([() => keyObjectLoop(envelopes, from, to), rewrap], {
     ...rounds,
