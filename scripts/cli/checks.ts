@@ -1,0 +1,206 @@
+import { stat } from 'node:fs/promises';
+import { createLocalClients, readStackInfo, type StackInfo } from '../../local/stack-info.ts';
+import { type LoadedConfig, loadConfig } from '../../shared/config/load.ts';
+import type { Config } from '../../shared/config/schema.ts';
+import { openProvider } from '../../shared/deps/compose.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
+import { fillRandom } from '../../shared/envelope/seed.ts';
+import { STATE_MACHINES } from '../../shared/executions/executions.ts';
+import type { Cli } from './command.ts';
+import { shownError } from './failures.ts';
+import { count, counted } from './format.ts';
+import { readQueueDepth } from './queue-depth.ts';
+import { findConfig, notRunning, openSession, stackFolder, usesAws } from './session.ts';
+
+/** What `keyturn doctor` looks at, in order. None stops the others. */
+
+export type CheckStatus = 'ok' | 'warning' | 'failed' | 'skipped';
+
+export interface Check {
+  readonly name: string;
+  readonly status: CheckStatus;
+  readonly message: string;
+  readonly remedy: string | null;
+}
+
+type Finding =
+  | string
+  | { readonly warning: string; readonly remedy: string }
+  | { readonly failed: string; readonly remedy: string };
+export type Report = (check: Check) => void;
+
+const NEEDED_NODE = 24;
+
+export async function runChecks(cli: Cli, report: Report): Promise<void> {
+  const check = checker(report);
+  await check('Node', async () => {
+    if (Number.parseInt(process.versions.node, 10) >= NEEDED_NODE) return process.versions.node;
+    return {
+      failed: `is ${process.versions.node}, and must be ${NEEDED_NODE} or later`,
+      remedy: 'In the checkout `npx keyturn` and `npm run keyturn` bring the right one along.',
+    };
+  });
+  const loaded = await check('configuration', async () => {
+    const found = await loadConfig(await findConfig(cli));
+    return { value: found, says: found.path };
+  });
+  if (loaded === undefined) return skip(report, 'keystore, stack, stores', 'they need the configuration');
+  await check('keystore', async () => {
+    const provider = await openProvider(loaded.config.provider, cli.environment, fillRandom);
+    await provider.check();
+    return `${loaded.config.provider.keystore} opens, and nobody else can read it`;
+  });
+  await check('timing', async () => timing(loaded.config));
+  await checkPlace(cli, loaded, check, report);
+}
+
+async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report: Report): Promise<void> {
+  const dir = stackFolder(cli, loaded.path);
+  const stack = await readStackInfo(dir);
+  await check('stack', async () => {
+    if (stack !== null) return stackFinding(stack, loaded);
+    if (usesAws(cli.environment)) return 'not used: KEYTURN_LEDGER_TABLE names a ledger in AWS';
+    throw notRunning(dir);
+  });
+  const nowhere = stack === null && !usesAws(cli.environment);
+  const session = nowhere
+    ? undefined
+    : await check('connection', async () => {
+        const opened = await openSession(cli);
+        return { value: opened, says: 'provider, clients and databases are set up' };
+      });
+  if (session === undefined) {
+    return skip(report, 'ledger, queue, state machines, record sets', 'they need a running stack');
+  }
+  const { deps } = session;
+  try {
+    await check('ledger', async () => {
+      await deps.ledger.check();
+      return counted((await deps.ledger.listKeys()).length, 'key');
+    });
+    const queueUrl = stack?.queueUrl ?? cli.environment['KEYTURN_QUEUE_URL'];
+    await check('queue', () => queueFinding(stack, queueUrl));
+    await check('state machines', async () => {
+      for (const machine of STATE_MACHINES) await deps.executions.isRunning(machine, 'doctor');
+      return STATE_MACHINES.join(', ');
+    });
+    await check('clock', () => clockFinding(queueUrl, deps));
+    if (deps.recordSets.names.length === 0)
+      skip(report, 'record sets', 'none is declared in the configuration');
+    for (const name of deps.recordSets.names) {
+      const reachable = await check(`record set ${name}`, async () => {
+        await deps.recordSets.store(name).check();
+        return {
+          value: true,
+          says: `table ${deps.recordSets.config(name).table}, columns, types and rights`,
+        };
+      });
+      if (reachable === true) await check(`keys of ${name}`, () => keysFinding(deps, name));
+    }
+  } finally {
+    await deps.close();
+  }
+}
+
+type Checker = <T>(
+  name: string,
+  look: () => Promise<Finding | { readonly value: T; readonly says: string }>,
+) => Promise<T | undefined>;
+
+function checker(report: Report): Checker {
+  return async (name, look) => {
+    try {
+      const found = await look();
+      if (typeof found === 'string') report({ name, status: 'ok', message: found, remedy: null });
+      else if ('warning' in found) {
+        report({ name, status: 'warning', message: found.warning, remedy: found.remedy });
+      } else if ('failed' in found) {
+        report({ name, status: 'failed', message: found.failed, remedy: found.remedy });
+      } else {
+        report({ name, status: 'ok', message: found.says, remedy: null });
+        return found.value;
+      }
+    } catch (error) {
+      const { code, message, remedy } = shownError(error);
+      report({ name, status: 'failed', message: `${code}: ${message}`, remedy });
+    }
+    return undefined;
+  };
+}
+
+function skip(report: Report, name: string, why: string): void {
+  report({ name, status: 'skipped', message: why, remedy: null });
+}
+
+function timing({ rotation }: Config): Finding {
+  if (!rotation.acceptShortGrace)
+    return `grace ${count(rotation.graceSeconds)} s, barrier settings within it`;
+  return {
+    warning: `acceptShortGrace is on: a version may be destroyed after ${count(rotation.graceSeconds)} s while backups or queued messages still need it`,
+    remedy: 'For real data remove acceptShortGrace and graceSeconds.',
+  };
+}
+
+async function stackFinding(stack: StackInfo, loaded: LoadedConfig): Promise<Finding> {
+  const restart = 'Take it over with `keyturn local stop` and `keyturn local start`.';
+  if (stack.config !== loaded.path) {
+    return { warning: `it runs with another configuration, ${stack.config}`, remedy: restart };
+  }
+  const changed = (await stat(loaded.path)).mtimeMs > Date.parse(stack.startedAt);
+  if (changed) return { warning: 'the configuration changed after its start', remedy: restart };
+  return `runs since ${stack.startedAt} (pid ${stack.pid})`;
+}
+
+async function queueFinding(stack: StackInfo | null, queueUrl: string | undefined): Promise<Finding> {
+  // In AWS the composition was refused without it; the SDK's own variables say the rest.
+  if (stack === null || queueUrl === undefined) return 'its URL is set';
+  const clients = createLocalClients(stack.endpoints);
+  try {
+    const { waiting, inFlight } = await readQueueDepth(clients.sqs, queueUrl);
+    const dead = await readQueueDepth(clients.sqs, stack.deadLetterQueueUrl);
+    if (dead.waiting + dead.inFlight > 0) {
+      return {
+        warning: `${counted(dead.waiting + dead.inFlight, 'message')} in the dead-letter queue`,
+        remedy:
+          'Their records stay on the old version until a sweep finds them again; the log says why they failed.',
+      };
+    }
+    return `${count(waiting)} waiting, ${count(inFlight)} being worked on`;
+  } finally {
+    for (const client of Object.values(clients)) client.destroy();
+  }
+}
+
+/** Compares with the clock of the queue's server, in AWS another machine. */
+async function clockFinding(queueUrl: string | undefined, deps: Deps): Promise<Finding> {
+  if (queueUrl === undefined) return 'not compared';
+  const reply = await fetch(new URL(queueUrl).origin, { signal: AbortSignal.timeout(5_000) });
+  await reply.body?.cancel();
+  const theirs = Date.parse(reply.headers.get('date') ?? '');
+  if (Number.isNaN(theirs)) return 'the queue does not tell the time; not compared';
+  const skew = Math.round(Math.abs(theirs - deps.clock.now()) / 1000);
+  const allowed = deps.config.rotation.clockSkewSeconds;
+  // An HTTP date has whole seconds.
+  if (skew <= allowed + 1) return `${skew} s from the queue's, within clockSkewSeconds (${allowed})`;
+  return {
+    failed: `is ${skew} s from the queue's clock, more than clockSkewSeconds (${allowed})`,
+    remedy: 'Set the clock, by NTP for example; or raise rotation.clockSkewSeconds.',
+  };
+}
+
+async function keysFinding(deps: Deps, recordSet: string): Promise<Finding> {
+  const { purpose } = deps.recordSets.config(recordSet);
+  const tenants = await deps.recordSets.store(recordSet).tenants();
+  const keys = await deps.ledger.listKeys();
+  const owners = new Set(
+    keys.filter((key) => key.purpose === purpose && key.active > 0).map(({ tenant }) => tenant),
+  );
+  const without = tenants.filter((tenant) => !owners.has(tenant));
+  if (without.length === 0) return `${counted(tenants.length, 'tenant')}, each with an active key`;
+  const names = without.slice(0, 3).map((tenant) => `"${tenant}"`);
+  const more = without.length > names.length ? ` and ${count(without.length - names.length)} more` : '';
+  return {
+    warning: `no key for the purpose "${purpose}": ${names.join(', ')}${more}`,
+    remedy: `Make them with \`keyturn adopt --record-set ${recordSet}\` or \`keyturn keys create\`.`,
+  };
+}

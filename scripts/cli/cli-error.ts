@@ -1,0 +1,25 @@
+import { type ErrorDetail, KeyturnError } from '../../shared/errors/errors.ts';
+
+/** What only the command line can raise. */
+export type CliErrorCode =
+  | 'USAGE'
+  | 'INPUT_INVALID'
+  | 'INPUT_NOT_FOUND'
+  | 'TENANT_NOT_FOUND'
+  /** A change that cannot be undone was declined, or nobody could be asked. */
+  | 'NOT_CONFIRMED'
+  | 'FILE_EXISTS'
+  | 'FILE_FAILED'
+  | 'STACK_NOT_RUNNING'
+  | 'STACK_START_FAILED'
+  | 'STACK_STOP_FAILED'
+  | 'INTERRUPTED'
+  | 'UNEXPECTED';
+
+export class CliError extends KeyturnError {
+  readonly code: CliErrorCode;
+  constructor(code: CliErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}

@@ -1,0 +1,76 @@
+import { InvalidArgumentError, Option } from 'commander';
+import type { z } from 'zod';
+import type { Output } from './output.ts';
+import type { Session } from './session.ts';
+
+/** One command: what the help and docs/cli.md say of it, and what it does. */
+export interface Command {
+  /** Words after `keyturn`: `rotate`, `keys list`. */
+  readonly name: string;
+  readonly summary: string;
+  /** What it does and prints, in sentences. */
+  readonly details: string;
+  /** The fields of its JSON. */
+  readonly json: string;
+  readonly arguments: readonly { readonly name: string; readonly description: string }[];
+  readonly options: readonly Option[];
+  readonly examples: readonly { readonly line: string; readonly says: string }[];
+  /** Returns the exit code. */
+  execute(input: unknown, cli: Cli): Promise<number>;
+}
+
+export interface Globals {
+  readonly config?: string | undefined;
+  readonly dir?: string | undefined;
+  readonly json: boolean;
+}
+
+/** What a command gets from the command line around it. */
+export interface Cli {
+  readonly globals: Globals;
+  readonly out: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** Runs the work with a connection to the stack, and closes it. */
+  withSession(work: (session: Session) => Promise<number>): Promise<number>;
+}
+
+interface CommandSpec<S extends z.ZodType>
+  extends Omit<Command, 'execute' | 'arguments' | 'options'>,
+    Partial<Pick<Command, 'arguments' | 'options'>> {
+  /** Options by their name in camel case, arguments by theirs. */
+  readonly input: S;
+  run(input: z.output<S>, cli: Cli): Promise<number>;
+}
+
+export function defineCommand<S extends z.ZodType>(spec: CommandSpec<S>): Command {
+  const { input, run, ...shown } = spec;
+  return {
+    arguments: [],
+    options: [],
+    ...shown,
+    execute: (raw, cli) => run(input.parse(raw), cli),
+  };
+}
+
+export function option(flags: string, description: string): Option {
+  return new Option(flags, description);
+}
+
+export function required(flags: string, description: string): Option {
+  return new Option(flags, description).makeOptionMandatory();
+}
+
+export const TENANT = '--tenant <name>';
+export const PURPOSE = (): Option =>
+  option('--purpose <name>', "Which of the tenant's keys").default('default');
+export const NO_WAIT = (): Option => option('--no-wait', 'Return once it has begun');
+export const YES = (): Option => option('--yes', 'Do not ask');
+
+/** For commander: a number from 1 on. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]{1,9}$/.test(text) || value < 1)
+    throw new InvalidArgumentError('It is a whole number from 1 on.');
+  return value;
+}

@@ -1,0 +1,183 @@
+import { type ErrorCode, KeyturnError } from '../../shared/errors/errors.ts';
+import type { CliErrorCode } from './cli-error.ts';
+
+/** Every exit code, and for every error the one that the command line ends with. docs/errors.md is made from this. */
+
+export const EXIT_CODES = {
+  done: { code: 0, meaning: 'Done. Also when there was nothing to do.' },
+  unexpected: { code: 1, meaning: 'An error that nobody foresaw; please report it.' },
+  input: { code: 2, meaning: 'Wrong usage, configuration or input. Correct it, then try again.' },
+  notFound: { code: 3, meaning: 'What was named does not exist: a tenant, key, version, record set, table.' },
+  refused: {
+    code: 4,
+    meaning:
+      'Refused, blocked or not as it must be: a BLOCKED job, a refused purge, a census that is not clean, a failed check.',
+  },
+  unavailable: { code: 5, meaning: 'Something is out of reach or busy. The same command may work later.' },
+  interrupted: { code: 130, meaning: 'Ctrl-C. What had begun goes on in the stack.' },
+} as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
+
+export type Exit = keyof typeof EXIT_CODES;
+
+interface ErrorEntry {
+  readonly exit: Exit;
+  readonly meaning: string;
+}
+
+export const ERRORS = {
+  ENVELOPE_MALFORMED: {
+    exit: 'input',
+    meaning: 'The bytes are not exactly one envelope of this format version.',
+  },
+  ENVELOPE_ARGUMENT: { exit: 'input', meaning: 'An argument has the wrong type, length or range.' },
+  KEY_MISMATCH: { exit: 'refused', meaning: 'The envelope names another key than the one that was given.' },
+  VERSION_UNKNOWN: {
+    exit: 'refused',
+    meaning: 'The envelope names a version of the key that was not given.',
+  },
+  VERSION_NEWER: {
+    exit: 'refused',
+    meaning: 'The envelope names a later version: a rewrap never lowers one.',
+  },
+  DECRYPTION_FAILED: {
+    exit: 'refused',
+    meaning:
+      'The wrapped DEK, the ciphertext or the context is not what was sealed; deliberately no more is said.',
+  },
+  REWRAP_UNVERIFIED: {
+    exit: 'refused',
+    meaning: 'A new wrapping did not unwrap to the same DEK, and was not stored.',
+  },
+
+  CONFIG_NOT_FOUND: { exit: 'input', meaning: 'The configuration file cannot be read.' },
+  CONFIG_INVALID: {
+    exit: 'input',
+    meaning: 'A setting is missing, misspelt or has a wrong value; it is named.',
+  },
+  ENVIRONMENT_INVALID: {
+    exit: 'input',
+    meaning: 'An environment variable is missing or invalid; it is named.',
+  },
+
+  PROVIDER_UNAVAILABLE: { exit: 'unavailable', meaning: 'The provider of the root key cannot be reached.' },
+  PROVIDER_THROTTLED: { exit: 'unavailable', meaning: 'The provider of the root key asks to slow down.' },
+  PROVIDER_DENIED: {
+    exit: 'refused',
+    meaning: 'The provider refuses this identity the use of the root key.',
+  },
+  ROOT_KEY_NOT_FOUND: { exit: 'notFound', meaning: 'The root key does not exist.' },
+  ROOT_KEY_DISABLED: { exit: 'refused', meaning: 'The root key is disabled.' },
+  ROOT_KEY_PENDING_DELETION: { exit: 'refused', meaning: 'The root key waits for its deletion.' },
+  UNWRAP_FAILED: {
+    exit: 'refused',
+    meaning: 'The wrapped KEK, its root key or its context is not what was wrapped.',
+  },
+  KEYSTORE_NOT_FOUND: { exit: 'notFound', meaning: 'There is no keystore or key file at this path.' },
+  KEYSTORE_EXISTS: {
+    exit: 'refused',
+    meaning: 'There is a keystore or key file already; it is never overwritten.',
+  },
+  KEYSTORE_PERMISSIONS: {
+    exit: 'refused',
+    meaning: 'The keystore or key file can be reached by others than its owner.',
+  },
+  KEYSTORE_MALFORMED: { exit: 'input', meaning: 'The file is not a keystore of this version.' },
+  KEYSTORE_LOCKED: { exit: 'input', meaning: 'The passphrase or key file does not open this keystore.' },
+
+  LEDGER_UNAVAILABLE: { exit: 'unavailable', meaning: 'The ledger (DynamoDB) cannot be reached.' },
+  LEDGER_DENIED: { exit: 'refused', meaning: 'The ledger refuses this identity.' },
+  LEDGER_NOT_FOUND: {
+    exit: 'notFound',
+    meaning: 'The table of the ledger, or an item in it, does not exist.',
+  },
+  LEDGER_ITEM_INVALID: {
+    exit: 'unexpected',
+    meaning: 'An item of the ledger is not of the shape that this version writes.',
+  },
+  REVISION_CONFLICT: {
+    exit: 'unavailable',
+    meaning: 'Somebody else changed the item in between, again and again.',
+  },
+
+  KEY_NOT_FOUND: { exit: 'notFound', meaning: 'The tenant has no key for this purpose.' },
+  KEY_EXISTS: { exit: 'refused', meaning: 'The key exists already.' },
+  VERSION_NOT_FOUND: { exit: 'notFound', meaning: 'The key has no such version.' },
+  VERSION_STATE: { exit: 'refused', meaning: "The version's state does not allow this use or this change." },
+  VERSION_DESTROYED: { exit: 'refused', meaning: 'The version was destroyed: what it encrypted is gone.' },
+  KEY_CHECK_FAILED: {
+    exit: 'refused',
+    meaning: 'The provider returned other key bytes than the ones that were proved.',
+  },
+  KEY_UNAVAILABLE: {
+    exit: 'unavailable',
+    meaning: 'Ledger or provider is out of reach, and the cached key is too old.',
+  },
+
+  STORE_UNAVAILABLE: { exit: 'unavailable', meaning: 'The database cannot be reached or is restarting.' },
+  STORE_DENIED: { exit: 'refused', meaning: 'The database refuses the role, or the role lacks a right.' },
+  STORE_READ_ONLY: { exit: 'refused', meaning: 'The database is read-only.' },
+  STORE_FULL: { exit: 'unavailable', meaning: "The database's disk is full." },
+  STORE_TLS: { exit: 'input', meaning: 'The database server could not be authenticated over TLS.' },
+  STORE_OPEN_TRANSACTIONS: {
+    exit: 'unavailable',
+    meaning:
+      'Transactions that began before the census are still open, and it would not see what they write.',
+  },
+  STORE_BUSY: { exit: 'unavailable', meaning: 'The database gave up on a lock, a conflict or a time limit.' },
+  STORE_FAILED: { exit: 'unexpected', meaning: 'The database failed in another way; its SQLSTATE is named.' },
+  TABLE_NOT_FOUND: { exit: 'notFound', meaning: 'The table of a record set does not exist.' },
+  COLUMN_NOT_FOUND: { exit: 'notFound', meaning: 'A column of a record set does not exist.' },
+  COLUMN_TYPE: {
+    exit: 'input',
+    meaning: 'A column of a record set has a type that cannot hold what it must.',
+  },
+  KEY_COLUMNS_NOT_UNIQUE: {
+    exit: 'input',
+    meaning: 'The key columns of a record set do not identify one row.',
+  },
+  RECORD_KEY_INVALID: { exit: 'input', meaning: "A record's key is not of the form of the key columns." },
+  RECORD_SET_NOT_FOUND: { exit: 'notFound', meaning: 'The configuration declares no such record set.' },
+  TENANT_INVALID: { exit: 'input', meaning: 'A row has no tenant, or one that cannot be used.' },
+  PLAINTEXT_DIFFERS: {
+    exit: 'refused',
+    meaning: 'Plaintext and envelope of a record differ, so no plaintext was dropped. The record is named.',
+  },
+
+  ROTATION_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such job.' },
+  ROTATION_STATE: { exit: 'refused', meaning: "The job's status does not allow this step." },
+  PURGE_REFUSED: { exit: 'refused', meaning: 'The purge is not due, or something still needs the version.' },
+  MESSAGE_INVALID: {
+    exit: 'unexpected',
+    meaning: 'A message of the queue is not of the shape that this version writes.',
+  },
+  QUEUE_UNAVAILABLE: { exit: 'unavailable', meaning: 'The queue (SQS) cannot be reached.' },
+  EXECUTIONS_UNAVAILABLE: { exit: 'unavailable', meaning: 'Step Functions cannot be reached.' },
+
+  USAGE: { exit: 'input', meaning: 'The command line has an unknown command, option or value.' },
+  INPUT_INVALID: { exit: 'input', meaning: 'An input of a command is not of the form it needs.' },
+  INPUT_NOT_FOUND: { exit: 'notFound', meaning: 'A file that was named cannot be read.' },
+  TENANT_NOT_FOUND: { exit: 'notFound', meaning: 'No row and no key belongs to this tenant.' },
+  NOT_CONFIRMED: {
+    exit: 'refused',
+    meaning: 'A change that cannot be undone was declined, or there was no terminal to ask on and no --yes.',
+  },
+  FILE_EXISTS: { exit: 'refused', meaning: 'A file that was to be made exists; it is never overwritten.' },
+  FILE_FAILED: { exit: 'refused', meaning: 'A file could not be written.' },
+  STACK_NOT_RUNNING: { exit: 'unavailable', meaning: 'No embedded stack runs in this folder.' },
+  STACK_START_FAILED: {
+    exit: 'unavailable',
+    meaning: 'The embedded stack did not start; its reason is named.',
+  },
+  STACK_STOP_FAILED: { exit: 'unavailable', meaning: 'The embedded stack did not end.' },
+  INTERRUPTED: {
+    exit: 'interrupted',
+    meaning: 'Ctrl-C while waiting. The job goes on; `keyturn status` shows it.',
+  },
+  UNEXPECTED: { exit: 'unexpected', meaning: 'An error that nobody foresaw.' },
+} as const satisfies Record<ErrorCode | CliErrorCode, ErrorEntry>;
+
+export function exitCodeOf(error: unknown): number {
+  const entries: Readonly<Record<string, ErrorEntry>> = ERRORS;
+  const entry = error instanceof KeyturnError ? entries[error.code] : undefined;
+  return EXIT_CODES[entry?.exit ?? 'unexpected'].code;
+}

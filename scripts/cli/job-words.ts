@@ -1,0 +1,113 @@
+import type { Job } from '../../shared/rotation/rotation.ts';
+import { count, counted, duration, time } from './format.ts';
+import type { Counts, Snapshot } from './watch-jobs.ts';
+
+/** A job in words. Pure. */
+
+const WORK = { rotate: 'rewrapping', adopt: 'sealing', purge: 'counting' } as const;
+const DONE = { rotate: 'rewrapped', adopt: 'sealed', purge: 'counted' } as const;
+
+/** What the job does at this moment. */
+export function stepOf(job: Job): string {
+  switch (job.status) {
+    case 'REQUESTED':
+      return 'waiting for its execution to begin';
+    case 'PREPARING':
+      return job.kind === 'rotate' ? 'making, proving and activating the new version' : 'preparing';
+    case 'SWEEPING': {
+      const work = job.kind === 'rotate' && job.mode === 're-encrypt' ? 're-encrypting' : WORK[job.kind];
+      return job.round > 1 ? `${work} records, round ${job.round}` : `${work} records`;
+    }
+    case 'BARRIER':
+      return job.barrierUntil === null
+        ? 'waiting for the propagation barrier'
+        : `waiting for the propagation barrier until ${time(job.barrierUntil)}`;
+    case 'CENSUS':
+      return job.kind === 'adopt' ? 'looking for plaintext that is left' : 'census: reading every envelope';
+    case 'COMPLETED':
+      return 'completed';
+    case 'BLOCKED':
+      return `blocked: ${job.blocker?.message ?? 'no reason was written down'}`;
+  }
+}
+
+export function nameOf(job: Pick<Job, 'kind' | 'tenant' | 'purpose' | 'from' | 'to' | 'recordSets'>): string {
+  const key = keyName(job);
+  switch (job.kind) {
+    case 'rotate':
+      return `rotate ${key}${job.to === 0 ? ` from version ${job.from}` : ` ${job.from} -> ${job.to}`}`;
+    case 'purge':
+      return `purge ${key} version ${job.from}`;
+    case 'adopt':
+      return `adopt ${job.recordSets.join(', ')} of ${job.tenant}`;
+  }
+}
+
+export function keyName({ tenant, purpose }: { tenant: string; purpose: string }): string {
+  return purpose === 'default' ? tenant : `${tenant}/${purpose}`;
+}
+
+export function recordsDone({ rewrapped, skipped, quarantined }: Counts): number {
+  return rewrapped + skipped + quarantined;
+}
+
+/** `1,200 of 20,000 records`; `+` while the listing goes on. */
+export function recordsOf(counts: Counts): string {
+  return `${count(recordsDone(counts))} of ${count(counts.planned)}${counts.listed ? '' : '+'} records`;
+}
+
+export function countsLine(kind: Job['kind'], counts: Counts): string {
+  return [
+    `${count(counts.rewrapped)} ${DONE[kind]}`,
+    `${count(counts.skipped)} skipped`,
+    `${count(counts.quarantined)} quarantined`,
+    `${count(counts.remaining)} remaining`,
+  ].join(', ');
+}
+
+export function secondsOf(job: Job): number | null {
+  if (job.completedAt === null) return null;
+  return Math.max(0, (Date.parse(job.completedAt) - Date.parse(job.startedAt ?? job.requestedAt)) / 1000);
+}
+
+/** The lines under a finished rotation or purge: what the census read, by version. */
+export function censusLines(job: Job): string[] {
+  const { census } = job;
+  if (census === null) return [];
+  return Object.entries(census.coverage).map(([recordSet, found]) => {
+    const versions = Object.entries(found.versions).map(
+      ([version, values]) => `${count(values)} on version ${version}`,
+    );
+    if (found.foreign > 0) versions.push(`${count(found.foreign)} of another key`);
+    if (found.malformed > 0) versions.push(`${count(found.malformed)} that are no envelopes`);
+    const read = `${counted(found.rows, 'row')} and ${counted(found.values, 'value')} read`;
+    return `${recordSet}: ${read}; ${versions.join(', ') || 'none names this key'}`;
+  });
+}
+
+/** Stable JSON of a job. */
+export function jobJson(job: Job, counts: Counts | null): object {
+  const { jobId, kind, tenant, purpose, mode, from, to, recordSets, status, round, attempt } = job;
+  const { requestedBy, requestedAt, startedAt, barrierUntil, completedAt, purgeNotBefore } = job;
+  return {
+    ...{ jobId, kind, tenant, purpose, mode, from, to, recordSets, status, round, attempt },
+    ...{ requestedBy, requestedAt, startedAt, barrierUntil, completedAt, purgeNotBefore },
+    seconds: secondsOf(job),
+    progress: counts,
+    blocker: job.blocker,
+    census: job.census,
+  };
+}
+
+export function snapshotLine({ job, progress }: Snapshot): string {
+  const records = progress !== null && job.status === 'SWEEPING' ? `: ${recordsOf(progress)}` : '';
+  return `${nameOf(job)}: ${stepOf(job)}${records}`;
+}
+
+export function tookLine(job: Job, counts: Counts): string | null {
+  const seconds = secondsOf(job);
+  if (seconds === null) return null;
+  const done = counts.rewrapped;
+  const rate = seconds > 0 && done > 0 ? `, ${count(Math.round(done / seconds))} records/s over all` : '';
+  return `${duration(seconds)}${rate}`;
+}

@@ -1,0 +1,71 @@
+import { styleText } from 'node:util';
+
+/**
+ * Where a command's words go. Standard output: the human report, or with --json one line of JSON and nothing
+ * else. Standard error: progress, warnings and errors.
+ */
+
+export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan';
+
+export interface Output {
+  readonly json: boolean;
+  /** Progress may be drawn and redrawn. */
+  readonly animated: boolean;
+  /** Somebody can be asked. */
+  readonly canAsk: boolean;
+  /** Width of the terminal, or 80. */
+  columns(): number;
+  /** A line of the human report. Nothing with --json. */
+  line(text?: string): void;
+  /** The command's JSON. Nothing without --json. */
+  result(value: object): void;
+  /** A line of progress where nothing can be animated. */
+  progress(text: string): void;
+  warn(text: string): void;
+  /** Colours the text where standard output shows colours. */
+  paint(style: Style, text: string): string;
+  /** Erases the terminal, for a view that refreshes itself. Nothing elsewhere. */
+  clear(): void;
+}
+
+export interface Streams {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly stdin: NodeJS.ReadStream;
+}
+
+const CLEAR = '\u001b[H\u001b[2J\u001b[3J';
+
+export function createOutput({ stdout, stderr, stdin }: Streams, json: boolean): Output {
+  return {
+    json,
+    animated: stderr.isTTY === true && !json && process.env['TERM'] !== 'dumb',
+    canAsk: stdin.isTTY === true && stderr.isTTY === true && !json,
+    columns: () => stderr.columns ?? stdout.columns ?? 80,
+    line(text = '') {
+      if (!json) stdout.write(`${printable(text)}\n`);
+    },
+    result(value) {
+      if (json) stdout.write(`${JSON.stringify(value)}\n`);
+    },
+    progress(text) {
+      if (!json) stderr.write(`${printable(text)}\n`);
+    },
+    warn(text) {
+      stderr.write(`${styleText('yellow', 'warning', { stream: stderr })}: ${printable(text)}\n`);
+    },
+    // Knows NO_COLOR, FORCE_COLOR and what the stream can show.
+    paint: (style, text) => styleText(style, text, { stream: stdout }),
+    clear() {
+      if (!json && stdout.isTTY) stdout.write(CLEAR);
+    },
+  };
+}
+
+/** Names come from databases: control characters in them must not reach the terminal. Colours stay. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}(\[[0-9;]*m)?/gu, (found, colour: string | undefined) => {
+    const kept = found.startsWith('\n') || found.startsWith('\t') || (found.startsWith('\u001b') && colour);
+    return kept ? found : `\ufffd${colour ?? ''}`;
+  });
+}

@@ -1,0 +1,41 @@
+import type { Command } from '../cli/command.ts';
+import { adopt } from './adopt.ts';
+import { census } from './census.ts';
+import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
+import { exitCodes } from './exit-codes.ts';
+import { init } from './init.ts';
+import { inspectEnvelope } from './inspect.ts';
+import { keysCreate } from './keys-create.ts';
+import { keysList } from './keys-list.ts';
+import { keysShow } from './keys-show.ts';
+import { localStart } from './local-start.ts';
+import { localStatus } from './local-status.ts';
+import { localStop } from './local-stop.ts';
+import { purge } from './purge.ts';
+import { quarantineList } from './quarantine-list.ts';
+import { quarantineRetry } from './quarantine-retry.ts';
+import { rotate } from './rotate.ts';
+import { status } from './status.ts';
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
+  init,
+  doctor,
+  localStart,
+  localStop,
+  localStatus,
+  keysCreate,
+  keysList,
+  keysShow,
+  adopt,
+  rotate,
+  status,
+  census,
+  purge,
+  quarantineList,
+  quarantineRetry,
+  inspectEnvelope,
+  demo,
+  exitCodes,
+];

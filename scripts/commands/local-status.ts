@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { createLocalClients, readStackInfo, type StackInfo } from '../../local/stack-info.ts';
+import { defineCommand, option } from '../cli/command.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { count, duration } from '../cli/format.ts';
+import { readQueueDepth } from '../cli/queue-depth.ts';
+import { findStackFolder } from '../cli/session.ts';
+import { stackJson, stackLines } from '../cli/stack-words.ts';
+
+export const localStatus = defineCommand({
+  name: 'local status',
+  summary: 'Show the embedded stack',
+  details:
+    'Prints its process, time up, folder, endpoints and the depth of its queues. The URL of the embedded PostgreSQL\n' +
+    'has a password and is printed only with --show-url. Ends with exit code 5 when no stack runs.',
+  json: '{status: "running" | "not-running", dir, pid, startedAt, uptimeSeconds, config, endpoints, queue, deadLetterQueue, postgresUrl?}',
+  options: [option('--show-url', 'Also print the PostgreSQL URL, with its password')],
+  examples: [
+    { line: 'keyturn local status', says: 'is it up, and how busy' },
+    {
+      line: 'psql "$(keyturn local status --show-url --json | jq -r .postgresUrl)"',
+      says: 'connect to its PostgreSQL',
+    },
+  ],
+  input: z.object({ showUrl: z.boolean().default(false) }),
+  run: async ({ showUrl }, { out, ...place }) => {
+    const dir = await findStackFolder({ ...place });
+    const info = await readStackInfo(dir);
+    if (info === null) {
+      out.line(`No stack runs in ${dir}. Start it with \`keyturn local start\`.`);
+      out.result({ status: 'not-running', dir });
+      return EXIT_CODES.unavailable.code;
+    }
+    const { queue, deadLetterQueue } = await readQueues(info);
+    const uptimeSeconds = Math.round((Date.now() - Date.parse(info.startedAt)) / 1000);
+    out.line(`The stack has run for ${duration(uptimeSeconds)}.`);
+    for (const line of stackLines(dir, info)) out.line(line);
+    out.line(`  queue           ${count(queue.waiting)} waiting, ${count(queue.inFlight)} being worked on`);
+    const dead = deadLetterQueue.waiting + deadLetterQueue.inFlight;
+    out.line(`  dead letters    ${dead === 0 ? '0' : out.paint('yellow', count(dead))}`);
+    if (showUrl) out.line(`  PostgreSQL URL  ${info.postgresUrl ?? 'not used'}`);
+    out.result({
+      status: 'running',
+      ...stackJson(dir, info),
+      uptimeSeconds,
+      queue,
+      deadLetterQueue,
+      ...(showUrl && { postgresUrl: info.postgresUrl }),
+    });
+    return EXIT_CODES.done.code;
+  },
+});
+
+async function readQueues(info: StackInfo) {
+  const clients = createLocalClients(info.endpoints);
+  try {
+    return {
+      queue: await readQueueDepth(clients.sqs, info.queueUrl),
+      deadLetterQueue: await readQueueDepth(clients.sqs, info.deadLetterQueueUrl),
+    };
+  } finally {
+    for (const client of Object.values(clients)) client.destroy();
+  }
+}

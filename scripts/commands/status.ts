@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import type { Deps } from '../../shared/deps/deps.ts';
+import { KeyturnError } from '../../shared/errors/errors.ts';
+import { defineCommand, option, TENANT, wholeNumber } from '../cli/command.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { count, table, time } from '../cli/format.ts';
+import { interruptible } from '../cli/interrupt.ts';
+import { jobJson, keyName, nameOf, recordsOf, stepOf } from '../cli/job-words.ts';
+import { listKeysOf } from '../cli/key-words.ts';
+import type { Output } from '../cli/output.ts';
+import { type Overview, readOverview } from '../cli/overview.ts';
+
+const REFRESH_MS = 1_000;
+
+export const status = defineCommand({
+  name: 'status',
+  summary: 'Show jobs, quarantine and versions in grace',
+  details:
+    'Prints the jobs (running ones first) with progress and blockers, how many values are quarantined, and the\n' +
+    'versions in grace with the dates from which they may be purged. --watch refreshes until Ctrl-C; with --json it\n' +
+    'prints one line each time.',
+  json: '{jobs: [{jobId, kind, tenant, purpose, status, progress, blocker, …}], olderJobs, quarantined: [{tenant, purpose, values}], inGrace: [{tenant, purpose, version, state, purgeNotBefore}]}',
+  options: [
+    option('--watch', 'Refresh every second until Ctrl-C'),
+    option(TENANT, 'Only this tenant'),
+    option('--limit <count>', 'Finished jobs to show').argParser(wholeNumber).default(10),
+  ],
+  examples: [
+    { line: 'keyturn status', says: 'what runs, what is blocked, what is in grace' },
+    { line: 'keyturn status --watch --tenant acme', says: 'one tenant, live' },
+  ],
+  input: z.object({ watch: z.boolean().default(false), tenant: z.string().optional(), limit: z.number() }),
+  run: ({ watch, tenant, limit }, { out, withSession }) =>
+    withSession(async ({ deps }) => {
+      const read = async () => readOverview(deps, await listKeysOf(deps, tenant), limit);
+      if (!watch) {
+        show(out, await read());
+        return EXIT_CODES.done.code;
+      }
+      return interruptible('The view ended; nothing else did', (signal) => refresh(out, deps, read, signal));
+    }),
+});
+
+async function refresh(
+  out: Output,
+  deps: Deps,
+  read: () => Promise<Overview>,
+  signal: AbortSignal,
+): Promise<number> {
+  for (;;) {
+    const next = await read().catch((error: unknown) => {
+      if (error instanceof KeyturnError && error.retryable) return error;
+      throw error;
+    });
+    out.clear();
+    if (next instanceof Error) out.warn(`${next.message}; trying again`);
+    else show(out, next);
+    if (!out.json)
+      out.line(out.paint('dim', `\n${new Date(deps.clock.now()).toISOString()}  Ctrl-C ends this view`));
+    await deps.clock.sleep(REFRESH_MS, signal);
+  }
+}
+
+function show(out: Output, overview: Overview): void {
+  const { jobs, olderJobs, quarantined, inGrace } = overview;
+  out.line(out.paint('bold', 'Jobs'));
+  if (jobs.length === 0) out.line('  none');
+  for (const { job, counts } of jobs) {
+    const records = counts.planned > 0 ? `  ${recordsOf(counts)}` : '';
+    const step =
+      job.status === 'COMPLETED' && job.completedAt !== null
+        ? out.paint('green', `completed ${time(job.completedAt)}`)
+        : job.status === 'BLOCKED'
+          ? out.paint('red', stepOf(job))
+          : out.paint('cyan', stepOf(job));
+    out.line(`  ${nameOf(job)}: ${step}${records}`);
+  }
+  if (olderJobs > 0) out.line(out.paint('dim', `  and ${count(olderJobs)} older; --limit shows more`));
+  if (quarantined.length > 0) {
+    out.line(out.paint('bold', 'Quarantined'));
+    for (const each of quarantined) {
+      out.line(
+        `  ${out.paint('yellow', `${keyName(each)}: ${count(each.values)}`)}  (keyturn quarantine list)`,
+      );
+    }
+  }
+  if (inGrace.length > 0) {
+    out.line(out.paint('bold', 'Versions in grace'));
+    const rows = inGrace.map((each) => [
+      keyName(each),
+      String(each.version),
+      each.state,
+      each.purgeNotBefore === null
+        ? 'its rotation is not completed'
+        : `purge from ${time(each.purgeNotBefore)}`,
+    ]);
+    for (const line of table(['key', '>version', 'state', ''], rows)) out.line(`  ${line}`);
+  }
+  out.result({ ...overview, jobs: jobs.map(({ job, counts }) => jobJson(job, counts)) });
+}
