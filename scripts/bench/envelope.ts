@@ -56,7 +56,7 @@ export async function benchEnvelope({ short }: { short: boolean }): Promise<Benc
   });
   const [tuned, reencrypted] = measure(
     [() => tunedLoop(samples, from, to), () => expectAll(reencryptBatch(samples, [from], to))],
-    { warmUp: short ? 20 : 100, blocks: short ? 15 : 61, calls: 2 },
+    { warmUp: short ? 60 : 100, blocks: short ? 15 : 61, calls: 2 },
   );
   return [
     figure(1, 'rewrapBatch of 500', rewrapped, ecb, { bound: 'the 48 bare ECB calls', atLeast: 0.35 }),
