@@ -37,6 +37,7 @@ const RECORD_SET = 'people';
 const ROUNDS = 5;
 /** Ways to write that are measured. */
 const MODES = 4;
+const FILL = 5_000;
 
 const config: RecordSetConfig = {
   store: 'bench',
@@ -84,8 +85,6 @@ async function throwAwayServer() {
 async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
   const store = createPostgresRecordStore({ recordSet: RECORD_SET, config, pool });
   const keks = { from: kek(1), to: kek(2) };
-  const sealed = sealRows(rows, keks.from);
-  const keys = sealed.map((_, i): RecordKey => [String(i + 1)]);
   const rewrap = (records: readonly StoredRecord[]) => rewrapBatch(values(records), [keks.from], keks.to);
   const reencrypt = (records: readonly StoredRecord[]) => {
     const items = records.map(({ key, values: [envelope] }) => ({
@@ -95,30 +94,38 @@ async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
     return reencryptBatch(items, [keks.from], keks.to);
   };
 
-  await fill(pool, sealed);
-  const next = rewrapAll(sealed, keks.from, keks.to);
-  const changes = sealed.map((before, i) => change(keys[i] ?? [], before, next[i] ?? before));
+  await fill(pool, rows, keks.from);
 
   const slice = rows / ROUNDS / MODES;
   const rates: Rates = { bulk: [], read: [], replace: [], worker: [], reencrypt: [] };
-  const timed = async (into: number[], work: () => Promise<void>) => {
+  const timed = async (into: number[], work: () => Promise<unknown>) => {
     const start = performance.now();
     await work();
     into.push((slice * 1000) / (performance.now() - start));
   };
-  for (let start = 0; start < rows; ) {
-    const part = <T>(list: readonly T[]) => list.slice(start, start + slice);
-    await timed(rates.bulk, () => bulkUpdate(pool, start, part(sealed), part(next)));
-    start += slice;
-    await timed(rates.worker, () => sweepKeys(store, part(keys), rewrap));
-    start += slice;
-    await timed(rates.reencrypt, () => sweepKeys(store, part(keys), reencrypt));
-    start += slice;
-    await timed(rates.read, () => inTurn(part(keys), (chunk) => store.read(chunk)));
+  let done = 0;
+  // Only a slice's records are held at a time: a large heap slows everything in Node, a worker's is small.
+  const nextKeys = () => {
+    const keys = Array.from({ length: slice }, (_, i): RecordKey => [String(done + i + 1)]);
+    done += slice;
+    return keys;
+  };
+  const nextChanges = async () => {
+    const records = (await store.read(nextKeys())).filter((record) => record !== null);
+    return rewrapped(records, rewrap(records));
+  };
+  for (let round = 0; round < ROUNDS; round++) {
+    let changes = await nextChanges();
+    await timed(rates.bulk, () => bulkUpdate(pool, changes));
+    let keys = nextKeys();
+    await timed(rates.worker, () => sweepKeys(store, keys, rewrap));
+    keys = nextKeys();
+    await timed(rates.reencrypt, () => sweepKeys(store, keys, reencrypt));
+    await timed(rates.read, () => inTurn(keys, (chunk) => store.read(chunk)));
+    changes = await nextChanges();
     await timed(rates.replace, () =>
-      inTurn(part(changes), async (chunk) => assertReplaced(await store.replace(chunk))),
+      inTurn(changes, async (chunk) => assertReplaced(await store.replace(chunk))),
     );
-    start += slice;
   }
   return figures(rates);
 }
@@ -164,10 +171,7 @@ export async function sweepKeys(
   for (const chunk of chunks(keys)) {
     const records = (await store.read(chunk)).filter((record) => record !== null);
     const outcomes = rewrap(records);
-    const changes = records.flatMap(({ key, values: [before] }, i) => {
-      const outcome = outcomes[i];
-      return outcome?.status === 'rewrapped' && before ? [change(key, before, outcome.envelope)] : [];
-    });
+    const changes = rewrapped(records, outcomes);
     await writing;
     writing = store.replace(changes).then(assertReplaced);
     // A failure is thrown by the next await.
@@ -176,62 +180,59 @@ export async function sweepKeys(
   await writing;
 }
 
-/** The bound: one statement a chunk, one connection, everything prepared beforehand but the arrays. */
-async function bulkUpdate(
-  pool: pg.Pool,
-  offset: number,
-  before: readonly Uint8Array[],
-  after: readonly Uint8Array[],
-): Promise<void> {
+/** The bound: one statement a chunk, one connection, everything there beforehand but the arrays. */
+async function bulkUpdate(pool: pg.Pool, changes: readonly RecordChange[]): Promise<void> {
   const client = await pool.connect();
   try {
-    for (let start = 0; start < before.length; start += CHUNK) {
-      const old = before.slice(start, start + CHUNK);
-      const ids = old.map((_, i) => String(offset + start + i + 1));
+    for (const chunk of chunks(changes)) {
       const { rowCount } = await client.query(
         `UPDATE people AS t SET secret = c.after
          FROM unnest((SELECT $1::int8[]), (SELECT $2::bytea[]), (SELECT $3::bytea[])) AS c(id, before, after)
          WHERE t.id = c.id AND t.secret = c.before`,
-        [identifierArray('int8', ids), byteaArray(old), byteaArray(after.slice(start, start + CHUNK))],
+        [
+          identifierArray(
+            'int8',
+            chunk.map(({ key: [id] }) => id ?? ''),
+          ),
+          byteaArray(chunk.map(({ changes: [only] }) => only?.before ?? null)),
+          byteaArray(chunk.map(({ changes: [only] }) => only?.after ?? null)),
+        ],
       );
-      if (rowCount !== old.length) throw new Error('The bulk UPDATE missed rows.');
+      if (rowCount !== chunk.length) throw new Error('The bulk UPDATE missed rows.');
     }
   } finally {
     client.release();
   }
 }
 
-async function fill(pool: pg.Pool, sealed: readonly Uint8Array[]): Promise<void> {
+async function fill(pool: pg.Pool, rows: number, to: Kek): Promise<void> {
   await pool.query('DROP TABLE IF EXISTS people');
   await pool.query('CREATE TABLE people (id int8 PRIMARY KEY, tenant text NOT NULL, secret bytea)');
-  for (let start = 0; start < sealed.length; start += 10_000) {
+  for (let start = 0; start < rows; start += FILL) {
+    const sealed = Array.from({ length: Math.min(FILL, rows - start) }, (_, i) => {
+      const recordId = [String(start + i + 1)];
+      return seal(randomBytes(PLAINTEXT_BYTES), to, {
+        tenant: TENANT,
+        recordSet: RECORD_SET,
+        recordId,
+        field: 'secret',
+      });
+    });
     await pool.query(
-      `INSERT INTO people SELECT $1 + i, $2, v FROM unnest($3::bytea[]) WITH ORDINALITY AS c(v, i)`,
-      [start, TENANT, byteaArray(sealed.slice(start, start + 10_000))],
+      'INSERT INTO people SELECT $1::int8 + i, $2, v FROM unnest($3::bytea[]) WITH ORDINALITY AS c(v, i)',
+      [start, TENANT, byteaArray(sealed)],
     );
   }
   await pool.query('VACUUM (ANALYZE, FREEZE) people');
   await pool.query('CHECKPOINT');
 }
 
-function sealRows(count: number, to: Kek): Uint8Array[] {
-  return Array.from({ length: count }, (_, i) =>
-    seal(randomBytes(PLAINTEXT_BYTES), to, {
-      tenant: TENANT,
-      recordSet: RECORD_SET,
-      recordId: [String(i + 1)],
-      field: 'secret',
-    }),
-  );
-}
-
-function rewrapAll(envelopes: readonly Uint8Array[], from: Kek, to: Kek): Uint8Array[] {
-  return [...chunks(envelopes)].flatMap((chunk) =>
-    rewrapBatch(chunk, [from], to).map((outcome) => {
-      if (outcome.status !== 'rewrapped') throw new Error('A rewrap failed.');
-      return outcome.envelope;
-    }),
-  );
+function rewrapped(records: readonly StoredRecord[], outcomes: readonly RewrapOutcome[]): RecordChange[] {
+  return records.flatMap(({ key, tenant, values: [before] }, i) => {
+    const outcome = outcomes[i];
+    if (outcome?.status !== 'rewrapped' || !before) throw new Error('A rewrap failed.');
+    return [{ key, tenant, changes: [{ field: 0, before, after: outcome.envelope }] }];
+  });
 }
 
 function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
@@ -240,10 +241,6 @@ function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
 
 function kek(version: number): Kek {
   return createKek({ keyId: KEY_ID, version, key: randomBytes(32) });
-}
-
-function change(key: RecordKey, before: Uint8Array, after: Uint8Array): RecordChange {
-  return { key, tenant: TENANT, changes: [{ field: 0, before, after }] };
 }
 
 function values(records: readonly StoredRecord[]): Uint8Array[] {
