@@ -3,12 +3,9 @@ import { fromText } from '../../envelope/text.ts';
 import { EnvelopeError, RecordStoreError } from '../../errors/errors.ts';
 import type { FieldValue, RecordKey, StalePage } from '../record-store.ts';
 import { formatCursor } from './cursor.ts';
-import type { PageBounds, packedRecords } from './sql/rows.ts';
+import type { PageBounds } from './sql/rows.ts';
 import type { FieldColumn } from './table.ts';
 import type { Queryable, Statement } from './transaction.ts';
-
-/** A call is answered in statements of about this much data: a text of 512 MB is the most that V8 holds. */
-export const BUDGET_BYTES = 32 * 1024 * 1024;
 
 const pageSchema = z.array(z.object({ page: z.array(z.unknown()) }));
 
@@ -34,30 +31,45 @@ export function isKey(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((part) => typeof part === 'string');
 }
 
-const packedSchema = z.tuple([z.object({ count: z.int(), packed: z.instanceof(Buffer) })]);
+/** Records of one statement, and the bytes of one from which it is read by a statement of its own: 64 MB at most. */
+const PACKED_RECORDS = 1_000;
+const LARGE_BYTES = 64 * 1024;
+
+const packedSchema = z.tuple([z.object({ packed: z.instanceof(Buffer) })]);
+
+type Row = FieldValue[] | null | 'large';
 
 /** The cells of each key's row, in order; null where the row is gone. */
 export async function queryPacked(
   db: Queryable,
   keys: readonly RecordKey[],
   cells: number,
-  statement: (keys: readonly RecordKey[], budget: number) => ReturnType<typeof packedRecords>,
+  statement: (keys: readonly RecordKey[], largest: number) => Statement,
 ): Promise<(FieldValue[] | null)[]> {
   const records: (FieldValue[] | null)[] = [];
-  while (records.length < keys.length) {
-    const rest = records.length === 0 ? keys : keys.slice(records.length);
-    const { rows } = await db.query(statement(rest, BUDGET_BYTES));
-    const [{ count, packed }] = packedSchema.parse(rows);
-    unpack(packed, count, cells, records);
+  const query = async (part: readonly RecordKey[], largest: number): Promise<Row[]> => {
+    const [{ packed }] = packedSchema.parse((await db.query(statement(part, largest))).rows);
+    return unpack(packed, part.length, cells);
+  };
+  for (let start = 0; start < keys.length; start += PACKED_RECORDS) {
+    const part = keys.slice(start, start + PACKED_RECORDS);
+    for (const [i, row] of (await query(part, LARGE_BYTES)).entries()) {
+      const [alone = null] =
+        row === 'large' ? await query(part.slice(i, i + 1), Number.MAX_SAFE_INTEGER) : [row];
+      if (alone === 'large') throw unexpected();
+      records.push(alone);
+    }
   }
   return records;
 }
 
-function unpack(packed: Buffer, count: number, cells: number, into: (FieldValue[] | null)[]): void {
+function unpack(packed: Buffer, count: number, cells: number): Row[] {
+  const rows: Row[] = [];
   let at = 0;
   for (let i = 0; i < count; i++) {
-    if (packed[at++] === 0) {
-      into.push(null);
+    const kind = packed.readUInt8(at++);
+    if (kind !== 1) {
+      rows.push(kind === 0 ? null : 'large');
       continue;
     }
     const values: FieldValue[] = [];
@@ -67,9 +79,10 @@ function unpack(packed: Buffer, count: number, cells: number, into: (FieldValue[
       values.push(length < 0 ? null : packed.subarray(at, at + length));
       if (length > 0) at += length;
     }
-    into.push(values);
+    rows.push(values);
   }
   if (at !== packed.length) throw unexpected();
+  return rows;
 }
 
 /** A stored value as envelope bytes. Text that is not base64url comes as it is, and will be refused as malformed. */

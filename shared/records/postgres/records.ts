@@ -2,8 +2,7 @@ import type { PlaintextRecord, RecordKey, StoredRecord } from '../record-store.t
 import { assertKey, parseCursor, parseSegment } from './cursor.ts';
 import { fieldValue, queryPacked } from './read.ts';
 import { plaintextCells } from './sql/adoption.ts';
-import { tenantText } from './sql/range.ts';
-import { type PageBounds, packedRecords, recordCells } from './sql/rows.ts';
+import { type PageBounds, packedRecords, recordCells, tenantBytes } from './sql/rows.ts';
 import type { TableShape } from './table.ts';
 import type { Queryable } from './transaction.ts';
 
@@ -49,8 +48,8 @@ export async function readRecords(
 ): Promise<(StoredRecord | null)[]> {
   for (const key of keys) assertKey(key, shape.keys);
   const cells = recordCells(shape);
-  const rows = await queryPacked(db, keys, shape.fields.length + 1, (rest, budget) =>
-    packedRecords(shape, rest, cells, budget),
+  const rows = await queryPacked(db, keys, shape.fields.length + 1, (part, largest) =>
+    packedRecords(shape, part, cells, largest),
   );
   return rows.map((row, i) => {
     const key = keys[i];
@@ -67,8 +66,8 @@ export async function readPlaintext(
 ): Promise<(PlaintextRecord | null)[]> {
   for (const key of keys) assertKey(key, shape.keys);
   const cells = plaintextCells(shape);
-  const rows = await queryPacked(db, keys, cells.length + 1, (rest, budget) =>
-    packedRecords(shape, rest, (p) => [`convert_to(${tenantText(shape, p)}, 'UTF8')`, ...cells], budget),
+  const rows = await queryPacked(db, keys, cells.length + 1, (part, largest) =>
+    packedRecords(shape, part, (p) => [tenantBytes(shape, p), ...cells], largest),
   );
   return rows.map((row, i) => {
     const key = keys[i];

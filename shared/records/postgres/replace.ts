@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { FieldChange, RecordChange, RecordKey, ReplaceOutcome } from '../record-store.ts';
-import { BUDGET_BYTES } from './read.ts';
 import { plaintextBytes } from './sql/adoption.ts';
 import { quote } from './sql/identifiers.ts';
 import { type InputColumn, keyInputs } from './sql/range.ts';
@@ -67,6 +66,9 @@ async function queryNumbers(db: Queryable, statement: Statement): Promise<Readon
   const [{ numbers }] = numbersSchema.parse((await db.query(statement)).rows);
   return new Set(numbers);
 }
+
+/** Of one statement's values. */
+const BUDGET_BYTES = 32 * 1024 * 1024;
 
 /** In parts of a bounded number of bytes; a chunk of ordinary values is one. */
 function* byBytes<C>(changes: readonly C[], size: (change: C) => number): Generator<readonly C[]> {

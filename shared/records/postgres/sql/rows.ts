@@ -77,44 +77,51 @@ export function cell(value: string): string {
 }
 
 /**
- * Records packed into one value, in the order of the keys: 0 for a missing row, else 1 and a cell for each of
- * `cells`. The driver's cost is by result column, not by byte. Stops after the row that exceeds `budget` bytes.
+ * Records packed into one value, in the order of the keys: a byte ROW, and then a cell for each of `cells`. The
+ * driver's cost is by result column, not by byte. Of a record with more than `largest` bytes only the ROW byte comes.
  */
 export function packedRecords(
   shape: TableShape,
   keys: readonly RecordKey[],
   cells: (p: Parameters) => readonly string[],
-  budget: number,
+  largest: number,
 ): Statement {
   const p = new Parameters();
   const rows = inputRows(keyInputs(shape.keys, keys), p);
   const values = cells(p);
-  const size = values.map((value) => `coalesce(octet_length(${value}), 0)`).join(' + ');
+  const size = values.map((value) => `coalesce(octet_length(${value}), 0)::int8`).join(' + ');
   return {
     text: `
-SELECT count(*)::int4 AS count, string_agg(
-  CASE WHEN r.there THEN '\\x01'::bytea || ${values.map((_, i) => cell(`r.v${i}`)).join(' || ')} ELSE '\\x00'::bytea END,
-  ''::bytea ORDER BY r.i) AS packed
-FROM (
-  SELECT c.i, ${keyColumns(shape)[0]} IS NOT NULL AS there, ${values.map((value, i) => `${value} AS v${i}`).join(', ')},
-    coalesce(sum(${size}) OVER (ORDER BY c.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes
-  FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}
-) AS r
-WHERE r.bytes < ${p.add(budget, 'int8')}`,
+SELECT string_agg(CASE
+    WHEN ${keyColumns(shape)[0]} IS NULL THEN ${ROW.missing}
+    WHEN ${size} > ${p.add(largest, 'int8')} THEN ${ROW.large}
+    ELSE ${ROW.here} || ${values.map(cell).join(' || ')} END, ''::bytea ORDER BY c.i) AS packed
+FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
     values: p.values,
   };
 }
 
+const ROW = { missing: "'\\x00'::bytea", here: "'\\x01'::bytea", large: "'\\x02'::bytea" } as const;
+
 /** The cells of `read`: tenant, then each field's bytes (of text columns the text's). */
 export function recordCells(shape: TableShape): (p: Parameters) => readonly string[] {
   return (p) => [
-    `convert_to(${tenantText(shape, p)}, 'UTF8')`,
+    tenantBytes(shape, p),
     ...shape.fields.map(({ column, form }) => asBytes(form, `t.${quote(column)}`)),
   ];
 }
 
 export function asBytes(form: 'bytea' | 'text', value: string): string {
-  return form === 'bytea' ? value : `convert_to(${value}, 'UTF8')`;
+  return form === 'bytea' ? value : textBytes(value);
+}
+
+export function tenantBytes(shape: TableShape, p: Parameters): string {
+  return textBytes(tenantText(shape, p));
+}
+
+/** In the client's encoding, which `pg` sets to UTF-8; convert_to would look the encoding up for each row. */
+function textBytes(value: string): string {
+  return `textsend(${value})`;
 }
 
 export interface FieldUpdate {
