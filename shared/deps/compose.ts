@@ -107,7 +107,12 @@ export function createConfiguredKeyring({
 }
 
 function pickEvent(event: { readonly tenant: string; readonly purpose: string; readonly version: number }) {
-  return { tenant: event.tenant, purpose: event.purpose, version: event.version, code: 'DESTROY_PENDING_USED' };
+  return {
+    tenant: event.tenant,
+    purpose: event.purpose,
+    version: event.version,
+    code: 'DESTROY_PENDING_USED',
+  };
 }
 
 export async function openProvider(
@@ -144,7 +149,9 @@ function openRecordSets({ config, environment, embeddedUrl, log }: Composition) 
     if (pool === undefined) {
       const store = config.stores[name];
       if (store === undefined) throw new ConfigError('CONFIG_INVALID', `There is no store "${name}"`);
-      pool = createPostgresPool(store, storeUrl(name, store, environment, embeddedUrl), {
+      // The embedded server listens on the loopback address only, and has no TLS.
+      const tls = store.embedded === undefined ? store.tls : 'off';
+      pool = createPostgresPool({ ...store, tls }, storeUrl(name, store, environment, embeddedUrl), {
         store: name,
         onConnectionLost: () => log.warn('database connection lost', { code: 'STORE_UNAVAILABLE' }),
       });
