@@ -26,12 +26,15 @@ export function createAdoption(connection: TableConnection, options: AdoptionOpt
 
     tenants: () => connection.guard(() => listTenants(connection)),
 
-    listPlaintext: (scope, segment, after, limit, until) =>
-      connection.run(async (shape) => {
+    listPlaintext: (scope, segment, after, limit, until) => {
+      // A plaintext column that is new since the shape was read would go unseen, and no statement would fail.
+      if (after === null) connection.forgetShape();
+      return connection.run(async (shape) => {
         const bounds = pageBounds(shape, segment, after, limit, until, options.scanRows);
         if (adoptable(shape).length === 0) return { keys: [], cursor: null };
         return queryPage(connection.db, plaintextPage(shape, scope, bounds), bounds);
-      }),
+      });
+    },
 
     readPlaintext: (keys) => connection.run((shape) => readPlaintext(connection.db, shape, keys)),
 
