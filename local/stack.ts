@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly sweepSeconds?: number;
   /** Pollers that hand the queue's messages to the worker side by side. */
   readonly pollers?: number;
+  /** How long a message that a worker took stays invisible. Default: six times the worker's time. */
+  readonly visibilitySeconds?: number;
   /** Puts something between the functions and their ports: faults, counters. For tests and benchmarks. */
   readonly decorate?: (deps: ComposedDeps) => ComposedDeps;
   /** Server settings of the embedded PostgreSQL. */
@@ -83,7 +85,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     };
     const clients = createLocalClients(endpoints);
     await createLedgerTable(clients.dynamodb, LEDGER_TABLE);
-    const queues = await createQueues(clients.sqs, VISIBILITY_SECONDS);
+    const queues = await createQueues(clients.sqs, options.visibilitySeconds ?? VISIBILITY_SECONDS);
     const info: StackInfo = {
       pid: process.pid,
       startedAt: new Date(systemClock.now()).toISOString(),
