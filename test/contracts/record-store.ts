@@ -379,8 +379,13 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
       it('is a conflict for the record of another tenant', async () => {
         const original = row(1, 1);
         await fixture.insert([original]);
-        expect(await store.replace([{ ...upgrade(original), tenant: 'another' }])).toEqual(['conflict']);
+        const strange = { ...upgrade(original), tenant: 'another' };
+        expect(await store.replace([strange])).toEqual(['conflict']);
         expect(versions(await fixture.rows(), original.key)).toEqual(store.fields.map(() => 1));
+        // Also in one call with changes of its own tenant.
+        const own = row(2, 1);
+        await fixture.insert([own]);
+        expect(await store.replace([strange, upgrade(own)])).toEqual(['conflict', 'replaced']);
       });
 
       it('replaces by values of another length, and by a megabyte', async () => {

@@ -133,13 +133,14 @@ export interface FieldUpdate {
 }
 
 /**
- * One statement for the whole chunk, which answers with the numbers, from 1, of what it wrote. Rows are locked in key order, so that two chunks with rows in common wait
+ * One statement for the whole chunk (of one tenant, or with an input column `tenant`), which answers with the numbers, from 1, of what it wrote. Rows are locked in key order, so that two chunks with rows in common wait
  * for each other rather than deadlock.
  */
 export function updateRecords(
   shape: TableShape,
   inputs: readonly InputColumn[],
   updates: readonly FieldUpdate[],
+  oneTenant: string | undefined,
 ): Statement {
   const p = new Parameters();
   const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
@@ -149,7 +150,7 @@ export function updateRecords(
   const unchanged = updates.map(({ input, condition }) =>
     updates.length === 1 ? condition : `(${input} IS NULL OR ${condition})`,
   );
-  const tenant = `(${tenantText(shape, p)}) COLLATE "C" = c.tenant`;
+  const tenant = `(${tenantText(shape, p)}) COLLATE "C" = ${oneTenant === undefined ? 'c.tenant' : p.add(oneTenant, 'text')}`;
   return {
     text: `
 WITH updated AS (
