@@ -4,7 +4,7 @@ import { type RolledSegment, rollUp } from './roll-up.ts';
 import type { Job } from './rotation.ts';
 
 /** A short sweep is noticed at once, without a state's wait: looks within one call, and the pause before each. */
-const LOOKS_MS = [0, 50, 100, 200, 400, 800];
+const LOOKS_MS = [0, 100, 300, 900];
 /** The wait between calls is a share of the time so far: long rotations stay far below 25,000 history events. */
 const WAIT_SHARE = 0.05;
 const MAX_WAIT_SECONDS = 300;
