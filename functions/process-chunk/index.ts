@@ -1,8 +1,14 @@
 import { z } from 'zod';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
-import { type ChunkMessage, chunkMessageSchema } from '../../shared/queue/work-queue.ts';
-import { createJobCache, type JobCache, processChunk } from '../../shared/rotation/process-chunk.ts';
+import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
+import {
+  type ChunkOutcome,
+  createJobCache,
+  type JobCache,
+  processChunk,
+  reportOutcomes,
+} from '../../shared/rotation/process-chunk.ts';
 import { type CreateHandler, lambda } from '../lambda.ts';
 
 const sqsEvent = z.object({ Records: z.array(z.object({ messageId: z.string(), body: z.string() })) });
@@ -15,49 +21,75 @@ export interface BatchResponse {
 /** Chunks in work at one time: one is read and rewrapped while the other is being written. */
 const LANES = 2;
 
+interface Done {
+  readonly messageId: string;
+  readonly outcome: ChunkOutcome | null;
+}
+
 export const create: CreateHandler<BatchResponse> = (deps) => {
   const jobs = createJobCache(deps);
   return async (event) => {
     const { Records } = sqsEvent.parse(event);
-    const failures: { itemIdentifier: string }[] = [];
+    const failed: string[] = [];
+    const done: Done[] = [];
     const waiting = Records.values();
     const lane = async () => {
       for (const { messageId, body } of waiting) {
-        if (!(await work(deps, jobs, body))) failures.push({ itemIdentifier: messageId });
+        const outcome = await attempt(deps, 'process', () => work(deps, jobs, body));
+        if (outcome === FAILED) failed.push(messageId);
+        else done.push({ messageId, outcome });
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
-    return { batchItemFailures: failures };
+    failed.push(...(await report(deps, done)));
+    return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 };
 export const handler = lambda(create);
 
+async function work(deps: Deps, jobs: JobCache, body: string): Promise<ChunkOutcome | null> {
+  const message = chunkMessageSchema.parse(JSON.parse(body));
+  return patiently(deps, () => processChunk(deps, message, jobs));
+}
+
+/** Counts what was done, page by page. A chunk that could not be counted is delivered, and done, again. */
+async function report(deps: Deps, done: readonly Done[]): Promise<string[]> {
+  const failed: string[] = [];
+  const pages = Map.groupBy(done, ({ outcome }) => (outcome === null ? '' : JSON.stringify(outcome.page)));
+  for (const chunks of pages.values()) {
+    const outcomes = chunks.flatMap(({ outcome }) => outcome ?? []);
+    const reported = await attempt(deps, 'report', () =>
+      patiently(deps, () => reportOutcomes(deps, outcomes)),
+    );
+    if (reported === FAILED) failed.push(...chunks.map(({ messageId }) => messageId));
+  }
+  return failed;
+}
+
 /** A passing fault is waited out within the call: a message that goes back is invisible for minutes. */
 const PAUSES_MS = [200, 1_000, 3_000];
 
-async function processPatiently(deps: Deps, jobs: JobCache, message: ChunkMessage): Promise<void> {
+async function patiently<T>(deps: Deps, run: () => Promise<T>): Promise<T> {
   for (const pause of PAUSES_MS) {
     try {
-      return await processChunk(deps, message, jobs);
+      return await run();
     } catch (error) {
       if (!(error instanceof KeyturnError && error.retryable)) throw error;
     }
     await deps.clock.sleep(pause);
   }
-  await processChunk(deps, message, jobs);
+  return run();
 }
 
-/** False: the message is delivered again, and goes to the dead-letter queue in the end. */
-async function work(deps: Deps, jobs: JobCache, body: string): Promise<boolean> {
-  let jobId: string | undefined;
+const FAILED = Symbol('failed');
+
+/** FAILED: the message is delivered again, and goes to the dead-letter queue in the end. */
+async function attempt<T>(deps: Deps, part: string, run: () => Promise<T>): Promise<T | typeof FAILED> {
   try {
-    const message = chunkMessageSchema.parse(JSON.parse(body));
-    jobId = message.jobId;
-    await processPatiently(deps, jobs, message);
-    return true;
+    return await run();
   } catch (error) {
     const code = error instanceof KeyturnError ? error.code : error instanceof Error ? error.name : 'UNKNOWN';
-    deps.log.error('chunk failed', { ...(jobId !== undefined && { jobId }), code, step: 'process-chunk' });
-    return false;
+    deps.log.error('chunk failed', { code, step: `process-chunk: ${part}` });
+    return FAILED;
   }
 }

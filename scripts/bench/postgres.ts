@@ -17,6 +17,7 @@ import { createPostgresPool } from '../../shared/records/postgres/pool.ts';
 import { createPostgresRecordStore } from '../../shared/records/postgres/store.ts';
 import { byteaArray, identifierArray } from '../../shared/records/postgres/values.ts';
 import type {
+  FrameChange,
   RecordChange,
   RecordKey,
   RecordStore,
@@ -86,14 +87,6 @@ async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
   const store = createPostgresRecordStore({ recordSet: RECORD_SET, config, pool });
   const keks = { from: kek(1), to: kek(2) };
   const rewrap = (records: readonly StoredRecord[]) => rewrapBatch(values(records), [keks.from], keks.to);
-  const reencrypt = (records: readonly StoredRecord[]) => {
-    const items = records.map(({ key, values: [envelope] }) => ({
-      envelope: envelope ?? new Uint8Array(),
-      context: { tenant: TENANT, recordSet: RECORD_SET, recordId: key, field: 'secret' },
-    }));
-    return reencryptBatch(items, [keks.from], keks.to);
-  };
-
   await fill(pool, rows, keks.from);
 
   const slice = rows / ROUNDS / MODES;
@@ -118,16 +111,21 @@ async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
     let changes = await nextChanges();
     await timed(rates.bulk, () => bulkUpdate(pool, changes));
     let keys = nextKeys();
-    await timed(rates.worker, () => sweepKeys(store, keys, rewrap));
+    await timed(rates.worker, () => inLanes(keys, (chunk) => rewrapChunk(store, chunk, keks)));
     keys = nextKeys();
-    await timed(rates.reencrypt, () => sweepKeys(store, keys, reencrypt));
-    await timed(rates.read, () => inTurn(keys, (chunk) => store.read(chunk)));
+    await timed(rates.reencrypt, () => inLanes(keys, (chunk) => reencryptChunk(store, chunk, keks)));
+    await timed(rates.read, () => inTurn(keys, (chunk) => store.readFrames(chunk)));
     changes = await nextChanges();
     await timed(rates.replace, () =>
       inTurn(changes, async (chunk) => assertReplaced(await store.replace(chunk))),
     );
   }
   return figures(rates);
+}
+
+interface Keks {
+  readonly from: Kek;
+  readonly to: Kek;
 }
 
 type Rates = Record<'bulk' | 'read' | 'replace' | 'worker' | 'reencrypt', number[]>;
@@ -161,23 +159,46 @@ function figures(rates: Rates): BenchFigure[] {
   ];
 }
 
-/** What a worker does with its chunks: the next one is read and rewrapped while the last is written. */
-export async function sweepKeys(
-  store: RecordStore,
+/** As many chunks at one time as a worker has lanes: one is read and rewrapped while the other is written. */
+const LANES = 2;
+
+async function inLanes(
   keys: readonly RecordKey[],
-  rewrap: (records: readonly StoredRecord[]) => readonly RewrapOutcome[],
+  work: (chunk: readonly RecordKey[]) => Promise<void>,
 ): Promise<void> {
-  let writing: Promise<void> = Promise.resolve();
-  for (const chunk of chunks(keys)) {
-    const records = (await store.read(chunk)).filter((record) => record !== null);
-    const outcomes = rewrap(records);
-    const changes = rewrapped(records, outcomes);
-    await writing;
-    writing = store.replace(changes).then(assertReplaced);
-    // A failure is thrown by the next await.
-    writing.catch(() => {});
-  }
-  await writing;
+  const waiting = chunks(keys);
+  const lane = async () => {
+    for (const chunk of waiting) await work(chunk);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+async function rewrapChunk(store: RecordStore, chunk: readonly RecordKey[], keks: Keks): Promise<void> {
+  const records = (await store.readFrames(chunk)).filter((record) => record !== null);
+  const frames = records.map(({ frames: [frame] }) => frame ?? { bytes: new Uint8Array(), omitted: 0 });
+  const outcomes = rewrapBatch(
+    frames.map(({ bytes }) => bytes),
+    [keks.from],
+    keks.to,
+    frames.map(({ omitted }) => omitted),
+  );
+  const changes = records.map(({ key, tenant }, i): FrameChange => {
+    const before = frames[i];
+    const outcome = outcomes[i];
+    if (outcome?.status !== 'rewrapped' || before === undefined) throw new Error('A rewrap failed.');
+    const after = { bytes: outcome.envelope, omitted: before.omitted };
+    return { key, tenant, changes: [{ field: 0, before, after }] };
+  });
+  assertReplaced(await store.replaceFrames(changes));
+}
+
+async function reencryptChunk(store: RecordStore, chunk: readonly RecordKey[], keks: Keks): Promise<void> {
+  const records = (await store.read(chunk)).filter((record) => record !== null);
+  const items = records.map(({ key, values: [envelope] }) => ({
+    envelope: envelope ?? new Uint8Array(),
+    context: { tenant: TENANT, recordSet: RECORD_SET, recordId: key, field: 'secret' },
+  }));
+  assertReplaced(await store.replace(rewrapped(records, reencryptBatch(items, [keks.from], keks.to))));
 }
 
 /** The bound: one statement a chunk, one connection, everything there beforehand but the arrays. */

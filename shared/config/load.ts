@@ -34,7 +34,8 @@ export function parseConfig(text: string, source: string): Config {
   try {
     raw = parseYaml(text);
   } catch (cause) {
-    const where = cause instanceof YAMLParseError ? `: ${cause.code} at line ${cause.linePos?.[0].line ?? '?'}` : '';
+    const where =
+      cause instanceof YAMLParseError ? `: ${cause.code} at line ${cause.linePos?.[0].line ?? '?'}` : '';
     throw new ConfigError('CONFIG_INVALID', `${source} is neither JSON nor YAML${where}`, {
       cause,
       remedy: 'Correct the syntax; an editor with docs/keyturn.schema.json shows where.',

@@ -28,7 +28,7 @@ const environmentVariable = z
 export const SENSITIVITIES = ['low', 'moderate', 'high'] as const;
 
 export const postgresStoreSchema = z.strictObject({
-  type: z.literal('postgres'),
+  type: z.literal('postgres').describe('PostgreSQL 13 or later'),
   /** Name of the environment variable that holds a postgres:// URL. Never the URL itself: it holds a password. */
   urlFrom: environmentVariable
     .describe(
@@ -45,25 +45,39 @@ export const postgresStoreSchema = z.strictObject({
       }),
     ])
     .default('verify-full')
-    .describe('How the server is authenticated. "off" is for a server on this machine only'),
-  maxConnections: z.int().min(1).max(100).default(8),
+    .describe(
+      'How the server is authenticated. "off" is for a server on this machine only; an embedded one needs nothing here',
+    ),
+  maxConnections: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(8)
+    .describe('Largest number of connections a process opens'),
 });
 
 const tenantSource = z.union([
-  z.strictObject({ column: identifier }).describe('The column that says whose row it is'),
-  z.strictObject({ fixed: z.string().min(1).max(256) }).describe('Every row belongs to this tenant'),
+  z
+    .strictObject({ column: identifier.describe('Column with the tenant of each row') })
+    .describe('The column that says whose row it is'),
+  z
+    .strictObject({ fixed: z.string().min(1).max(256).describe('The one tenant of every row') })
+    .describe('Every row belongs to this tenant'),
 ]);
 
 export const fieldSchema = z.strictObject({
   name: name.describe('Bound into every envelope: renaming it makes the stored envelopes unreadable'),
   column: identifier.describe('The column that holds the envelope: bytea, or text (base64url)'),
   plaintextColumn: identifier.describe('For `keyturn adopt`: the plaintext column it takes over').optional(),
-  sensitivity: z.enum(SENSITIVITIES).default('high'),
+  sensitivity: z
+    .enum(SENSITIVITIES)
+    .default('high')
+    .describe('How much its disclosure would harm. It is shown and reported; it selects nothing'),
 });
 
 export const recordSetSchema = z.strictObject({
-  store: name,
-  table: tableName,
+  store: name.describe('One of the stores'),
+  table: tableName.describe('The table, or schema.table, as the database spells it, without quotes'),
   key: z.array(identifier).min(1).max(8).describe('Columns that identify one row, in order'),
   tenant: tenantSource,
   purpose: name.default('default').describe("Which of the tenant's keys encrypts these fields"),
@@ -86,9 +100,12 @@ export const recordSetSchema = z.strictObject({
 
 export const rotationSchema = z
   .strictObject({
-    mode: z.enum(['rewrap', 're-encrypt']).default('rewrap'),
-    
-    chunkSize: z.int().min(1).max(1000).default(512),
+    mode: z
+      .enum(['rewrap', 're-encrypt'])
+      .default('rewrap')
+      .describe('rewrap: the data key is wrapped anew, the ciphertext stays. re-encrypt: a new data key'),
+
+    chunkSize: z.int().min(1).max(1000).default(512).describe('Records in one message of the queue'),
     segments: z.int().min(1).max(40).default(4).describe('Parts of a record set that are swept side by side'),
     maxRounds: z
       .int()
@@ -114,7 +131,12 @@ export const rotationSchema = z
       .max(7 * DAY)
       .default(3600)
       .describe('In an outage of ledger or KMS, how long cached keys go on opening values (never sealing)'),
-    clockSkewSeconds: z.int().min(0).max(DAY).default(60),
+    clockSkewSeconds: z
+      .int()
+      .min(0)
+      .max(DAY)
+      .default(60)
+      .describe('Largest difference between the clocks of all machines'),
     maxTransactionSeconds: z
       .int()
       .min(0)
@@ -170,7 +192,7 @@ export const rotationSchema = z
 
 export const providerSchema = z.discriminatedUnion('type', [
   z.strictObject({
-    type: z.literal('local'),
+    type: z.literal('local').describe('A keystore file, for one machine'),
     keystore: z.string().min(1).describe('Path of the keystore file (mode 0600), for one machine only'),
     passphraseFrom: environmentVariable.describe('Environment variable with the passphrase').optional(),
     keyFile: z
@@ -183,11 +205,13 @@ export const providerSchema = z.discriminatedUnion('type', [
 
 export const configSchema = z
   .strictObject({
-    $schema: z.string().optional(),
-    provider: providerSchema,
-    stores: z.record(name, postgresStoreSchema),
-    recordSets: z.record(name, recordSetSchema),
-    rotation: rotationSchema.prefault({}),
+    $schema: z.string().describe('For editors: the JSON Schema of this file').optional(),
+    provider: providerSchema.describe("What wraps the tenants' keys"),
+    stores: z.record(name, postgresStoreSchema).describe('The databases, by a name of your own'),
+    recordSets: z
+      .record(name, recordSetSchema)
+      .describe('The tables with encrypted fields, by a name of your own'),
+    rotation: rotationSchema.prefault({}).describe('How keys rotate'),
   })
   .superRefine((config, ctx) => {
     for (const [id, store] of Object.entries(config.stores)) {

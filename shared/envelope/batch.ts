@@ -56,7 +56,12 @@ export interface VersionGroup {
  *
  * @throws EnvelopeError ENVELOPE_ARGUMENT when the keys do not belong together, or the batch is too large.
  */
-export function stageBatch(envelopes: readonly Uint8Array[], from: readonly Kek[], to: Kek): EnvelopeBatch {
+export function stageBatch(
+  envelopes: readonly Uint8Array[],
+  from: readonly Kek[],
+  to: Kek,
+  omitted?: readonly number[],
+): EnvelopeBatch {
   const groups = groupByVersion(from, to);
   const { starts, ends, slab } = copyToSlab(envelopes);
   const batch = {
@@ -73,7 +78,7 @@ export function stageBatch(envelopes: readonly Uint8Array[], from: readonly Kek[
     const start = starts[record] ?? 0;
     if (start === ABSENT || envelope === undefined) continue;
     batch.bytes.set(envelope, start);
-    sortRecord(batch, groups, record, start);
+    sortRecord(batch, groups, record, start, omitted === undefined ? 0 : (omitted[record] ?? 0));
   }
   return { ...batch, groups: [...groups.values()].filter(({ records }) => records.length > 0) };
 }
@@ -162,10 +167,11 @@ function sortRecord(
   groups: Groups,
   record: number,
   start: number,
+  omitted: number,
 ): void {
   const { bytes, to, outcomes } = batch;
   const end = batch.ends[record] ?? 0;
-  const ciphertext = findCiphertext(bytes, start, end);
+  const ciphertext = findCiphertext(bytes, start, end, omitted);
   if (ciphertext === MALFORMED) return;
   batch.ciphertexts[record] = ciphertext;
   if (!namesKey(bytes, end - KID_FROM_END, to)) {

@@ -7,6 +7,7 @@ import {
   LENGTH_HEADER_OFFSET,
   MAX_PLAINTEXT_LENGTH,
   MIN_ENVELOPE_LENGTH,
+  MIN_FRAME_LENGTH,
   TAG_LENGTH,
   TAIL_LENGTH,
   TAIL_PREFIX,
@@ -26,12 +27,14 @@ export const MALFORMED = -1;
  * Where the ciphertext of the envelope that lies in bytes[start, end) begins, or MALFORMED when those bytes are
  * not exactly one envelope: every byte that the format fixes is compared, and the lengths must add up. The
  * ciphertext ends TAIL_LENGTH bytes before `end`. A number, not an object: batches call this once a record.
+ *
+ * `omitted`: of a frame, the length of the ciphertext, which was left out between the length header and the tail.
  */
-export function findCiphertext(bytes: Uint8Array, start: number, end: number): number {
+export function findCiphertext(bytes: Uint8Array, start: number, end: number, omitted = 0): number {
   const length = end - start;
-  if (length < MIN_ENVELOPE_LENGTH) return MALFORMED;
+  if (length < MIN_FRAME_LENGTH || length + omitted < MIN_ENVELOPE_LENGTH) return MALFORMED;
   if (!hasFixedBytes(bytes, start, end) || versionAt(bytes, end) === 0) return MALFORMED;
-  return findInLengthHeader(bytes, start + LENGTH_HEADER_OFFSET, end - TAIL_LENGTH);
+  return findInLengthHeader(bytes, start + LENGTH_HEADER_OFFSET, end - TAIL_LENGTH, omitted);
 }
 
 /** The key version that the envelope ending at `end` names. */
@@ -94,12 +97,14 @@ export function frameEnvelope(plaintextLength: number): EnvelopeFrame {
 }
 
 /** The offset after a length header that says exactly what lies between it and the tail, in the shortest form. */
-function findInLengthHeader(bytes: Uint8Array, offset: number, tail: number): number {
-  const variable = tail - offset;
+function findInLengthHeader(bytes: Uint8Array, offset: number, tail: number, omitted: number): number {
+  const variable = tail - offset + omitted;
   const head = variable <= 1 + 23 ? 1 : variable <= 2 + 0xff ? 2 : variable <= 3 + 0xffff ? 3 : 5;
   const length = variable - head;
   // No form fits when one byte less would do for the head, and one more would not do for the rest.
   if (headLength(length) !== head || length > MAX_PLAINTEXT_LENGTH + TAG_LENGTH) return MALFORMED;
+  // A frame leaves out all of the ciphertext or nothing.
+  if (omitted !== 0 && omitted !== length) return MALFORMED;
   const first = bytes[offset] ?? 0;
   let said = first - BYTE_STRING;
   if (head === 2) said = first === 0x58 ? (bytes[offset + 1] ?? 0) : MALFORMED;

@@ -59,4 +59,6 @@ export const LENGTH_HEADERS = [
 
 /** An empty plaintext: a one-byte length header and nothing but the tag. */
 export const MIN_ENVELOPE_LENGTH = LENGTH_HEADER_OFFSET + 1 + TAG_LENGTH + TAIL_LENGTH;
+/** An envelope without its ciphertext, of the shortest length header. */
+export const MIN_FRAME_LENGTH = LENGTH_HEADER_OFFSET + 1 + TAIL_LENGTH;
 export const MAX_ENVELOPE_LENGTH = LENGTH_HEADER_OFFSET + 5 + MAX_PLAINTEXT_LENGTH + TAG_LENGTH + TAIL_LENGTH;

@@ -16,14 +16,19 @@ import type { Kek, RewrapOutcome } from './types.ts';
  *
  * The rewrapped envelopes are views of one slab of memory: keeping one keeps them all. Copy what outlives the batch.
  *
+ * A rewrap needs no ciphertext, so an envelope may come as a frame: what is before its ciphertext and what is after
+ * it, and in `omitted` the length of the ciphertext between them, which was left out (0: nothing was). Frames come
+ * out as frames.
+ *
  * @throws EnvelopeError ENVELOPE_ARGUMENT for keys that are not versions of one key; never for an envelope.
  */
 export function rewrapBatch(
   envelopes: readonly Uint8Array[],
   from: readonly Kek[],
   to: Kek,
+  omitted?: readonly number[],
 ): RewrapOutcome[] {
-  const batch = stageBatch(envelopes, from, to);
+  const batch = stageBatch(envelopes, from, to, omitted);
   for (const group of batch.groups) rewrapGroup(batch, group);
   return batch.outcomes;
 }

@@ -33,10 +33,15 @@ export const CONDITIONS = {
   revisionIs: '#revision = :previous',
   lowWaterIs: '#lowWater = :expected',
   notThereOrLowWaterIs: 'attribute_not_exists(#pk) OR #lowWater = :expected',
-  chunkNotReported: 'attribute_exists(#pk) AND size(#chunks) > :chunk AND NOT contains(#done, :chunk)',
 } as const;
 
-export const REPORT_CHUNK =
+/** The page is there, was planned with these chunks, and none of them was reported: values :highest, :chunk0 … */
+export function noneReported(chunks: number): string {
+  const none = Array.from({ length: chunks }, (_, i) => ` AND NOT contains(#done, :chunk${i})`);
+  return `attribute_exists(#pk) AND size(#chunks) > :highest${none.join('')}`;
+}
+
+export const REPORT_CHUNKS =
   'ADD #done :chunks, #rewrapped :rewrapped, #skipped :skipped, #quarantined :quarantined SET #updatedAt = :at';
 
 /** Exactly the names that the expressions use: DynamoDB refuses a name that none of them mentions. */

@@ -13,6 +13,13 @@ export type CreateResult<T> =
   | { readonly status: 'created'; readonly item: T }
   | { readonly status: 'exists'; readonly item: T };
 
+export interface PageRef {
+  readonly jobId: string;
+  readonly round: number;
+  readonly segment: number;
+  readonly page: number;
+}
+
 /** The plan of one page of a segment's sweep: written before its chunks are queued, so that a crash can queue them again. */
 export interface PagePlan {
   readonly jobId: string;
@@ -37,6 +44,12 @@ export interface ChunkCounts {
   readonly rewrapped: number;
   readonly skipped: number;
   readonly quarantined: number;
+}
+
+export interface ChunkReport {
+  /** Its index in the page's plan. */
+  readonly chunk: number;
+  readonly counts: ChunkCounts;
 }
 
 export interface PageProgress extends ChunkCounts {
@@ -120,14 +133,11 @@ export interface Ledger {
   /** Create-only on (job, round, segment, page). */
   createPage(plan: PagePlan, at: Timestamp): Promise<CreateResult<PagePlan>>;
   /**
-   * Counts a chunk once: ADD, on condition that its number is not in the set yet. `counted` false: it was
-   * reported before. Throws LEDGER_NOT_FOUND when the page was never planned.
+   * Counts each chunk once, all of one page in one write: ADD, on condition that the page's set holds none of them
+   * yet. Those that were reported before are left out. Returns the numbers that this call counted. Throws
+   * LEDGER_NOT_FOUND, and then counts none, when a chunk was never planned.
    */
-  reportChunk(
-    chunk: { jobId: string; round: number; segment: number; page: number; chunk: number },
-    counts: ChunkCounts,
-    at: Timestamp,
-  ): Promise<{ readonly counted: boolean }>;
+  reportChunks(page: PageRef, reports: readonly ChunkReport[], at: Timestamp): Promise<readonly number[]>;
   /** Pages from number `from` on, in order, at most `limit`. */
   listPages(
     jobId: string,

@@ -1,13 +1,16 @@
 import { LedgerError } from '../errors/errors.ts';
+import type { Timestamp } from '../keyring/key.ts';
 import { marshalItem } from './attribute-values.ts';
 import {
   CONDITIONS,
   censusPrefix,
+  type ItemKey,
   itemKeys,
   jobPartition,
+  noneReported,
   PARTITION_KEY,
   pageRange,
-  REPORT_CHUNK,
+  REPORT_CHUNKS,
   SORT_KEY,
   segmentPrefix,
 } from './attributes.ts';
@@ -19,7 +22,15 @@ import {
   segmentCensusSchema,
   segmentSchema,
 } from './items.ts';
-import type { Ledger, PagePlan, RoundPlan, SegmentProgress } from './ledger.ts';
+import type {
+  ChunkCounts,
+  ChunkReport,
+  Ledger,
+  PagePlan,
+  PageRef,
+  RoundPlan,
+  SegmentProgress,
+} from './ledger.ts';
 import { createOne, isSame, type Kind, readOne } from './stored-items.ts';
 import type { TableClient } from './table-client.ts';
 
@@ -30,7 +41,7 @@ type ProgressLedger = Pick<
   | 'createRound'
   | 'getRound'
   | 'createPage'
-  | 'reportChunk'
+  | 'reportChunks'
   | 'listPages'
   | 'getSegment'
   | 'listSegments'
@@ -67,7 +78,7 @@ export function createProgressLedger(table: TableClient): ProgressLedger {
     createRound: (plan) => createOne(table, ROUND, plan),
     getRound: async (jobId, round) => readOne(table, ROUND, itemKeys.round(jobId, round)),
     createPage: (plan, at) => createOne(table, PAGE, plan, { ...NOTHING_DONE, updatedAt: at }),
-    reportChunk: (chunk, counts, at) => reportChunk(table, chunk, counts, at),
+    reportChunks: (page, reports, at) => reportChunks(table, page, reports, at),
     listPages: async (jobId, round, segment, from, limit) => {
       const [first, last] = pageRange(round, segment, from);
       const items = await table.query({
@@ -98,33 +109,49 @@ export function createProgressLedger(table: TableClient): ProgressLedger {
   };
 }
 
-async function reportChunk(
+async function reportChunks(
   table: TableClient,
-  ...[{ jobId, round, segment, page, chunk }, counts, at]: Parameters<Ledger['reportChunk']>
-): Promise<{ readonly counted: boolean }> {
-  const key = itemKeys.page(jobId, round, segment, page);
-  const { rewrapped, skipped, quarantined } = counts;
-  const result = await table.update(key, REPORT_CHUNK, {
-    expression: CONDITIONS.chunkNotReported,
+  page: PageRef,
+  reports: readonly ChunkReport[],
+  at: Timestamp,
+): Promise<readonly number[]> {
+  const key = itemKeys.page(page.jobId, page.round, page.segment, page.page);
+  // By number: one chunk twice in one call is one report.
+  let open = [...new Map(reports.map((report) => [report.chunk, report])).values()];
+  while (open.length > 0) {
+    if ((await writeReports(table, key, open, at)) === 'written') break;
+    const stored = await table.get(key);
+    const plan = stored === null ? null : parseItem(pageSchema, stored, 'page');
+    const missing = open.find(({ chunk }) => plan === null || chunk >= plan.plan.chunks.length);
+    if (plan === null || missing !== undefined) {
+      throw new LedgerError(
+        'LEDGER_NOT_FOUND',
+        `Job ${page.jobId} has no chunk ${missing?.chunk} in page ${page.page} of round ${page.round}, segment ${page.segment}`,
+      );
+    }
+    // Some were counted before: the set only grows, so every turn has fewer to report.
+    open = open.filter(({ chunk }) => !plan.done.includes(chunk));
+  }
+  return open.map(({ chunk }) => chunk);
+}
+
+function writeReports(table: TableClient, key: ItemKey, reports: readonly ChunkReport[], at: Timestamp) {
+  const sum = (part: keyof ChunkCounts) => reports.reduce((total, { counts }) => total + counts[part], 0);
+  const chunks = reports.map(({ chunk }) => chunk);
+  return table.update(key, REPORT_CHUNKS, {
+    expression: noneReported(chunks.length),
     values: {
       ...marshalItem({
-        ':chunk': chunk,
-        ':rewrapped': rewrapped,
-        ':skipped': skipped,
-        ':quarantined': quarantined,
+        ...Object.fromEntries(chunks.map((chunk, i) => [`:chunk${i}`, chunk])),
+        ':highest': Math.max(...chunks),
+        ':rewrapped': sum('rewrapped'),
+        ':skipped': sum('skipped'),
+        ':quarantined': sum('quarantined'),
         ':at': at,
       }),
-      ':chunks': { NS: [String(chunk)] },
+      ':chunks': { NS: chunks.map(String) },
     },
   });
-  if (result === 'written') return { counted: true };
-  const stored = await table.get(key);
-  if (stored !== null && parseItem(pageSchema, stored, 'page').done.includes(chunk))
-    return { counted: false };
-  throw new LedgerError(
-    'LEDGER_NOT_FOUND',
-    `Job ${jobId} has no chunk ${chunk} in page ${page} of round ${round}, segment ${segment}`,
-  );
 }
 
 async function advanceSegment(table: TableClient, next: SegmentProgress, expected: number): Promise<boolean> {

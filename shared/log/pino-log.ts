@@ -19,7 +19,10 @@ const ALLOWED: readonly (keyof LogFields)[] = [
 ];
 
 /** JSON lines. Fields that are not on the allow-list are dropped, also where the types were bypassed. */
-export function createPinoLog(destination: DestinationStream, level: 'info' | 'warn' | 'error' = 'info'): Log {
+export function createPinoLog(
+  destination: DestinationStream,
+  level: 'info' | 'warn' | 'error' = 'info',
+): Log {
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const pick = (fields: LogFields = {}) =>
     Object.fromEntries(ALLOWED.flatMap((key) => (fields[key] === undefined ? [] : [[key, fields[key]]])));

@@ -50,6 +50,35 @@ export interface RecordChange {
 /** `conflict`: a field no longer holds the bytes of `before`, or the row moved to another tenant; nothing was written. */
 export type ReplaceOutcome = 'replaced' | 'conflict' | 'missing';
 
+/**
+ * A value as far as a rewrap needs it: what stands before an envelope's ciphertext and after it. `omitted` is the
+ * length of the ciphertext in bytes; 0 where nothing was left out and `bytes` is the whole value.
+ */
+export interface Frame {
+  readonly bytes: Uint8Array;
+  readonly omitted: number;
+}
+
+export interface FramedRecord {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  /** In the order of `RecordStore.fields`. */
+  readonly frames: readonly (Frame | null)[];
+}
+
+export interface FrameChange {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  /** Applied all together or not at all. At least one. */
+  readonly changes: readonly {
+    readonly field: number;
+    /** Exactly what was read. */
+    readonly before: Frame;
+    /** Of the same length, with another recipient: only the bytes from the kid on may differ. */
+    readonly after: Frame;
+  }[];
+}
+
 export interface CensusCount {
   /** Rows read. */
   readonly rows: number;
@@ -105,6 +134,14 @@ export interface RecordStore {
 
   /** Compare-and-set on the exact old bytes and the tenant, in bulk; an outcome per record, in order. */
   replace(changes: readonly RecordChange[]): Promise<readonly ReplaceOutcome[]>;
+
+  /**
+   * The same as read and replace for a rewrap, moving as few bytes as the store can; one that cannot leave anything
+   * out gives whole values. The compare-and-set covers the value's length and everything from the recipient on: the
+   * wrapped DEK is random and fresh for every seal, so it stands for the exact envelope.
+   */
+  readFrames(keys: readonly RecordKey[]): Promise<readonly (FramedRecord | null)[]>;
+  replaceFrames(changes: readonly FrameChange[]): Promise<readonly ReplaceOutcome[]>;
 
   /**
    * Counts by reading the envelopes themselves, strongly consistent: it sees every write whose transaction

@@ -17,6 +17,8 @@ export async function beginPurge(
   const now = deps.clock.now();
   const key = await changeKey(deps, job.tenant, job.purpose, (current) => {
     checkPurgeable(current, job.from, now);
+    // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
+    if (job.status === 'CENSUS' || job.status === 'COMPLETED') return current;
     const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });

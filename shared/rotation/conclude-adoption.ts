@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { blockJob, changeJob, getJob, moveJob, timestamp } from './change.ts';
-import type { RoundOutcome } from './conclude-round.ts';
+import { type RoundOutcome, standingOutcome } from './conclude-round.ts';
 import { openLister } from './lister.ts';
 import { settleQuarantine } from './quarantine.ts';
 import type { Job } from './rotation.ts';
@@ -15,6 +15,8 @@ export async function concludeAdoption(
   round: number,
 ): Promise<{ outcome: RoundOutcome }> {
   const job = await getJob(deps, jobId);
+  const earlier = standingOutcome(job, round);
+  if (earlier !== null) return { outcome: earlier };
   const left = await countLeft(deps, job, round);
   const quarantined = (await settleQuarantine(deps, job.tenant, job.purpose)).filter(
     ({ recordSet, version }) => version === null && job.recordSets.includes(recordSet),
@@ -22,15 +24,15 @@ export async function concludeAdoption(
   const records = new Set(quarantined.map(({ recordId }) => JSON.stringify(recordId))).size;
   const outcome: RoundOutcome =
     left === 0 ? 'CLEAN' : left > records && round < job.maxRounds ? 'SWEEP_AGAIN' : 'BLOCKED';
-  await changeJob(deps, jobId, (current) => {
-    if (current.status !== 'CENSUS' || current.round !== round) return current;
+  const concluded = await changeJob(deps, jobId, (current) => {
+    if (standingOutcome(current, round) !== null) return current;
     if (outcome === 'SWEEP_AGAIN') return moveJob(current, 'SWEEPING', { round: round + 1 });
     if (outcome === 'CLEAN')
       return moveJob(current, 'COMPLETED', { completedAt: timestamp(deps.clock.now()) });
     const message = `${left === LOOK ? 'At least ' : ''}${left} records still have plaintext without an envelope (${records} quarantined)`;
     return blockJob(current, 'PLAINTEXT_LEFT', message, deps.clock.now());
   });
-  return { outcome };
+  return { outcome: standingOutcome(concluded, round) ?? outcome };
 }
 
 async function countLeft(deps: Deps, job: Job, round: number): Promise<number> {

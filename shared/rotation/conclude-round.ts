@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Deps } from '../deps/deps.ts';
 import { blockJob, changeJob, getJob, getKey, moveJob } from './change.ts';
 import { settleQuarantine } from './quarantine.ts';
-import type { Blocker, CensusResult } from './rotation.ts';
+import type { Blocker, CensusResult, Job } from './rotation.ts';
 import { readCensus } from './take-census.ts';
 
 export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
@@ -13,21 +14,33 @@ export async function concludeRound(
   round: number,
 ): Promise<{ outcome: RoundOutcome }> {
   const job = await getJob(deps, jobId);
+  const earlier = standingOutcome(job, round);
+  if (earlier !== null) return { outcome: earlier };
   const { active } = await getKey(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
-  const decision = decideRound(census, quarantined.length, round, job.maxRounds);
-  await changeJob(deps, jobId, (current) => {
-    // A repeat of this step after its write: the job has moved on already.
-    if (current.status !== 'CENSUS' || current.round !== round) return current;
-    const counted = { ...current, census };
-    if (decision.outcome === 'SWEEP_AGAIN') return moveJob(counted, 'SWEEPING', { round: round + 1 });
+  const counted = quarantined.filter((value) => value.inCensus && value.recordSet in census.coverage);
+  const decision = decideRound(census, counted.length, round, job.maxRounds);
+  const concluded = await changeJob(deps, jobId, (current) => {
+    if (standingOutcome(current, round) !== null) return current;
+    const next = { ...current, census };
+    if (decision.outcome === 'SWEEP_AGAIN') return moveJob(next, 'SWEEPING', { round: round + 1 });
     if (decision.outcome === 'BLOCKED') {
-      return blockJob(counted, decision.blocker.code, decision.blocker.message, deps.clock.now());
+      return blockJob(next, decision.blocker.code, decision.blocker.message, deps.clock.now());
     }
-    return counted;
+    return isDeepStrictEqual(current.census, census) ? current : next;
   });
-  return { outcome: decision.outcome };
+  return { outcome: standingOutcome(concluded, round) ?? 'CLEAN' };
+}
+
+/**
+ * What was decided on this round before, by the job as it stands; null: nothing yet. The quarantine may have changed
+ * since, so a repeat that decided anew could send the state machine another way than the ledger.
+ */
+export function standingOutcome(job: Job, round: number): RoundOutcome | null {
+  if (job.status === 'COMPLETED') return 'CLEAN';
+  if (job.round > round) return 'SWEEP_AGAIN';
+  return job.status === 'CENSUS' ? null : 'BLOCKED';
 }
 
 type Decision =

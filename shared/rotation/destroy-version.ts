@@ -51,9 +51,12 @@ interface Refusal {
 export function findBlocker(
   job: Pick<Job, 'from'>,
   census: CensusResult,
-  quarantined: readonly Pick<QuarantinedRecord, 'version'>[],
+  quarantined: readonly Pick<QuarantinedRecord, 'code' | 'version'>[],
 ): Refusal | null {
-  const held = quarantined.filter(({ version }) => version === job.from || version === null);
+  // An envelope of another key needs no version of this one.
+  const held = quarantined.filter(
+    ({ code, version }) => code !== 'KEY_MISMATCH' && (version === job.from || version === null),
+  );
   if (held.length > 0) {
     return {
       code: 'QUARANTINED_RECORDS',

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyError } from '../errors/errors.ts';
-import type { QuarantinedRecord } from '../ledger/ledger.ts';
+import type { ChunkReport, PageRef, QuarantinedRecord } from '../ledger/ledger.ts';
 import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { RecordKey } from '../records/record-store.ts';
 import { adoptRecords } from './adopt-records.ts';
@@ -23,29 +23,49 @@ export interface QuarantinedField {
   readonly version: number | null;
 }
 
+/** Where a chunk is counted, and with what. */
+export interface ChunkOutcome {
+  readonly page: PageRef;
+  readonly report: ChunkReport;
+}
+
 /**
- * The worker: rewraps, re-encrypts or seals a chunk's records, then counts the chunk once. Everything in it may be
- * repeated: a record that is done is skipped, and a chunk that was counted is not counted again.
+ * The worker: rewraps, re-encrypts or seals a chunk's records. Everything in it may be repeated: a record that is
+ * done is skipped. The outcome is to be reported; null for a chunk that is not counted.
  */
-export async function processChunk(deps: Deps, message: ChunkMessage, jobs: JobCache): Promise<void> {
+export async function processChunk(
+  deps: Deps,
+  message: ChunkMessage,
+  jobs: JobCache,
+): Promise<ChunkOutcome | null> {
   const job = await jobs.get(message.jobId);
   const result =
     job.kind === 'adopt' ? await adoptRecords(deps, job, message) : await rewrapRecords(deps, job, message);
   for (const field of result.quarantined) {
     await deps.ledger.putQuarantined(quarantinedRecord(deps, job, message.recordSet, field));
   }
-  if (message.progress === null) return;
+  if (message.progress === null) return null;
   const { round, segment, page, chunk, planned } = message.progress;
   const quarantined = Math.min(
     new Set(result.quarantined.map(({ key }) => JSON.stringify(key))).size,
     planned,
   );
   const rewrapped = Math.min(result.changed, planned - quarantined);
-  await deps.ledger.reportChunk(
-    { jobId: job.jobId, round, segment, page, chunk },
-    { rewrapped, quarantined, skipped: planned - rewrapped - quarantined },
-    timestamp(deps.clock.now()),
-  );
+  return {
+    page: { jobId: job.jobId, round, segment, page },
+    report: { chunk, counts: { rewrapped, quarantined, skipped: planned - rewrapped - quarantined } },
+  };
+}
+
+/** Counts chunks of one page once each, in one write: they are usually received together. */
+export async function reportOutcomes(
+  deps: Pick<Deps, 'ledger' | 'clock'>,
+  outcomes: readonly ChunkOutcome[],
+): Promise<void> {
+  const [first] = outcomes;
+  if (first === undefined) return;
+  const reports = outcomes.map(({ report }) => report);
+  await deps.ledger.reportChunks(first.page, reports, timestamp(deps.clock.now()));
 }
 
 export interface JobCache {

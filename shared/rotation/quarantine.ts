@@ -6,6 +6,13 @@ import { namedVersion } from './rewrap-records.ts';
 /** Records read at a time when the quarantine is compared with the store. */
 const BATCH = 500;
 
+export interface StayingRecord extends QuarantinedRecord {
+  /** A value stands there that a census counts as stale. Not so a plaintext that an adoption could not seal. */
+  readonly inCensus: boolean;
+}
+
+type Finding = 'settled' | 'stale' | 'empty' | 'unknown';
+
 /**
  * Takes those out of the quarantine that need it no longer: the row is gone, the field is NULL, or it is on the
  * key's active version by now (the application wrote it, or a retry worked). Returns the ones that stay.
@@ -14,9 +21,9 @@ export async function settleQuarantine(
   deps: Deps,
   tenant: string,
   purpose: string,
-): Promise<readonly QuarantinedRecord[]> {
+): Promise<readonly StayingRecord[]> {
   const key = await getKey(deps, tenant, purpose);
-  const staying: QuarantinedRecord[] = [];
+  const staying: StayingRecord[] = [];
   const byRecordSet = new Map<string, QuarantinedRecord[]>();
   for (const record of await deps.ledger.listQuarantined(key.keyId)) {
     const list = byRecordSet.get(record.recordSet);
@@ -26,37 +33,38 @@ export async function settleQuarantine(
   for (const [recordSet, records] of byRecordSet) {
     for (let i = 0; i < records.length; i += BATCH) {
       const batch = records.slice(i, i + BATCH);
-      const settled = await areSettled(deps, recordSet, batch, key.keyId, key.active);
+      const findings = await lookAt(deps, recordSet, batch, key.keyId, key.active);
       for (const [j, record] of batch.entries()) {
-        if (settled[j] === true) await deps.ledger.deleteQuarantined(record);
-        else staying.push(record);
+        if (findings[j] === 'settled') await deps.ledger.deleteQuarantined(record);
+        else staying.push({ ...record, inCensus: findings[j] === 'stale' });
       }
     }
   }
   return staying;
 }
 
-async function areSettled(
+async function lookAt(
   deps: Deps,
   recordSet: string,
   batch: readonly QuarantinedRecord[],
   keyId: string,
   active: number,
-): Promise<readonly boolean[]> {
+): Promise<readonly Finding[]> {
   // A record set that is no longer declared cannot be looked at: its records stay where they are.
-  if (!deps.recordSets.names.includes(recordSet)) return batch.map(() => false);
+  if (!deps.recordSets.names.includes(recordSet)) return batch.map(() => 'unknown');
   const store = deps.recordSets.store(recordSet);
   const rows = await store.read(batch.map(({ recordId }) => recordId));
-  return batch.map((record, i) => {
+  return batch.map((record, i): Finding => {
     const row = rows[i] ?? null;
-    if (row === null || row.tenant !== record.tenant) return true;
+    if (row === null || row.tenant !== record.tenant) return 'settled';
     const index = store.fields.indexOf(record.field);
-    if (index === -1) return false;
+    if (index === -1) return 'unknown';
     const value = row.values[index] ?? null;
     // An adoption's quarantined plaintext has no envelope yet; it settles when one stands there.
-    if (value === null) return record.version !== null;
+    if (value === null) return record.version === null ? 'empty' : 'settled';
     const named = namedVersion(value);
-    return named !== null && named.keyId === keyId && named.version === active;
+    const current = named !== null && named.keyId === keyId && named.version === active;
+    return current ? 'settled' : 'stale';
   });
 }
 

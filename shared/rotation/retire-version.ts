@@ -10,7 +10,9 @@ import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
 export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getJob(deps, jobId);
   if (job.status === 'COMPLETED') return;
-  if (job.census === null) throw new RotationError('ROTATION_STATE', `Rotation ${jobId} has no census`);
+  // The census of an earlier round stands while the next one sweeps: only a clean one ends in this status.
+  if (job.status !== 'CENSUS' || job.census === null)
+    throw new RotationError('ROTATION_STATE', `Rotation ${jobId} is ${job.status} and has no clean census`);
   const now = deps.clock.now();
   const purgeNotBefore = timestamp(now + job.times.graceSeconds * 1000);
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>

@@ -3,19 +3,15 @@ import {
   inspect,
   type Kek,
   KID_FROM_END,
+  KID_LENGTH,
+  parseKid,
   type RewrapOutcome,
   reencryptBatch,
   rewrapBatch,
 } from '../envelope/index.ts';
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
 import type { ChunkMessage } from '../queue/work-queue.ts';
-import type {
-  AdoptableStore,
-  FieldChange,
-  RecordChange,
-  RecordKey,
-  StoredRecord,
-} from '../records/record-store.ts';
+import type { AdoptableStore, RecordKey, ReplaceOutcome } from '../records/record-store.ts';
 import { getKey } from './change.ts';
 import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import type { Job } from './rotation.ts';
@@ -23,10 +19,23 @@ import type { Job } from './rotation.ts';
 /** A record that the application changes again and again is left to the next sweep. */
 const TRIES = 3;
 
+/** One field's value. A rewrap reads frames, in which the ciphertext's `omitted` bytes are left out. */
 interface Value {
-  readonly record: StoredRecord;
   readonly field: number;
-  readonly envelope: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly omitted: number;
+}
+
+interface Row {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  readonly values: readonly Value[];
+}
+
+interface RowChange {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  readonly changes: readonly { readonly value: Value; readonly after: Uint8Array }[];
 }
 
 /** Brings a chunk's records to the key's active version, as it is now. */
@@ -38,14 +47,16 @@ export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage)
   for (let attempt = 0; attempt < TRIES && keys.length > 0; attempt++) {
     const fence = createWriteFence(deps);
     const target = await activeVersion(deps, job);
-    const values = ownValues(await store.read(keys), job.tenant);
-    const outcomes = await convert(deps, job, store, values, target);
-    const { changes, failed } = sortOutcomes(values, outcomes, store);
-    for (const field of await explainNewer(deps, job, failed))
+    // Rows that are gone or moved to another tenant are none of this job's.
+    const rows = (await readRows(store, job, keys)).filter(({ tenant }) => tenant === job.tenant);
+    const outcomes = await convert(deps, job, store, rows, target);
+    const { changes, failed } = sortOutcomes(rows, outcomes, store);
+    for (const field of await explainNewer(deps, job, failed)) {
       quarantined.set(JSON.stringify([field.key, field.field]), field);
+    }
     if (changes.length === 0) break;
     fence.assertFresh();
-    const replaced = await store.replace(changes);
+    const replaced = await writeChanges(store, job, changes);
     changed += replaced.filter((outcome) => outcome === 'replaced').length;
     // An application wrote in between, and its write stands: look again at what it wrote.
     keys = changes.filter((_, i) => replaced[i] === 'conflict').map(({ key }) => key);
@@ -64,50 +75,82 @@ async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
   return deps.keyring.active(job.tenant, job.purpose);
 }
 
-/** Rows that are gone or moved to another tenant are none of this job's. */
-function ownValues(records: readonly (StoredRecord | null)[], tenant: string): Value[] {
-  const values: Value[] = [];
-  for (const record of records) {
-    if (record === null || record.tenant !== tenant) continue;
-    for (const [field, envelope] of record.values.entries()) {
-      if (envelope !== null) values.push({ record, field, envelope });
-    }
+/** A rewrap moves recipients only; a re-encryption needs the ciphertexts too. */
+async function readRows(store: AdoptableStore, job: Job, keys: readonly RecordKey[]): Promise<Row[]> {
+  if (job.mode === 'rewrap') {
+    return (await store.readFrames(keys)).flatMap((record) => {
+      if (record === null) return [];
+      const values = record.frames.flatMap((frame, field) => (frame === null ? [] : [{ field, ...frame }]));
+      return [{ key: record.key, tenant: record.tenant, values }];
+    });
   }
-  return values;
+  return (await store.read(keys)).flatMap((record) => {
+    if (record === null) return [];
+    const values = record.values.flatMap((bytes, field) =>
+      bytes === null ? [] : [{ field, bytes, omitted: 0 }],
+    );
+    return [{ key: record.key, tenant: record.tenant, values }];
+  });
+}
+
+async function writeChanges(
+  store: AdoptableStore,
+  job: Job,
+  rows: readonly RowChange[],
+): Promise<readonly ReplaceOutcome[]> {
+  if (job.mode === 'rewrap') {
+    return store.replaceFrames(
+      rows.map(({ key, tenant, changes }) => ({
+        key,
+        tenant,
+        changes: changes.map(({ value, after }) => ({
+          field: value.field,
+          before: value,
+          after: { bytes: after, omitted: value.omitted },
+        })),
+      })),
+    );
+  }
+  return store.replace(
+    rows.map(({ key, tenant, changes }) => ({
+      key,
+      tenant,
+      changes: changes.map(({ value, after }) => ({ field: value.field, before: value.bytes, after })),
+    })),
+  );
 }
 
 async function convert(
   deps: Deps,
   job: Job,
   store: AdoptableStore,
-  values: readonly Value[],
+  rows: readonly Row[],
   target: Kek,
 ): Promise<readonly RewrapOutcome[]> {
+  const values = rows.flatMap((row) => row.values);
   const sources = await sourceKeks(deps, job, values, target);
   if (job.mode === 'rewrap') {
     return rewrapBatch(
-      values.map(({ envelope }) => envelope),
+      values.map(({ bytes }) => bytes),
       sources,
       target,
+      values.map(({ omitted }) => omitted),
     );
   }
-  const items = values.map(({ record, field, envelope }) => ({
-    envelope,
-    context: {
-      tenant: record.tenant,
-      recordSet: store.recordSet,
-      recordId: record.key,
-      field: fieldName(store, field),
-    },
-  }));
+  const items = rows.flatMap(({ key, tenant, values: own }) =>
+    own.map(({ field, bytes }) => ({
+      envelope: bytes,
+      context: { tenant, recordSet: store.recordSet, recordId: key, field: fieldName(store, field) },
+    })),
+  );
   return reencryptBatch(items, sources, target, deps.random);
 }
 
 /** The KEKs of the versions that the values name. A version that cannot be had leaves its values to fail alone. */
 async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target: Kek): Promise<Kek[]> {
   const versions = new Set<number>();
-  for (const { envelope } of values) {
-    const version = versionOfKey(envelope, target.kid);
+  for (const { bytes } of values) {
+    const version = versionOfKey(bytes, target.kid);
     if (version !== null && version < target.version) versions.add(version);
   }
   const keks: Kek[] = [];
@@ -127,13 +170,14 @@ async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target
 const KEY_ID_LENGTH = 16;
 
 /** The version at the place where an envelope has it, when it names this key. The batch checks everything else. */
-function versionOfKey(envelope: Uint8Array, kid: Uint8Array): number | null {
-  const start = envelope.length - KID_FROM_END;
+function versionOfKey(bytes: Uint8Array, kid: Uint8Array): number | null {
+  const start = bytes.length - KID_FROM_END;
   if (start < 0) return null;
-  for (let i = 0; i < KEY_ID_LENGTH; i++) if (envelope[start + i] !== kid[i]) return null;
-  return new DataView(envelope.buffer, envelope.byteOffset + start + KEY_ID_LENGTH, 4).getUint32(0);
+  for (let i = 0; i < KEY_ID_LENGTH; i++) if (bytes[start + i] !== kid[i]) return null;
+  return new DataView(bytes.buffer, bytes.byteOffset + start + KEY_ID_LENGTH, 4).getUint32(0);
 }
 
+/** What a whole envelope names; null for what is none. */
 export function namedVersion(envelope: Uint8Array): { keyId: string; version: number } | null {
   try {
     const { keyId, version } = inspect(envelope);
@@ -145,26 +189,34 @@ export function namedVersion(envelope: Uint8Array): { keyId: string; version: nu
 }
 
 function sortOutcomes(
-  values: readonly Value[],
+  rows: readonly Row[],
   outcomes: readonly RewrapOutcome[],
   store: AdoptableStore,
-): { changes: RecordChange[]; failed: QuarantinedField[] } {
+): { changes: RowChange[]; failed: QuarantinedField[] } {
   const failed: QuarantinedField[] = [];
-  const byRecord = new Map<StoredRecord, FieldChange[]>();
-  for (const [i, { record, field, envelope }] of values.entries()) {
-    const outcome = outcomes[i];
-    if (outcome?.status === 'rewrapped') {
-      const changes = byRecord.get(record);
-      const change = { field, before: envelope, after: outcome.envelope };
-      if (changes === undefined) byRecord.set(record, [change]);
-      else changes.push(change);
-    } else if (outcome?.status === 'failed') {
-      const version = namedVersion(envelope)?.version ?? null;
-      failed.push({ key: record.key, field: fieldName(store, field), code: outcome.code, version });
+  const changed: RowChange[] = [];
+  let next = 0;
+  for (const { key, tenant, values } of rows) {
+    const changes: { value: Value; after: Uint8Array }[] = [];
+    for (const value of values) {
+      const outcome = outcomes[next++];
+      if (outcome?.status === 'rewrapped') {
+        changes.push({ value, after: outcome.envelope });
+      } else if (outcome?.status === 'failed') {
+        const { code } = outcome;
+        // Where a malformed value names a version cannot be told.
+        const version = code === 'ENVELOPE_MALFORMED' ? null : versionAtEnd(value.bytes);
+        failed.push({ key, field: fieldName(store, value.field), code, version });
+      }
     }
+    if (changes.length > 0) changed.push({ key, tenant, changes });
   }
-  const changes = [...byRecord].map(([{ key, tenant }, fields]) => ({ key, tenant, changes: fields }));
-  return { changes, failed };
+  return { changes: changed, failed };
+}
+
+function versionAtEnd(bytes: Uint8Array): number {
+  const start = bytes.length - KID_FROM_END;
+  return parseKid(bytes.subarray(start, start + KID_LENGTH)).version;
 }
 
 /**

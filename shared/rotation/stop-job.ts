@@ -1,4 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
+import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import { blockJob, changeJob, changeKey, getJob } from './change.ts';
 import type { BlockerCode } from './rotation.ts';
@@ -13,7 +14,12 @@ const MESSAGE_LENGTH = 500;
 export async function stopJob(deps: Deps, jobId: string, error: string, cause: string): Promise<void> {
   const job = await getJob(deps, jobId);
   if (job.kind === 'purge') {
-    await changeKey(deps, job.tenant, job.purpose, (key) => cancelDestroy(key, job.from));
+    await changeKey(deps, job.tenant, job.purpose, (key) => {
+      const { state, destroyAuthorizedAt } = versionOf(key, job.from);
+      // Any other state is not this purge's to change; and once it is authorized, there is no way back.
+      const begun = state === 'DESTROY_PENDING' && destroyAuthorizedAt === null;
+      return begun ? cancelDestroy(key, job.from) : key;
+    });
   }
   const code: BlockerCode = cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED';
   const message = cause === '' ? error : cause.slice(0, MESSAGE_LENGTH);

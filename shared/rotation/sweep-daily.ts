@@ -1,5 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
+import type { KeyVersion } from '../keyring/key.ts';
 import { recoverJob, requestPurge } from './request-job.ts';
 import { JOB_STATUSES } from './rotation.ts';
 
@@ -23,8 +24,7 @@ export async function sweepDaily(deps: Deps): Promise<DailySweep> {
   }
   for (const key of await deps.ledger.listKeys()) {
     for (const version of Object.values(key.versions)) {
-      const due = version.state === 'RETIRING' && version.purgeNotBefore !== null;
-      if (!due || deps.clock.now() < Date.parse(version.purgeNotBefore ?? '')) continue;
+      if (!isDue(version, deps.clock.now())) continue;
       await attempt(deps, result, async () => {
         const { answer } = await requestPurge(deps, {
           tenant: key.tenant,
@@ -37,6 +37,12 @@ export async function sweepDaily(deps: Deps): Promise<DailySweep> {
     }
   }
   return result;
+}
+
+/** Retired with its grace over; or decided to be destroyed, by a purge that stopped before it could. */
+function isDue({ state, purgeNotBefore, destroyAuthorizedAt }: KeyVersion, now: number): boolean {
+  if (state === 'DESTROY_PENDING') return destroyAuthorizedAt !== null;
+  return state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
 }
 
 async function attempt(deps: Deps, result: { failed: number }, run: () => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   ChunkCounts,
   Ledger,
   PagePlan,
+  PageRef,
   QuarantinedRecord,
   SegmentProgress,
 } from '../../shared/ledger/ledger.ts';
@@ -280,7 +281,7 @@ function describePlans(ledger: () => Ledger): void {
 
   it('fixes a page once, and a repeat keeps its progress', async () => {
     expect((await ledger().createPage(testPage(), AT)).status).toBe('created');
-    await ledger().reportChunk({ ...testPage(), chunk: 0 }, { ...NONE, rewrapped: 5 }, LATER);
+    await reportChunk(ledger(), { ...testPage(), chunk: 0 }, { ...NONE, rewrapped: 5 }, LATER);
     const again = await ledger().createPage(testPage({ chunks: [], next: null }), LATER);
     expect(again).toEqual({ status: 'exists', item: testPage() });
     expect(await ledger().listPages('job-1', 1, 0, 0, 10)).toEqual([
@@ -327,7 +328,7 @@ function describeChunks(ledger: () => Ledger): void {
     await ledger().createPage(testPage(), AT);
     const counts = { rewrapped: 3, skipped: 1, quarantined: 1 };
     const results = await Promise.all(
-      range(20).map(() => ledger().reportChunk({ ...testPage(), chunk: 0 }, counts, LATER)),
+      range(20).map(() => reportChunk(ledger(), { ...testPage(), chunk: 0 }, counts, LATER)),
     );
     expect(results.filter(({ counted }) => counted)).toHaveLength(1);
     expect(await ledger().listPages('job-1', 1, 0, 0, 1)).toMatchObject([{ done: [0], ...counts }]);
@@ -335,9 +336,9 @@ function describeChunks(ledger: () => Ledger): void {
 
   it('refuses a page or a chunk that was never planned', async () => {
     const missing = { code: 'LEDGER_NOT_FOUND' };
-    await expect(ledger().reportChunk({ ...testPage(), chunk: 0 }, NONE, AT)).rejects.toMatchObject(missing);
+    await expect(reportChunk(ledger(), { ...testPage(), chunk: 0 }, NONE, AT)).rejects.toMatchObject(missing);
     await ledger().createPage(testPage(), AT);
-    await expect(ledger().reportChunk({ ...testPage(), chunk: 2 }, NONE, AT)).rejects.toMatchObject(missing);
+    await expect(reportChunk(ledger(), { ...testPage(), chunk: 2 }, NONE, AT)).rejects.toMatchObject(missing);
     expect(await ledger().listPages('job-1', 1, 0, 0, 1)).toMatchObject([{ done: [], ...NONE }]);
   });
 
@@ -345,21 +346,28 @@ function describeChunks(ledger: () => Ledger): void {
     let page = 0;
     const report = fc.record({ chunk: fc.nat({ max: 4 }), rewrapped: fc.nat({ max: 500 }) });
     await fc.assert(
-      fc.asyncProperty(fc.array(report, { maxLength: 12 }), async (reports) => {
+      fc.asyncProperty(fc.array(fc.array(report, { maxLength: 5 }), { maxLength: 8 }), async (batches) => {
         page += 1;
         const plan = testPage({ page, chunks: range(5).map(() => ({ records: 500, until: 'x' })) });
         await ledger().createPage(plan, AT);
-        const results = await Promise.all(
-          reports.map(async ({ chunk, rewrapped }) => {
-            const counts = { rewrapped, skipped: 500 - rewrapped, quarantined: 0 };
-            return { chunk, rewrapped, ...(await ledger().reportChunk({ ...plan, chunk }, counts, AT)) };
-          }),
-        );
-        const counted = results.filter((result) => result.counted);
+        const counted = (
+          await Promise.all(
+            batches.map(async (batch) => {
+              // Of a chunk that stands twice in one call, the last one is its report.
+              const unique = new Map(batch.map(({ chunk, rewrapped }) => [chunk, rewrapped]));
+              const reports = batch.map(({ chunk, rewrapped }) => ({
+                chunk,
+                counts: { rewrapped, skipped: 500 - rewrapped, quarantined: 0 },
+              }));
+              const numbers = await ledger().reportChunks(plan, reports, AT);
+              return numbers.map((chunk) => ({ chunk, rewrapped: unique.get(chunk) ?? Number.NaN }));
+            }),
+          )
+        ).flat();
         const [stored] = await ledger().listPages('job-1', 1, 0, page, 1);
         expect(counted.map(({ chunk }) => chunk).toSorted((a, b) => a - b)).toEqual(stored?.done);
         expect(stored?.done).toEqual(
-          [...new Set(reports.map(({ chunk }) => chunk))].toSorted((a, b) => a - b),
+          [...new Set(batches.flat().map(({ chunk }) => chunk))].toSorted((a, b) => a - b),
         );
         expect(stored?.rewrapped).toBe(counted.reduce((sum, { rewrapped }) => sum + rewrapped, 0));
         expect((stored?.rewrapped ?? 0) + (stored?.skipped ?? 0)).toBe(500 * counted.length);
@@ -491,4 +499,15 @@ function describeQuarantine(ledger: () => Ledger): void {
   it('deletes what is not there without complaint', async () => {
     await expect(ledger().deleteQuarantined(record())).resolves.toBeUndefined();
   });
+}
+
+/** One chunk alone. */
+async function reportChunk(
+  ledger: Ledger,
+  { chunk, ...page }: PageRef & { readonly chunk: number },
+  counts: ChunkCounts,
+  at: string,
+): Promise<{ readonly counted: boolean }> {
+  const counted = await ledger.reportChunks(page, [{ chunk, counts }], at);
+  return { counted: counted.length === 1 };
 }

@@ -1,9 +1,18 @@
-import type { PlaintextRecord, RecordKey, StoredRecord } from '../record-store.ts';
+import { KID_FROM_END, TAIL_LENGTH } from '../../envelope/layout.ts';
+import type {
+  FieldValue,
+  Frame,
+  FrameChange,
+  FramedRecord,
+  PlaintextRecord,
+  RecordKey,
+  StoredRecord,
+} from '../record-store.ts';
 import { assertKey, parseCursor, parseSegment } from './cursor.ts';
 import { fieldValue, queryPacked } from './read.ts';
 import { plaintextCells } from './sql/adoption.ts';
-import { type PageBounds, packedRecords, recordCells, tenantBytes } from './sql/rows.ts';
-import type { TableShape } from './table.ts';
+import { frameCells, type PageBounds, packedRecords, recordCells, tenantBytes } from './sql/rows.ts';
+import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable } from './transaction.ts';
 
 export function pageBounds(
@@ -41,6 +50,22 @@ export function assertChanges(
   }
 }
 
+/** Throws unless each frame stays what it is but for its recipient. */
+export function assertFrames(shape: TableShape, records: readonly FrameChange[]): void {
+  for (const { changes } of records) {
+    for (const { field, before, after } of changes) {
+      if (shape.fields[field]?.form === 'text') continue;
+      const kept = before.bytes.length - KID_FROM_END;
+      const same =
+        kept >= TAIL_LENGTH - KID_FROM_END &&
+        before.omitted === after.omitted &&
+        before.bytes.length === after.bytes.length &&
+        Buffer.compare(before.bytes.subarray(0, kept), after.bytes.subarray(0, kept)) === 0;
+      if (!same) throw new RangeError('A frame may change in its recipient only.');
+    }
+  }
+}
+
 export async function readRecords(
   db: Queryable,
   shape: TableShape,
@@ -57,6 +82,36 @@ export async function readRecords(
     const values = shape.fields.map((field, f) => fieldValue(field, row[f + 1]));
     return { key, tenant: tenantOf(row), values };
   });
+}
+
+export async function readFrames(
+  db: Queryable,
+  shape: TableShape,
+  keys: readonly RecordKey[],
+): Promise<(FramedRecord | null)[]> {
+  for (const key of keys) assertKey(key, shape.keys);
+  const cells = frameCells(shape);
+  const rows = await queryPacked(db, keys, shape.fields.length + 1, (part, largest) =>
+    packedRecords(shape, part, cells, largest),
+  );
+  return rows.map((row, i) => {
+    const key = keys[i];
+    if (row === null || key === undefined) return null;
+    return { key, tenant: tenantOf(row), frames: shape.fields.map((field, f) => frameOf(field, row[f + 1])) };
+  });
+}
+
+const LENGTH_BYTES = 4;
+
+function frameOf(field: FieldColumn, stored: FieldValue | undefined): Frame | null {
+  if (field.form === 'text') {
+    const bytes = fieldValue(field, stored);
+    return bytes === null ? null : { bytes, omitted: 0 };
+  }
+  if (stored === null || stored === undefined) return null;
+  const bytes = stored.subarray(LENGTH_BYTES);
+  const length = new DataView(stored.buffer, stored.byteOffset, LENGTH_BYTES).getUint32(0);
+  return { bytes, omitted: length - bytes.length };
 }
 
 export async function readPlaintext(

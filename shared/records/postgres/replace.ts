@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { FieldChange, RecordChange, RecordKey, ReplaceOutcome } from '../record-store.ts';
+import { KID_FROM_END, TAIL_LENGTH } from '../../envelope/layout.ts';
+import type {
+  FieldChange,
+  Frame,
+  FrameChange,
+  RecordChange,
+  RecordKey,
+  ReplaceOutcome,
+} from '../record-store.ts';
 import { plaintextBytes } from './sql/adoption.ts';
 import { quote } from './sql/identifiers.ts';
 import { type InputColumn, keyInputs } from './sql/range.ts';
@@ -142,6 +150,67 @@ function envelopeInput(
       condition: `${exact} = substr(c.a${f}, 1, c.p${f}) || c.b${f}`,
     },
   };
+}
+
+export function frameBytes({ changes }: FrameChange): number {
+  return changes.reduce((sum, { before, after }) => sum + before.bytes.length + after.bytes.length, 0);
+}
+
+/**
+ * Inputs for frames: only the recipient travels, and is put over the old one. What is compared is the length and the
+ * whole tail with the wrapped DEK, which no other envelope has.
+ */
+export function frameInputs(shape: TableShape, records: readonly FrameChange[]): readonly FieldInput[] {
+  return shape.fields.flatMap((field, f) => {
+    const changes = records.map((record) => record.changes.find((change) => change.field === f));
+    if (changes.every((change) => change === undefined)) return [];
+    return [
+      field.form === 'text'
+        ? envelopeInput(field, f, changes.map(wholeChange))
+        : frameInput(field, f, changes),
+    ];
+  });
+}
+
+function wholeChange(change: FrameChange['changes'][number] | undefined): FieldChange | undefined {
+  if (change === undefined) return undefined;
+  return { field: change.field, before: change.before.bytes, after: change.after.bytes };
+}
+
+function frameInput(
+  { column }: FieldColumn,
+  f: number,
+  changes: readonly (FrameChange['changes'][number] | undefined)[],
+): FieldInput {
+  const value = `t.${quote(column)}`;
+  const lengths = changes.map((change) =>
+    change === undefined ? 0 : change.before.bytes.length + change.before.omitted,
+  );
+  return {
+    inputs: [
+      { name: `l${f}`, type: 'int4', values: int4Array(lengths) },
+      {
+        name: `b${f}`,
+        type: 'bytea',
+        values: byteaArray(changes.map((change) => end(change?.before, TAIL_LENGTH))),
+      },
+      {
+        name: `a${f}`,
+        type: 'bytea',
+        values: byteaArray(changes.map((change) => end(change?.after, KID_FROM_END))),
+      },
+    ],
+    update: {
+      column,
+      input: `c.a${f}`,
+      value: `overlay(${value} PLACING c.a${f} FROM c.l${f} - ${KID_FROM_END - 1})`,
+      condition: `(octet_length(${value}) = c.l${f} AND substr(${value}, c.l${f} - ${TAIL_LENGTH - 1}) = c.b${f})`,
+    },
+  };
+}
+
+function end(frame: Frame | undefined, length: number): Uint8Array | null {
+  return frame === undefined ? null : frame.bytes.subarray(frame.bytes.length - length);
 }
 
 /** The bytes of the value as the column has it. */

@@ -7,8 +7,8 @@ import { awaitEarlierWriters, countEnvelopes } from './census.ts';
 import { TableConnection } from './connection.ts';
 import { formatCursor, parseSegment } from './cursor.ts';
 import { queryPage } from './read.ts';
-import { assertChanges, pageBounds, readRecords } from './records.ts';
-import { applyChanges, changeBytes, envelopeInputs } from './replace.ts';
+import { assertChanges, assertFrames, pageBounds, readFrames, readRecords } from './records.ts';
+import { applyChanges, changeBytes, envelopeInputs, frameBytes, frameInputs } from './replace.ts';
 import { findSegments } from './segments.ts';
 import { BEGIN_CENSUS, stalePage } from './sql/rows.ts';
 
@@ -69,6 +69,15 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
         return applyChanges(connection.db, shape, changes, changeBytes, (batch) =>
           envelopeInputs(shape, batch),
         );
+      }),
+
+    readFrames: (keys) => connection.run((shape) => readFrames(connection.db, shape, keys)),
+
+    replaceFrames: (changes) =>
+      connection.run(async (shape) => {
+        assertChanges(shape, changes);
+        assertFrames(shape, changes);
+        return applyChanges(connection.db, shape, changes, frameBytes, (batch) => frameInputs(shape, batch));
       }),
 
     census: (scope, segment, reach) =>

@@ -53,9 +53,9 @@ describe('a lost reply of a committed write', () => {
     expect((await ledger.createJob(testJob())).status).toBe('created');
     await ledger.createPage(testPage(), '2026-01-01T00:00:00.000Z');
     loseReplies(1);
-    await ledger.reportChunk(
-      { ...testPage(), chunk: 0 },
-      { rewrapped: 5, skipped: 0, quarantined: 0 },
+    await ledger.reportChunks(
+      testPage(),
+      [{ chunk: 0, counts: { rewrapped: 5, skipped: 0, quarantined: 0 } }],
       '2026-01-01T00:00:00.000Z',
     );
     expect(await ledger.listPages('job-1', 1, 0, 0, 1)).toMatchObject([{ done: [0], rewrapped: 5 }]);

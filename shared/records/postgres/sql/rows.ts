@@ -1,3 +1,4 @@
+import { LENGTH_HEADER_OFFSET, TAIL_LENGTH } from '../../../envelope/layout.ts';
 import type { RecordKey, Scope } from '../../record-store.ts';
 import type { KeyRange } from '../cursor.ts';
 import type { TableShape } from '../table.ts';
@@ -111,6 +112,31 @@ export function recordCells(shape: TableShape): (p: Parameters) => readonly stri
   ];
 }
 
+/** Envelopes up to this length are read whole: leaving out less is not worth the cutting. */
+export const WHOLE_BYTES = 200;
+/** The lengths of the envelopes up to which the header in front of the ciphertext has two and three bytes. */
+const TWO_BYTE_HEADER = LENGTH_HEADER_OFFSET + 2 + 0xff + TAIL_LENGTH;
+const THREE_BYTE_HEADER = LENGTH_HEADER_OFFSET + 3 + 0xffff + TAIL_LENGTH;
+
+/**
+ * The cells of `readFrames`: tenant, then each field as its length and its frame. Of text columns the whole text,
+ * which has its envelope's end at no fixed place in bytes.
+ */
+export function frameCells(shape: TableShape): (p: Parameters) => readonly string[] {
+  return (p) => [
+    tenantBytes(shape, p),
+    ...shape.fields.map(({ column, form }) => {
+      const value = `t.${quote(column)}`;
+      if (form === 'text') return textBytes(value);
+      const length = `octet_length(${value})`;
+      const head = `CASE WHEN ${length} <= ${TWO_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 2}
+        WHEN ${length} <= ${THREE_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 3} ELSE ${LENGTH_HEADER_OFFSET + 5} END`;
+      const frame = `substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
+      return `(int4send(${length}) || CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${value} ELSE ${frame} END)`;
+    }),
+  ];
+}
+
 export function asBytes(form: 'bytea' | 'text', value: string): string {
   return form === 'bytea' ? value : textBytes(value);
 }
@@ -128,6 +154,8 @@ export interface FieldUpdate {
   readonly column: string;
   /** Of the input's new value; NULL where the record keeps what it has. */
   readonly input: string;
+  /** What the column becomes, where that is not the input itself. */
+  readonly value?: string;
   /** True for the bytes that are to be replaced; refers to t and c. */
   readonly condition: string;
 }
@@ -144,8 +172,8 @@ export function updateRecords(
 ): Statement {
   const p = new Parameters();
   const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
-  const set = updates.map(({ column, input }) => {
-    return `${quote(column)} = ${updates.length === 1 ? input : `coalesce(${input}, t.${quote(column)})`}`;
+  const set = updates.map(({ column, input, value = input }) => {
+    return `${quote(column)} = ${updates.length === 1 ? value : `coalesce(${value}, t.${quote(column)})`}`;
   });
   const unchanged = updates.map(({ input, condition }) =>
     updates.length === 1 ? condition : `(${input} IS NULL OR ${condition})`,
