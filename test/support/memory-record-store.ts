@@ -1,0 +1,224 @@
+import { z } from 'zod';
+import { inspect } from '../../shared/envelope/index.ts';
+import { EnvelopeError, RecordStoreError } from '../../shared/errors/errors.ts';
+import type {
+  AdoptableStore,
+  FieldValue,
+  RecordKey,
+  ReplaceOutcome,
+  Scope,
+} from '../../shared/records/record-store.ts';
+
+/** A record store in memory, held to the same contract as the PostgreSQL one. Keys have one column. */
+
+export interface MemoryRow {
+  readonly key: RecordKey;
+  tenant: string;
+  readonly values: FieldValue[];
+  readonly plaintext: (Uint8Array | null)[];
+}
+
+export interface MemoryRecordStore extends AdoptableStore {
+  /** By the JSON of their key: what an application or a test does beside the store. */
+  readonly rows: Map<string, MemoryRow>;
+  /** The plaintext columns are there. */
+  plaintextColumns: boolean;
+}
+
+export function createMemoryRecordStore(recordSet: string, fields: readonly string[]): MemoryRecordStore {
+  const rows = new Map<string, MemoryRow>();
+  const inOrder = () => [...rows.values()].sort((a, b) => compare(a.key, b.key));
+  const find = (key: RecordKey) => rows.get(JSON.stringify(assertKey(key)));
+
+  function cut(tenant: string | null, count: number): string[] {
+    const keys = inOrder()
+      .filter((row) => tenant === null || row.tenant === tenant)
+      .map(({ key }) => key);
+    const parts = Math.max(1, Math.min(count, keys.length));
+    const bounds = Array.from(
+      { length: parts - 1 },
+      (_, i) => keys[Math.ceil(((i + 1) * keys.length) / parts) - 1],
+    );
+    const ends = [null, ...bounds.map((key) => key ?? null), null];
+    return ends.slice(1).map((to, i) => `s${JSON.stringify([ends[i] ?? null, to])}`);
+  }
+
+  function list(
+    wanted: (row: MemoryRow) => boolean,
+    segment: string,
+    after: string | null,
+    limit: number,
+    until?: string,
+  ) {
+    const [from, to] = parseSegment(segment);
+    const behind = after === null ? null : parseCursor(after);
+    const end = until === undefined ? null : parseCursor(until);
+    const found = inOrder().filter(
+      (row) =>
+        isIn(row.key, from, to) &&
+        (behind === null || compare(row.key, behind) > 0) &&
+        (end === null || compare(row.key, end) <= 0) &&
+        wanted(row),
+    );
+    const keys = found.slice(0, limit).map(({ key }) => key);
+    const last = keys.at(-1);
+    return { keys, cursor: found.length > limit && last !== undefined ? cursorOf(last) : null };
+  }
+
+  const store: MemoryRecordStore = {
+    recordSet,
+    fields,
+    rows,
+    plaintextColumns: false,
+    async check() {},
+    segments: async (scope, count) => cut(scope.tenant, count),
+    segmentsEverywhere: async (count) => cut(null, count),
+    listStale: async (scope, active, ...range) =>
+      list(
+        (row) => row.tenant === scope.tenant && row.values.some((value) => isStale(value, scope, active)),
+        ...range,
+      ),
+    cursorAfter: cursorOf,
+    read: async (keys) =>
+      keys.map((key) => {
+        const row = find(key);
+        return row === undefined ? null : { key: row.key, tenant: row.tenant, values: [...row.values] };
+      }),
+    replace: async (changes) =>
+      changes.map(({ key, tenant, changes: fieldChanges }): ReplaceOutcome => {
+        const row = find(key);
+        if (row === undefined) return 'missing';
+        const fits = fieldChanges.every(({ field, before }) => isSame(row.values[field], before));
+        if (row.tenant !== tenant || !fits) return 'conflict';
+        // Copied, as a database does: the new bytes are views of a batch's memory.
+        for (const { field, after } of fieldChanges) row.values[field] = Uint8Array.from(after);
+        return 'replaced';
+      }),
+    // Leaves nothing out: whole values.
+    readFrames: async (keys) =>
+      (await store.read(keys)).map((record) => {
+        if (record === null) return null;
+        const { key, tenant, values } = record;
+        return { key, tenant, frames: values.map((bytes) => bytes && { bytes, omitted: 0 }) };
+      }),
+    replaceFrames: (changes) =>
+      store.replace(
+        changes.map(({ key, tenant, changes: frames }) => ({
+          key,
+          tenant,
+          changes: frames.map(({ field, before, after }) => ({
+            field,
+            before: before.bytes,
+            after: after.bytes,
+          })),
+        })),
+      ),
+    async census(scope, segment, reach) {
+      const [from, to] = parseSegment(segment);
+      const count = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+      const versions: Record<string, number> = {};
+      for (const row of inOrder()) {
+        const mine = row.tenant === scope.tenant;
+        if (!isIn(row.key, from, to) || !(mine || reach === 'everywhere')) continue;
+        count.rows += 1;
+        for (const value of row.values) {
+          if (value === null) continue;
+          count.values += 1;
+          const named = nameOf(value);
+          if (named?.keyId === scope.keyId) versions[named.version] = (versions[named.version] ?? 0) + 1;
+          else if (mine) count[named === null ? 'malformed' : 'foreign'] += 1;
+        }
+      }
+      return { ...count, versions };
+    },
+    async close() {},
+    hasPlaintext: async () => store.plaintextColumns,
+    prepareAdoption: async () => [],
+    tenants: async () => [...new Set(inOrder().map(({ tenant }) => tenant))].sort(),
+    listPlaintext: async (scope, ...range) =>
+      list((row) => row.tenant === scope.tenant && row.plaintext.some((_, f) => isLeft(row, f)), ...range),
+    readPlaintext: async (keys) =>
+      keys.map((key) => {
+        const row = find(key);
+        if (row === undefined) return null;
+        const { tenant, plaintext, values } = row;
+        return { key: row.key, tenant, plaintext: [...plaintext], values: [...values] };
+      }),
+    fill: async (changes) =>
+      changes.map(({ key, tenant, changes: fieldChanges }): ReplaceOutcome => {
+        const row = find(key);
+        if (row === undefined) return 'missing';
+        const fits = fieldChanges.every(
+          ({ field, plaintext }) => isLeft(row, field) && isSame(row.plaintext[field], plaintext),
+        );
+        if (row.tenant !== tenant || !fits) return 'conflict';
+        for (const { field, envelope } of fieldChanges) row.values[field] = Uint8Array.from(envelope);
+        return 'replaced';
+      }),
+    async dropPlaintext() {
+      throw new Error('Dropping plaintext is the database’s own; the PostgreSQL store is tested for it');
+    },
+  };
+  return store;
+}
+
+const keySchema = z.tuple([z.string()]);
+const rangeSchema = z.tuple([keySchema.nullable(), keySchema.nullable()]);
+
+function isIn(key: RecordKey, from: RecordKey | null, to: RecordKey | null): boolean {
+  return (from === null || compare(key, from) > 0) && (to === null || compare(key, to) <= 0);
+}
+
+/** Of equal length in digits by number: what an integer column does. */
+function compare([a = '']: RecordKey, [b = '']: RecordKey): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function cursorOf(key: RecordKey): string {
+  return `c${JSON.stringify(assertKey(key))}`;
+}
+
+function parseCursor(cursor: string): RecordKey {
+  return parseText('c', keySchema, cursor);
+}
+
+function parseSegment(segment: string): readonly [RecordKey | null, RecordKey | null] {
+  return parseText('s', rangeSchema, segment);
+}
+
+function parseText<T>(kind: string, schema: z.ZodType<T>, text: string): T {
+  try {
+    if (!text.startsWith(kind)) throw new SyntaxError('another kind');
+    return schema.parse(JSON.parse(text.slice(1)));
+  } catch (cause) {
+    throw new RecordStoreError('RECORD_KEY_INVALID', 'Not made by this record store', { cause });
+  }
+}
+
+function assertKey(key: RecordKey): RecordKey {
+  if (key.length !== 1) throw new RecordStoreError('RECORD_KEY_INVALID', `A key of ${key.length} parts`);
+  return key;
+}
+
+function isSame(value: FieldValue | undefined, bytes: Uint8Array): boolean {
+  return value !== null && value !== undefined && Buffer.compare(value, bytes) === 0;
+}
+
+function isLeft(row: MemoryRow, field: number): boolean {
+  return (row.plaintext[field] ?? null) !== null && (row.values[field] ?? null) === null;
+}
+
+function nameOf(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {
+  try {
+    return inspect(value);
+  } catch (error) {
+    if (error instanceof EnvelopeError) return null;
+    throw error;
+  }
+}
+
+function isStale(value: FieldValue, scope: Scope, active: number): boolean {
+  if (value === null) return false;
+  const named = nameOf(value);
+  return named === null || named.keyId !== scope.keyId || named.version !== active;
+}
