@@ -10,7 +10,8 @@ import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 export async function createVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getJob(deps, jobId);
   const key = await getKey(deps, job.tenant, job.purpose);
-  if (key.rotationId !== jobId) {
+  // With a version of its own it was here before; it may even have freed the lock and crashed before its end.
+  if (key.rotationId !== jobId && job.to === 0) {
     if (key.rotationId !== null || key.active !== job.from) {
       throw new RotationError(
         'ROTATION_STATE',
@@ -28,7 +29,7 @@ export async function createVersion(deps: Deps, jobId: string): Promise<void> {
     );
   }
   const locked = await getKey(deps, job.tenant, job.purpose);
-  const to = highestVersion(locked);
+  const to = job.to === 0 ? highestVersion(locked) : job.to;
   await changeJob(deps, jobId, (current) =>
     current.status === 'REQUESTED'
       ? moveJob(current, 'PREPARING', { to, startedAt: current.startedAt ?? timestamp(deps.clock.now()) })

@@ -4,6 +4,7 @@ import type { TenantKey } from '../keyring/key.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { adoptionJobId, executionName, purgeJobId, rotationJobId } from './job-id.ts';
 import { checkPurgeable } from './purge-rules.ts';
+import { retireVersion } from './retire-version.ts';
 import type { Job, JobKind, RotationMode } from './rotation.ts';
 
 /** What a request got: a new job, the one that runs already, a stopped one taken up again, or one that is done. */
@@ -156,6 +157,10 @@ export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): 
 export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
   const machine = MACHINES[job.kind];
   if (await deps.executions.isRunning(machine, executionName(job.jobId, job.attempt))) return false;
+  if (await isRetiredOnly(deps, job)) {
+    await retireVersion(deps, job.jobId);
+    return true;
+  }
   const started = await deps.executions.start(machine, executionName(job.jobId, job.attempt), {
     jobId: job.jobId,
   });
@@ -168,4 +173,14 @@ export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
   if (next.status === 'COMPLETED' || next.status === 'BLOCKED') return false;
   await startExecution(deps, next);
   return true;
+}
+
+/**
+ * A rotation that freed the key's lock and crashed before its own end was written. Another may have taken the lock
+ * since, so its steps are not repeated.
+ */
+async function isRetiredOnly(deps: Deps, job: Job): Promise<boolean> {
+  if (job.kind !== 'rotate' || job.status !== 'CENSUS') return false;
+  const key = await getKey(deps, job.tenant, job.purpose);
+  return key.rotationId !== job.jobId && (key.versions[String(job.from)]?.purgeNotBefore ?? null) !== null;
 }

@@ -4,6 +4,7 @@ import { cancelDestroy } from '../../../shared/keyring/destruction.ts';
 import { activateVersion as activate } from '../../../shared/keyring/versions.ts';
 import { beginPurge } from '../../../shared/rotation/begin-purge.ts';
 import { checkBarrier } from '../../../shared/rotation/check-barrier.ts';
+import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { destroyVersion } from '../../../shared/rotation/destroy-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
@@ -320,6 +321,32 @@ describe('the daily sweep', () => {
     expect(await runRotation(world, job.jobId)).toBe('CLEAN');
     for (const execution of world.executions.values()) execution.running = false;
     expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0 });
+  });
+
+  it('ends a rotation that freed the lock and crashed before its end, also when the next one runs', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    let writes = 0;
+    await expect(
+      runRotation(world, job.jobId, async (name, step) => {
+        if (name === 'RetireVersion') {
+          world.faults.before = (call) => {
+            if (call === 'ledger.replaceJob' && writes++ === 0) throw new Crash(call);
+          };
+        }
+        return step();
+      }),
+    ).rejects.toThrow(Crash);
+    world.restart();
+    expect(await world.key()).toMatchObject({ rotationId: null, active: 3 });
+    const next = await requestRotation(world.deps, KEY);
+    await createVersion(world.deps, next.job.jobId);
+    world.executions.delete(`${job.jobId}-1`);
+    expect(await sweepDaily(world.deps)).toEqual({ recovered: 1, purges: 0, failed: 0 });
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED', blocker: null });
+    expect((await world.job(job.jobId)).purgeNotBefore).toBe(
+      (await world.key()).versions['2']?.purgeNotBefore,
+    );
+    expect(await runRotation(world, next.job.jobId)).toBe('CLEAN');
   });
 
   it('recovers a rotation in any status, which then counts afresh', async () => {
