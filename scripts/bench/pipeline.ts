@@ -138,9 +138,9 @@ function counting(counters: Counters): (deps: ComposedDeps) => ComposedDeps {
         counters.chunks += plan.chunks.length;
         return deps.ledger.createPage(plan, at);
       },
-      reportChunk: (...report) => {
+      reportChunks: (...report) => {
         counters.progressWrites += 1;
-        return deps.ledger.reportChunk(...report);
+        return deps.ledger.reportChunks(...report);
       },
       advanceSegment: (...advance) => {
         counters.progressWrites += 1;
@@ -178,7 +178,11 @@ async function startBench(counters: Counters): Promise<Bench> {
     postgresSettings: { max_wal_size: '4GB', shared_buffers: '512MB' },
     decorate: (deps) => {
       const provider = countingProvider(deps, counters);
-      return counting(counters)({ ...deps, provider, keyring: createConfiguredKeyring({ ...deps, provider }) });
+      return counting(counters)({
+        ...deps,
+        provider,
+        keyring: createConfiguredKeyring({ ...deps, provider }),
+      });
     },
   });
   const pool = createPostgresPool({ tls: 'off', maxConnections: 2 }, stack.postgres?.url('bench') ?? '', {

@@ -37,7 +37,7 @@ export const purge = defineCommand({
   run: ({ tenant, version, purpose, wait, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const key = await getKey(deps, tenant, purpose);
-      checkPurgeable(key, version, deps.clock.now());
+      checkPurgeable(key, version, deps.clock.now(), deps.config);
       const name = `version ${version} of ${keyName(key)}`;
       if (key.versions[String(version)]?.state !== 'DESTROYED') {
         const question = `This destroys ${name}: what only a backup still has on it can never be read again.`;

@@ -139,7 +139,7 @@ export const rotationSchema = z
       .describe('Largest difference between the clocks of all machines'),
     maxTransactionSeconds: z
       .int()
-      .min(0)
+      .min(1)
       .max(DAY)
       .default(60)
       .describe('Longest time between sealing a value and the start of the write that stores it'),
@@ -203,6 +203,12 @@ export const providerSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
+export const retiredSchema = z.strictObject({
+  store: z.string().min(1),
+  table: z.string().min(1),
+  columns: z.array(identifier).min(1).optional().describe('Only these columns; left out: the whole table'),
+});
+
 export const configSchema = z
   .strictObject({
     $schema: z.string().describe('For editors: the JSON Schema of this file').optional(),
@@ -211,6 +217,12 @@ export const configSchema = z
     recordSets: z
       .record(name, recordSetSchema)
       .describe('The tables with encrypted fields, by a name of your own'),
+    retired: z
+      .array(retiredSchema)
+      .default([])
+      .describe(
+        'Tables and columns that keys once served and that hold no envelopes any more. A purge refuses while one that it remembers is neither declared nor listed here',
+      ),
     rotation: rotationSchema.prefault({}).describe('How keys rotate'),
   })
   .superRefine((config, ctx) => {

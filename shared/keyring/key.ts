@@ -24,6 +24,13 @@ export interface KeyVersion {
   readonly destroyedAt: Timestamp | null;
 }
 
+/** A table that holds, or held, envelopes of a key: its store and its envelope columns, as the configuration names them. */
+export interface ServedTable {
+  readonly store: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+}
+
 /** One tenant's key for one purpose, with all its versions. One item of the ledger. */
 export interface TenantKey {
   /** UUIDv7; the first 16 bytes of the kid in every envelope. */
@@ -39,5 +46,7 @@ export interface TenantKey {
   /** Bumped by every restore of a store; a purge that began in an earlier epoch is void. */
   readonly restoreEpoch: number;
   readonly createdAt: Timestamp;
+  /** Every table that the key ever served. Grows only; a purge reads all of them. */
+  readonly serves: readonly ServedTable[];
   readonly versions: Readonly<Record<string, KeyVersion>>;
 }

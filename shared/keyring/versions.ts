@@ -35,6 +35,7 @@ export function createTenantKey(
     rotationId: null,
     restoreEpoch: 0,
     createdAt: first.at,
+    serves: [],
     versions: { '1': preActive(1, first) },
   };
 }

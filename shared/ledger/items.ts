@@ -53,6 +53,7 @@ export const tenantKeySchema = z.object({
   rotationId: text.nullable(),
   restoreEpoch: count,
   createdAt: timestamp,
+  serves: z.array(z.object({ store: text, table: text, columns: z.array(text) })),
   versions: z.record(z.string().regex(/^[1-9][0-9]*$/), keyVersion),
 }) satisfies z.ZodType<TenantKey>;
 

@@ -5,7 +5,7 @@ import { changeJob, changeKey, getJob, timestamp } from './change.ts';
 
 /**
  * Step 3: one conditional write makes the old version RETIRING and the new one ACTIVE. The propagation barrier
- * counts from the time that this write recorded, not from when this step last ran.
+ * counts from when the write was known to be done.
  */
 export async function activateVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getJob(deps, jobId);
@@ -13,7 +13,8 @@ export async function activateVersion(deps: Deps, jobId: string): Promise<void> 
     activate(current, job.to, timestamp(deps.clock.now()), jobId),
   );
   const { activatedAt } = versionOf(key, job.to);
-  const activated = activatedAt === null ? deps.clock.now() : Date.parse(activatedAt);
+  // After the write, not when it was prepared: until then a writer could still cache the old version.
+  const activated = Math.max(deps.clock.now(), activatedAt === null ? 0 : Date.parse(activatedAt));
   const barrierUntil = timestamp(activated + job.times.barrierSeconds * 1000);
   await changeJob(deps, jobId, (current) =>
     current.barrierUntil === null ? { ...current, barrierUntil } : current,

@@ -1,22 +1,27 @@
 import type { Deps } from '../deps/deps.ts';
 import { seal } from '../envelope/index.ts';
 import { EnvelopeError } from '../errors/errors.ts';
-import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { PlaintextChange, PlaintextRecord, RecordKey } from '../records/record-store.ts';
-import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
+import { type BatchResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import type { Job } from './rotation.ts';
 
 const TRIES = 3;
 
-/** Seals the plaintext of a chunk's records into their envelope columns, where those are still empty. */
-export async function adoptRecords(deps: Deps, job: Job, message: ChunkMessage): Promise<ChunkResult> {
-  const store = deps.recordSets.store(message.recordSet);
+/** Seals the plaintext of a batch's records into their envelope columns, where those are still empty. */
+export async function adoptRecords(
+  deps: Deps,
+  job: Job,
+  recordSet: string,
+  records: readonly RecordKey[],
+): Promise<BatchResult> {
+  const store = deps.recordSets.store(recordSet);
   const quarantined = new Map<string, QuarantinedField>();
   let changed = 0;
-  let keys: readonly RecordKey[] = message.keys;
+  let bytes = 0;
+  let keys = records;
   for (let attempt = 0; attempt < TRIES && keys.length > 0; attempt++) {
-    const fence = createWriteFence(deps);
     const kek = await deps.keyring.active(job.tenant, job.purpose);
+    const fence = createWriteFence(deps);
     const changes: PlaintextChange[] = [];
     for (const record of await store.readPlaintext(keys)) {
       if (record === null || record.tenant !== job.tenant) continue;
@@ -24,6 +29,7 @@ export async function adoptRecords(deps: Deps, job: Job, message: ChunkMessage):
       for (const [field, name] of store.fields.entries()) {
         const plaintext = leftToSeal(record, field);
         if (plaintext === null) continue;
+        bytes += plaintext.length;
         const context = {
           tenant: record.tenant,
           recordSet: store.recordSet,
@@ -46,7 +52,7 @@ export async function adoptRecords(deps: Deps, job: Job, message: ChunkMessage):
     changed += filled.filter((outcome) => outcome === 'replaced').length;
     keys = changes.filter((_, i) => filled[i] === 'conflict').map(({ key }) => key);
   }
-  return { changed, quarantined: [...quarantined.values()] };
+  return { changed, quarantined: [...quarantined.values()], bytes };
 }
 
 function leftToSeal(record: PlaintextRecord, field: number): Uint8Array | null {

@@ -7,7 +7,8 @@ import { checkPurgeable } from './purge-rules.ts';
 
 /**
  * Step 8 begins: the version becomes DESTROY_PENDING, so that nothing can take it up again unnoticed, and the
- * restore epoch is read, before anything is counted. The count begins when every application has seen the new state. Plans a census of every row of every table the key serves.
+ * restore epoch is read, before anything is counted. The count begins when every application has seen the new state. It
+ * is planned to cover every row of every declared table.
  */
 export async function beginPurge(
   deps: Deps,
@@ -16,14 +17,15 @@ export async function beginPurge(
   const job = await getJob(deps, jobId);
   const now = deps.clock.now();
   const key = await changeKey(deps, job.tenant, job.purpose, (current) => {
-    checkPurgeable(current, job.from, now);
+    checkPurgeable(current, job.from, now, deps.config);
     // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
     if (job.status === 'CENSUS' || job.status === 'COMPLETED') return current;
     const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
   const { destroyPendingAt } = versionOf(key, job.from);
-  const pendingAt = destroyPendingAt === null ? now : Date.parse(destroyPendingAt);
+  // After the write, not when it was prepared: until then a reader could still cache the old state.
+  const pendingAt = Math.max(deps.clock.now(), destroyPendingAt === null ? 0 : Date.parse(destroyPendingAt));
   const begun = await changeJob(deps, jobId, (current) => {
     if (current.status === 'CENSUS' || current.status === 'COMPLETED') return current;
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { changeJob, getJob, moveJob } from './change.ts';
-import { type RolledSegment, rollUp } from './roll-up.ts';
+import { isStalled, rollUp } from './roll-up.ts';
 import type { Job } from './rotation.ts';
 
 /** A short sweep is noticed at once, without a state's wait: looks within one call, and the pause before each. */
@@ -35,20 +35,14 @@ export async function checkSweep(deps: Deps, jobId: string, round: number): Prom
 
 async function lookAtRound(deps: Deps, job: Job, round: number): Promise<'swept' | 'stalled' | 'running'> {
   const plan = await deps.ledger.getRound(job.jobId, round);
-  let latest = plan === null ? deps.clock.now() : Date.parse(plan.createdAt);
+  if (plan === null) return 'running';
   let finished = true;
-  for (const { index } of plan?.segments ?? []) {
-    const rolled = await rollUp(deps, job.jobId, round, index);
-    latest = Math.max(latest, lastProgress(rolled));
-    finished &&= rolled.segment.finished;
+  let stalled = deps.clock.now() - Date.parse(plan.createdAt) > job.times.stallSeconds * 1000;
+  for (const { index } of plan.segments) {
+    const { segment, open } = await rollUp(deps, job.jobId, round, index);
+    finished &&= segment.finished;
+    stalled &&= segment.finished || isStalled(deps, job, segment, open);
   }
   if (finished) return 'swept';
-  return deps.clock.now() - latest > job.times.stallSeconds * 1000 ? 'stalled' : 'running';
-}
-
-function lastProgress({ segment, open }: RolledSegment): number {
-  return Math.max(
-    segment.lowWater === 0 ? 0 : Date.parse(segment.updatedAt),
-    ...open.map((page) => Date.parse(page.updatedAt)),
-  );
+  return stalled ? 'stalled' : 'running';
 }

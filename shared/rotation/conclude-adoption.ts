@@ -19,7 +19,7 @@ export async function concludeAdoption(
   if (earlier !== null) return { outcome: earlier };
   const left = await countLeft(deps, job, round);
   const quarantined = (await settleQuarantine(deps, job.tenant, job.purpose)).filter(
-    ({ recordSet, version }) => version === null && job.recordSets.includes(recordSet),
+    ({ recordSet, finding }) => finding === 'plaintext' && job.recordSets.includes(recordSet),
   );
   const records = new Set(quarantined.map(({ recordId }) => JSON.stringify(recordId))).size;
   const outcome: RoundOutcome =

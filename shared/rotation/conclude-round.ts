@@ -19,7 +19,9 @@ export async function concludeRound(
   const { active } = await getKey(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
-  const counted = quarantined.filter((value) => value.inCensus && value.recordSet in census.coverage);
+  const counted = quarantined.filter(
+    ({ finding, recordSet }) => finding === 'stale' && Object.hasOwn(census.coverage, recordSet),
+  );
   const decision = decideRound(census, counted.length, round, job.maxRounds);
   const concluded = await changeJob(deps, jobId, (current) => {
     if (standingOutcome(current, round) !== null) return current;

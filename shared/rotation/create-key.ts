@@ -3,20 +3,25 @@ import type { TenantKey } from '../keyring/key.ts';
 import { activateVersion, createTenantKey } from '../keyring/versions.ts';
 import { changeKey, timestamp } from './change.ts';
 import { proveStoredVersion } from './prove-version.ts';
+import { registerServed } from './served.ts';
 
 /**
  * Makes a tenant's key for a purpose with its first version, in the same order as a rotation: stored, read back
  * and proved, then activated. Repeating it, or racing with another maker, ends with one and the same key.
  */
 export async function createKey(
-  deps: Pick<Deps, 'ledger' | 'provider' | 'clock' | 'newId'>,
+  deps: Pick<Deps, 'ledger' | 'provider' | 'clock' | 'newId' | 'config' | 'recordSets'>,
   tenant: string,
   purpose: string,
 ): Promise<{ readonly key: TenantKey; readonly created: boolean }> {
   const existing = await deps.ledger.getKey(tenant, purpose);
-  if (existing !== null && existing.active > 0) return { key: existing, created: false };
+  if (existing !== null && existing.active > 0) {
+    return { key: await registerServed(deps, tenant, purpose), created: false };
+  }
   const made = existing === null ? await makeKey(deps, tenant, purpose) : { key: existing, created: false };
   await proveStoredVersion(deps, tenant, purpose, 1);
+  // Before the first version is active, and so before anything is sealed under it.
+  await registerServed(deps, tenant, purpose);
   const key = await changeKey(deps, tenant, purpose, (current) =>
     activateVersion(current, 1, timestamp(deps.clock.now()), null),
   );

@@ -1,10 +1,13 @@
+import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/destruction.ts';
-import type { QuarantinedRecord } from '../ledger/ledger.ts';
+import type { TenantKey } from '../keyring/key.ts';
 import { blockJob, changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
-import { settleQuarantine } from './quarantine.ts';
+import { rotationJobId } from './job-id.ts';
+import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import type { BlockerCode, CensusResult, Job } from './rotation.ts';
+import { describeTables, unreadTables } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 /**
@@ -24,7 +27,10 @@ export async function destroyVersion(
   if (!authorized) {
     const census = await readCensus(deps, job, round, key.active);
     const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
-    const blocker = findBlocker(job, census, quarantined) ?? (await authorize(deps, job));
+    const blocker =
+      findBlocker(job, census, quarantined) ??
+      findUncovered(key, deps.config, census, await retiringCensus(deps, job)) ??
+      (await authorize(deps, job));
     if (blocker !== null) {
       await changeKey(deps, job.tenant, job.purpose, (current) => cancelDestroy(current, job.from));
       await changeJob(deps, jobId, (current) =>
@@ -51,11 +57,12 @@ interface Refusal {
 export function findBlocker(
   job: Pick<Job, 'from'>,
   census: CensusResult,
-  quarantined: readonly Pick<QuarantinedRecord, 'code' | 'version'>[],
+  quarantined: readonly Pick<StayingRecord, 'code' | 'version' | 'finding'>[],
 ): Refusal | null {
-  // An envelope of another key needs no version of this one.
+  // An envelope of another key needs no version of this one, and plaintext none at all.
   const held = quarantined.filter(
-    ({ code, version }) => code !== 'KEY_MISMATCH' && (version === job.from || version === null),
+    ({ code, version, finding }) =>
+      code !== 'KEY_MISMATCH' && finding !== 'plaintext' && (version === job.from || version === null),
   );
   if (held.length > 0) {
     return {
@@ -76,12 +83,48 @@ export function findBlocker(
   return null;
 }
 
+/**
+ * Pure. A table that the key served must have been read; and one that held its values when the version was retired, and
+ * is empty now, is more likely another table than one whose rows were all deleted.
+ */
+export function findUncovered(
+  key: Pick<TenantKey, 'serves'>,
+  config: Config,
+  census: CensusResult,
+  before: CensusResult | null,
+): Refusal | null {
+  const unread = unreadTables(key, config);
+  if (unread.length > 0) {
+    const message = `No record set declares ${describeTables(unread)}, which the key served`;
+    return { code: 'RECORD_SET_CHANGED', message };
+  }
+  for (const [recordSet, { values }] of Object.entries(before?.coverage ?? {})) {
+    if (values === 0 || (census.coverage[recordSet]?.rows ?? 0) > 0 || isRetired(config, recordSet)) continue;
+    const message = `${recordSet} had ${values} values when the version was retired, and now no row was read there. If they were deleted, list its table under retired`;
+    return { code: 'RECORD_SET_CHANGED', message };
+  }
+  return null;
+}
+
+function isRetired(config: Config, recordSet: string): boolean {
+  const set = config.recordSets[recordSet];
+  return config.retired.some(({ store, table }) => store === set?.store && table === set.table);
+}
+
+/** What the rotation away from the version counted. */
+async function retiringCensus(deps: Deps, job: Job): Promise<CensusResult | null> {
+  return (await deps.ledger.getJob(rotationJobId(job.keyId, job.from)))?.census ?? null;
+}
+
 /** The write after which there is no way back. Refused when the version was asked for, or a store was restored. */
 async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
   await changeKey(deps, job.tenant, job.purpose, (current) => {
     const version = versionOf(current, job.from);
-    if (version.state !== 'DESTROY_PENDING') {
+    // Called off and begun again since the count began: the applications' time to ask for it has not passed.
+    const pendingSince = Date.parse(version.destroyPendingAt ?? job.barrierUntil ?? '');
+    const again = pendingSince + job.times.barrierSeconds * 1000 > Date.parse(job.barrierUntil ?? '');
+    if (version.state !== 'DESTROY_PENDING' || again) {
       const message = `Version ${job.from} was asked for during its purge, and is ${version.state} again`;
       refusal = { code: 'VERSION_IN_USE', message };
       return current;

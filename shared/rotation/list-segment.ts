@@ -7,14 +7,19 @@ import { getJob, timestamp } from './change.ts';
 import { cutChunks } from './chunk.ts';
 import { type Lister, openLister } from './lister.ts';
 import type { SegmentTask } from './plan-sweep.ts';
-import { rollUp } from './roll-up.ts';
+import { isFinished, isStalled, rollUp } from './roll-up.ts';
 import type { Job } from './rotation.ts';
 
 /** Chunks planned by one ledger write and sent by one SendMessageBatch. */
 const CHUNKS_A_PAGE = 10;
-/** A segment's lister waits when this many pages are unfinished: the queue stays short and the ledger's reads small. */
-const MAX_OPEN_PAGES = 40;
-const WAIT_FOR_WORKERS_SECONDS = 5;
+/**
+ * A segment's lister waits when so many pages are unfinished, which keeps the queue short, or lie above the low-water
+ * mark, which keeps the ledger's reads small. It waits within its call: each turn of the state machine costs events of
+ * the execution's 25,000.
+ */
+const MAX_UNFINISHED_PAGES = 40;
+const MAX_OPEN_PAGES = 400;
+const LOOK_AGAIN_MS = 1_000;
 
 export interface ListInput extends SegmentTask {
   /**
@@ -47,21 +52,30 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
   }
 
   let last = open.at(-1)?.plan ?? (await pageBefore(deps, segment.lowWater, input));
-  let openPages = open.length;
+  let unfinished = countUnfinished(open);
+  let ahead = open.length;
   for (;;) {
-    const output = { jobId: input.jobId, round: input.round, segment: input.segment, queued };
-    if (last !== null && last.next === null) return { ...output, done: true, waitSeconds: 0 };
-    if (deps.clock.now() >= deadline) return { ...output, done: false, waitSeconds: 0 };
-    if (openPages >= MAX_OPEN_PAGES) {
+    const output = { jobId: input.jobId, round: input.round, segment: input.segment, queued, waitSeconds: 0 };
+    if (last !== null && last.next === null) return { ...output, done: true };
+    if (deps.clock.now() >= deadline) return { ...output, done: false };
+    if (unfinished >= MAX_UNFINISHED_PAGES || ahead >= MAX_OPEN_PAGES) {
+      await deps.clock.sleep(LOOK_AGAIN_MS);
       ({ segment, open } = await rollUp(deps, input.jobId, input.round, input.segment));
-      openPages = open.length;
-      if (openPages >= MAX_OPEN_PAGES)
-        return { ...output, done: false, waitSeconds: WAIT_FOR_WORKERS_SECONDS };
+      // A chunk that nobody can finish must not hold up all that come after it: the next round lists them.
+      if (isStalled(deps, job, segment, open)) return { ...output, done: true };
+      unfinished = countUnfinished(open);
+      ahead = open.length;
+      continue;
     }
     last = await planPage(deps, job, lister, input, last);
     queued = last.page + 1;
-    openPages += 1;
+    unfinished += 1;
+    ahead += 1;
   }
+}
+
+function countUnfinished(pages: readonly PageProgress[]): number {
+  return pages.filter((page) => !isFinished(page)).length;
 }
 
 async function pageBefore(deps: Deps, lowWater: number, at: SegmentTask): Promise<PagePlan | null> {

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
+import { RotationError } from '../errors/errors.ts';
 import { changeJob, moveJob, timestamp } from './change.ts';
 import type { Job, SegmentRef } from './rotation.ts';
 
@@ -53,5 +54,8 @@ async function cutSegments(deps: Deps, job: Job): Promise<SegmentRef[]> {
         : await store.segments({ tenant: job.tenant, keyId: job.keyId }, job.segments);
     for (const segment of segments) refs.push({ index: refs.length, recordSet, segment });
   }
+  // Nothing to read is nothing proved.
+  if (refs.length === 0)
+    throw new RotationError('ROTATION_STATE', `Job ${job.jobId} has no record set to read`);
   return refs;
 }

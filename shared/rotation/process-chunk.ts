@@ -4,6 +4,7 @@ import type { ChunkReport, PageRef, QuarantinedRecord } from '../ledger/ledger.t
 import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { RecordKey } from '../records/record-store.ts';
 import { adoptRecords } from './adopt-records.ts';
+import { type BatchSizes, createBatchSizes } from './batch-sizes.ts';
 import { getJob, timestamp } from './change.ts';
 import { rewrapRecords } from './rewrap-records.ts';
 import type { Job } from './rotation.ts';
@@ -14,6 +15,11 @@ export interface ChunkResult {
   readonly changed: number;
   /** Records set aside, each once, with every field that could not be worked on. */
   readonly quarantined: readonly QuarantinedField[];
+}
+
+/** The same for a batch, and the bytes of the values that were read for it. */
+export interface BatchResult extends ChunkResult {
+  readonly bytes: number;
 }
 
 export interface QuarantinedField {
@@ -39,8 +45,7 @@ export async function processChunk(
   jobs: JobCache,
 ): Promise<ChunkOutcome | null> {
   const job = await jobs.get(message.jobId);
-  const result =
-    job.kind === 'adopt' ? await adoptRecords(deps, job, message) : await rewrapRecords(deps, job, message);
+  const result = await workInBatches(deps, job, message, jobs.batchSizes);
   for (const field of result.quarantined) {
     await deps.ledger.putQuarantined(quarantinedRecord(deps, job, message.recordSet, field));
   }
@@ -57,6 +62,26 @@ export async function processChunk(
   };
 }
 
+async function workInBatches(
+  deps: Deps,
+  job: Job,
+  message: ChunkMessage,
+  sizes: BatchSizes,
+): Promise<ChunkResult> {
+  const work = job.kind === 'adopt' ? adoptRecords : rewrapRecords;
+  const quarantined: QuarantinedField[] = [];
+  let changed = 0;
+  for (let start = 0; start < message.keys.length; ) {
+    const keys = message.keys.slice(start, start + sizes.next(message.recordSet));
+    const result = await work(deps, job, message.recordSet, keys);
+    sizes.learn(message.recordSet, keys.length, result.bytes);
+    changed += result.changed;
+    quarantined.push(...result.quarantined);
+    start += keys.length;
+  }
+  return { changed, quarantined };
+}
+
 /** Counts chunks of one page once each, in one write: they are usually received together. */
 export async function reportOutcomes(
   deps: Pick<Deps, 'ledger' | 'clock'>,
@@ -68,8 +93,10 @@ export async function reportOutcomes(
   await deps.ledger.reportChunks(first.page, reports, timestamp(deps.clock.now()));
 }
 
+/** What a worker keeps from one chunk to the next. */
 export interface JobCache {
   get(jobId: string): Promise<Job>;
+  readonly batchSizes: BatchSizes;
 }
 
 /** Jobs in work at one time in one process; more only cost more reads. */
@@ -82,6 +109,7 @@ const CACHED_JOBS = 100;
 export function createJobCache(deps: Pick<Deps, 'ledger'>): JobCache {
   const jobs = new Map<string, Job>();
   return {
+    batchSizes: createBatchSizes(),
     async get(jobId) {
       const cached = jobs.get(jobId);
       if (cached !== undefined) return cached;
@@ -115,19 +143,19 @@ function quarantinedRecord(
 }
 
 /**
- * A worker is a writer too: the active version that it read holds for the cache's age and no longer. A process that
- * was frozen in mid-chunk must not write a version that has been retired since.
+ * A worker is a writer too: from when it was given the active version until it writes, no more time may pass than the
+ * propagation barrier allows for. A process that was frozen in mid-chunk must not write a version that was retired since.
  */
 export function createWriteFence(deps: Deps): { assertFresh(): void } {
   const began = deps.clock.now();
-  const limit = deps.config.rotation.cacheMaxAgeSeconds + deps.config.rotation.maxTransactionSeconds;
+  const limit = deps.config.rotation.maxTransactionSeconds;
   return {
     assertFresh() {
       const age = deps.clock.now() - began;
       if (age < 0 || age > limit * 1000) {
         throw new KeyError(
           'KEY_UNAVAILABLE',
-          'The chunk took longer than a key may be cached; it is tried again',
+          'The chunk took longer than maxTransactionSeconds; it is tried again',
           {
             retryable: true,
           },

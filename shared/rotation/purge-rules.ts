@@ -1,9 +1,11 @@
+import type { Config } from '../config/schema.ts';
 import { RotationError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { describeTables, unreadTables } from './served.ts';
 
 /** Throws unless the version is retired, its grace is over, and nothing has decided against its purge. */
-export function checkPurgeable(key: TenantKey, version: number, now: number): void {
+export function checkPurgeable(key: TenantKey, version: number, now: number, config: Config): void {
   const found = versionOf(key, version);
   const name = `Version ${version} of ${key.tenant}/${key.purpose}`;
   if (found.state === 'DESTROY_PENDING' || found.state === 'DESTROYED') return;
@@ -24,10 +26,25 @@ export function checkPurgeable(key: TenantKey, version: number, now: number): vo
       },
     );
   }
-  if (now < Date.parse(found.purgeNotBefore)) {
-    throw new RotationError('PURGE_REFUSED', `${name} is in its grace until ${found.purgeNotBefore}`, {
+  // A grace that was made longer since counts too; one that was made shorter does not.
+  const configured =
+    Date.parse(found.retiringAt ?? found.purgeNotBefore) + config.rotation.graceSeconds * 1000;
+  const due = Math.max(Date.parse(found.purgeNotBefore), configured);
+  if (now < due) {
+    throw new RotationError('PURGE_REFUSED', `${name} is in its grace until ${new Date(due).toISOString()}`, {
       remedy:
         'Wait: backups and queued messages may still need it. The daily sweep purges it when grace is over.',
     });
+  }
+  const unread = unreadTables(key, config);
+  if (unread.length > 0) {
+    throw new RotationError(
+      'PURGE_REFUSED',
+      `${name} also served what no record set declares any more: ${describeTables(unread)}`,
+      {
+        remedy:
+          'Declare it again, or, when no envelope is left there, list it under `retired` in the configuration.',
+      },
+    );
   }
 }

@@ -6,16 +6,20 @@ import { namedVersion } from './rewrap-records.ts';
 /** Records read at a time when the quarantine is compared with the store. */
 const BATCH = 500;
 
-export interface StayingRecord extends QuarantinedRecord {
-  /** A value stands there that a census counts as stale. Not so a plaintext that an adoption could not seal. */
-  readonly inCensus: boolean;
-}
+/**
+ * What stands there now. `stale`: a value that a census counts. `plaintext`: what an adoption could not seal; it has no
+ * envelope, and needs no version. `unknown`: it cannot be looked at.
+ */
+export type Finding = 'stale' | 'plaintext' | 'unknown';
 
-type Finding = 'settled' | 'stale' | 'empty' | 'unknown';
+export interface StayingRecord extends QuarantinedRecord {
+  readonly finding: Finding;
+}
 
 /**
  * Takes those out of the quarantine that need it no longer: the row is gone, the field is NULL, or it is on the
- * key's active version by now (the application wrote it, or a retry worked). Returns the ones that stay.
+ * key's active version by now (the application wrote it, or a retry worked); of an adoption's, that an envelope stands
+ * there. Returns the ones that stay.
  */
 export async function settleQuarantine(
   deps: Deps,
@@ -35,8 +39,9 @@ export async function settleQuarantine(
       const batch = records.slice(i, i + BATCH);
       const findings = await lookAt(deps, recordSet, batch, key.keyId, key.active);
       for (const [j, record] of batch.entries()) {
-        if (findings[j] === 'settled') await deps.ledger.deleteQuarantined(record);
-        else staying.push({ ...record, inCensus: findings[j] === 'stale' });
+        const finding = findings[j] ?? 'unknown';
+        if (finding === 'settled') await deps.ledger.deleteQuarantined(record);
+        else staying.push({ ...record, finding });
       }
     }
   }
@@ -49,23 +54,34 @@ async function lookAt(
   batch: readonly QuarantinedRecord[],
   keyId: string,
   active: number,
-): Promise<readonly Finding[]> {
+): Promise<readonly (Finding | 'settled')[]> {
   // A record set that is no longer declared cannot be looked at: its records stay where they are.
   if (!deps.recordSets.names.includes(recordSet)) return batch.map(() => 'unknown');
   const store = deps.recordSets.store(recordSet);
   const rows = await store.read(batch.map(({ recordId }) => recordId));
-  return batch.map((record, i): Finding => {
+  const adoptions = await findAdoptions(deps, batch);
+  return batch.map((record, i): Finding | 'settled' => {
     const row = rows[i] ?? null;
     if (row === null || row.tenant !== record.tenant) return 'settled';
     const index = store.fields.indexOf(record.field);
     if (index === -1) return 'unknown';
     const value = row.values[index] ?? null;
-    // An adoption's quarantined plaintext has no envelope yet; it settles when one stands there.
-    if (value === null) return record.version === null ? 'empty' : 'settled';
+    const adoption = adoptions.has(record.jobId);
+    if (value === null) return adoption ? 'plaintext' : 'settled';
+    if (adoption) return 'settled';
     const named = namedVersion(value);
     const current = named !== null && named.keyId === keyId && named.version === active;
     return current ? 'settled' : 'stale';
   });
+}
+
+/** Which of the records' jobs are adoptions: what they set aside is plaintext. */
+async function findAdoptions(deps: Deps, batch: readonly QuarantinedRecord[]): Promise<ReadonlySet<string>> {
+  const adoptions = new Set<string>();
+  for (const jobId of new Set(batch.map((record) => record.jobId))) {
+    if ((await deps.ledger.getJob(jobId))?.kind === 'adopt') adoptions.add(jobId);
+  }
+  return adoptions;
 }
 
 /** Queues quarantined records again. They are worked on like any chunk, but not counted as progress. */

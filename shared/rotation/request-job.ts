@@ -1,11 +1,13 @@
 import type { Deps } from '../deps/deps.ts';
+import { RecordStoreError } from '../errors/errors.ts';
 import type { StateMachineName } from '../executions/executions.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { adoptionJobId, executionName, purgeJobId, rotationJobId } from './job-id.ts';
 import { checkPurgeable } from './purge-rules.ts';
 import { retireVersion } from './retire-version.ts';
-import type { Job, JobKind, RotationMode } from './rotation.ts';
+import type { Job, JobKind, JobTimes, RotationMode } from './rotation.ts';
+import { registerServed } from './served.ts';
 
 /** What a request got: a new job, the one that runs already, a stopped one taken up again, or one that is done. */
 export interface JobRequest {
@@ -29,7 +31,7 @@ export interface RotationRequest {
 
 /** Asks for a rotation of a key. While one runs, the answer is the running one: no version is skipped or orphaned. */
 export async function requestRotation(deps: Deps, request: RotationRequest): Promise<JobRequest> {
-  const key = await getKey(deps, request.tenant, request.purpose);
+  const key = await registerServed(deps, request.tenant, request.purpose);
   if (key.rotationId !== null) return startOrResume(deps, await getJob(deps, key.rotationId), false);
   return createAndStart(deps, {
     ...newJob(deps, key, request.requestedBy),
@@ -37,7 +39,7 @@ export async function requestRotation(deps: Deps, request: RotationRequest): Pro
     jobId: rotationJobId(key.keyId, key.active),
     from: key.active,
     mode: request.mode ?? deps.config.rotation.mode,
-    recordSets: deps.recordSets.ofKey(key.tenant, key.purpose),
+    recordSets: recordSetsOf(deps, 'rotate', key),
   });
 }
 
@@ -50,16 +52,16 @@ export interface PurgeRequest {
 
 /** Asks for the destruction of a retired version. Throws PURGE_REFUSED while its grace lasts. */
 export async function requestPurge(deps: Deps, request: PurgeRequest): Promise<JobRequest> {
-  const key = await getKey(deps, request.tenant, request.purpose);
+  const key = await registerServed(deps, request.tenant, request.purpose);
   const jobId = purgeJobId(key.keyId, request.version);
-  checkPurgeable(key, request.version, deps.clock.now());
+  checkPurgeable(key, request.version, deps.clock.now(), deps.config);
   return createAndStart(deps, {
     ...newJob(deps, key, request.requestedBy),
     kind: 'purge',
     jobId,
     from: request.version,
     mode: 'rewrap',
-    recordSets: deps.recordSets.ofKey(key.tenant, key.purpose),
+    recordSets: recordSetsOf(deps, 'purge', key),
   });
 }
 
@@ -72,7 +74,7 @@ export interface AdoptionRequest {
 /** Asks for one tenant's plaintext in a record set to become envelopes. A finished adoption may be asked for again. */
 export async function requestAdoption(deps: Deps, request: AdoptionRequest): Promise<JobRequest> {
   const { purpose } = deps.recordSets.config(request.recordSet);
-  const key = await getKey(deps, request.tenant, purpose);
+  const key = await registerServed(deps, request.tenant, purpose);
   return createAndStart(deps, {
     ...newJob(deps, key, request.requestedBy),
     kind: 'adopt',
@@ -80,6 +82,22 @@ export async function requestAdoption(deps: Deps, request: AdoptionRequest): Pro
     from: 0,
     mode: 'rewrap',
     recordSets: [request.recordSet],
+  });
+}
+
+/**
+ * A rotation sweeps the record sets that the key serves. A purge reads all that are declared, also those of other
+ * purposes and tenants: an envelope of the key counts wherever it stands.
+ */
+function recordSetsOf(
+  deps: Deps,
+  kind: 'rotate' | 'purge',
+  { tenant, purpose }: Pick<TenantKey, 'tenant' | 'purpose'>,
+): readonly string[] {
+  const names = kind === 'purge' ? deps.recordSets.names : deps.recordSets.ofKey(tenant, purpose);
+  if (names.length > 0) return names;
+  throw new RecordStoreError('RECORD_SET_NOT_FOUND', `No record set is declared for ${tenant}/${purpose}`, {
+    remedy: 'Declare the tables with its envelopes under recordSets: without them there is nothing to count.',
   });
 }
 
@@ -98,12 +116,7 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     maxRounds: rotation.maxRounds,
     chunkSize: rotation.chunkSize,
     segments: rotation.segments,
-    times: {
-      barrierSeconds:
-        rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
-      graceSeconds: rotation.graceSeconds,
-      stallSeconds: rotation.stallSeconds,
-    },
+    times: configuredTimes(deps),
     requestedBy,
     requestedAt: timestamp(deps.clock.now()),
     startedAt: null,
@@ -114,6 +127,22 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     blocker: null,
     census: null,
     revision: 1,
+  };
+}
+
+function configuredTimes({ config: { rotation } }: Deps): JobTimes {
+  return {
+    barrierSeconds: rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
+    graceSeconds: rotation.graceSeconds,
+    stallSeconds: rotation.stallSeconds,
+  };
+}
+
+function longerTimes(a: JobTimes, b: JobTimes): JobTimes {
+  return {
+    barrierSeconds: Math.max(a.barrierSeconds, b.barrierSeconds),
+    graceSeconds: Math.max(a.graceSeconds, b.graceSeconds),
+    stallSeconds: b.stallSeconds,
   };
 }
 
@@ -134,8 +163,14 @@ async function takeUpAgain(deps: Deps, jobId: string): Promise<Job> {
   return changeJob(deps, jobId, (job) => {
     // Somebody else took it up in between: theirs is the attempt that runs.
     if (job.status !== 'BLOCKED' && job.status !== 'COMPLETED') return job;
+    const { chunkSize, segments } = deps.config.rotation;
     return moveJob(job, 'REQUESTED', {
       attempt: job.attempt + 1,
+      // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
+      ...(job.kind === 'adopt' ? {} : { recordSets: recordSetsOf(deps, job.kind, job) }),
+      chunkSize,
+      segments,
+      times: longerTimes(job.times, configuredTimes(deps)),
       // A new attempt sweeps and counts afresh, with its full number of rounds.
       maxRounds: job.round + deps.config.rotation.maxRounds,
       blocker: null,

@@ -10,10 +10,9 @@ import {
   rewrapBatch,
 } from '../envelope/index.ts';
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
-import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { AdoptableStore, RecordKey, ReplaceOutcome } from '../records/record-store.ts';
 import { getKey } from './change.ts';
-import { type ChunkResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
+import { type BatchResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import type { Job } from './rotation.ts';
 
 /** A record that the application changes again and again is left to the next sweep. */
@@ -38,17 +37,24 @@ interface RowChange {
   readonly changes: readonly { readonly value: Value; readonly after: Uint8Array }[];
 }
 
-/** Brings a chunk's records to the key's active version, as it is now. */
-export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage): Promise<ChunkResult> {
-  const store = deps.recordSets.store(message.recordSet);
+/** Brings a batch's records to the key's active version, as it is now. */
+export async function rewrapRecords(
+  deps: Deps,
+  job: Job,
+  recordSet: string,
+  records: readonly RecordKey[],
+): Promise<BatchResult> {
+  const store = deps.recordSets.store(recordSet);
   const quarantined = new Map<string, QuarantinedField>();
   let changed = 0;
-  let keys: readonly RecordKey[] = message.keys;
+  let bytes = 0;
+  let keys = records;
   for (let attempt = 0; attempt < TRIES && keys.length > 0; attempt++) {
-    const fence = createWriteFence(deps);
     const target = await activeVersion(deps, job);
+    const fence = createWriteFence(deps);
     // Rows that are gone or moved to another tenant are none of this job's.
     const rows = (await readRows(store, job, keys)).filter(({ tenant }) => tenant === job.tenant);
+    for (const { values } of rows) for (const value of values) bytes += value.bytes.length;
     const outcomes = await convert(deps, job, store, rows, target);
     const { changes, failed } = sortOutcomes(rows, outcomes, store);
     for (const field of await explainNewer(deps, job, failed)) {
@@ -61,7 +67,7 @@ export async function rewrapRecords(deps: Deps, job: Job, message: ChunkMessage)
     // An application wrote in between, and its write stands: look again at what it wrote.
     keys = changes.filter((_, i) => replaced[i] === 'conflict').map(({ key }) => key);
   }
-  return { changed, quarantined: [...quarantined.values()] };
+  return { changed, quarantined: [...quarantined.values()], bytes };
 }
 
 /**

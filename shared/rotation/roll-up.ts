@@ -1,6 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import type { PageProgress, SegmentProgress } from '../ledger/ledger.ts';
 import { timestamp } from './change.ts';
+import type { Job } from './rotation.ts';
 
 /** Pages read at a time, from the low-water mark on. */
 const PAGES_A_READ = 50;
@@ -13,6 +14,17 @@ export interface RolledSegment {
 
 export function isFinished(page: PageProgress): boolean {
   return page.done.length === page.plan.chunks.length;
+}
+
+/** No chunk of the segment was planned or reported for the job's stall time. */
+export function isStalled(
+  deps: Pick<Deps, 'clock'>,
+  { times }: Pick<Job, 'times'>,
+  segment: SegmentProgress,
+  open: readonly PageProgress[],
+): boolean {
+  const latest = Math.max(Date.parse(segment.updatedAt), ...open.map((page) => Date.parse(page.updatedAt)));
+  return deps.clock.now() - latest > times.stallSeconds * 1000;
 }
 
 /**

@@ -52,6 +52,8 @@ export const BLOCKER_CODES = [
   'PLAINTEXT_LEFT',
   /** An application asked for the version during its purge. */
   'VERSION_IN_USE',
+  /** A table that the key served is not declared any more, or is empty though it was not. */
+  'RECORD_SET_CHANGED',
   /** The key changed under the purge: a restore, another state. */
   'KEY_CHANGED',
   /** Transactions that began before the barrier are still open. */

@@ -1,8 +1,10 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion } from '../keyring/key.ts';
+import { purgeJobId } from './job-id.ts';
 import { recoverJob, requestPurge } from './request-job.ts';
-import { JOB_STATUSES } from './rotation.ts';
+import { type BlockerCode, JOB_STATUSES } from './rotation.ts';
+import { registerServed } from './served.ts';
 
 export interface DailySweep {
   /** Jobs whose execution was gone and was started again. */
@@ -23,9 +25,13 @@ export async function sweepDaily(deps: Deps): Promise<DailySweep> {
     });
   }
   for (const key of await deps.ledger.listKeys()) {
+    await attempt(deps, result, async () => {
+      await registerServed(deps, key.tenant, key.purpose);
+    });
     for (const version of Object.values(key.versions)) {
       if (!isDue(version, deps.clock.now())) continue;
       await attempt(deps, result, async () => {
+        if (!(await mayStart(deps, key.keyId, version))) return;
         const { answer } = await requestPurge(deps, {
           tenant: key.tenant,
           purpose: key.purpose,
@@ -43,6 +49,21 @@ export async function sweepDaily(deps: Deps): Promise<DailySweep> {
 function isDue({ state, purgeNotBefore, destroyAuthorizedAt }: KeyVersion, now: number): boolean {
   if (state === 'DESTROY_PENDING') return destroyAuthorizedAt !== null;
   return state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
+}
+
+/** Blockers that may be gone by themselves, and how long after it the purge is tried again. */
+const PASSING: readonly BlockerCode[] = ['STEP_FAILED', 'OPEN_TRANSACTIONS'];
+const TRY_AGAIN_MS = 3_600_000;
+
+/**
+ * A purge that stopped because something still needs the version, or asked for it, is a person's to look at: tried
+ * again and again, it would destroy the version in the first quiet moment.
+ */
+async function mayStart(deps: Deps, keyId: string, { version, state }: KeyVersion): Promise<boolean> {
+  const job = await deps.ledger.getJob(purgeJobId(keyId, version));
+  if (job?.blocker == null || job.status !== 'BLOCKED' || state === 'DESTROY_PENDING') return true;
+  const since = deps.clock.now() - Date.parse(job.blocker.at);
+  return PASSING.includes(job.blocker.code) && since >= TRY_AGAIN_MS;
 }
 
 async function attempt(deps: Deps, result: { failed: number }, run: () => Promise<void>): Promise<void> {

@@ -50,7 +50,16 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
       `${missing.length} segments of job ${job.jobId} were not counted`,
     );
   }
-  return addUp(counted, reachOf(job), job.from, active, timestamp(deps.clock.now()));
+  const own = new Set(deps.recordSets.ofKey(job.tenant, job.purpose));
+  return addUp(counted.map(ofKey(own)), reachOf(job), job.from, active, timestamp(deps.clock.now()));
+}
+
+/** What is foreign or malformed in a record set of another purpose is that purpose's. */
+function ofKey(own: ReadonlySet<string>): (segment: SegmentCensus) => SegmentCensus {
+  return (segment) =>
+    own.has(segment.recordSet)
+      ? segment
+      : { ...segment, count: { ...segment.count, foreign: 0, malformed: 0 } };
 }
 
 /** Pure. */
@@ -61,8 +70,10 @@ export function addUp(
   active: number,
   at: string,
 ): CensusResult {
-  const coverage: Record<string, CensusCount> = {};
-  for (const { recordSet, count } of segments) coverage[recordSet] = addCounts(coverage[recordSet], count);
+  // A map: a record set may be named `constructor`, which every object has already.
+  const counts = new Map<string, CensusCount>();
+  for (const { recordSet, count } of segments) counts.set(recordSet, addCounts(counts.get(recordSet), count));
+  const coverage = Object.fromEntries(counts);
   const sum = (pick: (count: CensusCount) => number) =>
     Object.values(coverage).reduce((total, count) => total + pick(count), 0);
   const malformed = sum((count) => count.malformed);
@@ -70,10 +81,7 @@ export function addUp(
   const current = sum((count) => count.versions[String(active)] ?? 0);
   const named = sum((count) => Object.values(count.versions).reduce((a, b) => a + b, 0));
   // The earliest segment's time: nothing that was written later is claimed to be covered.
-  const takenAt = segments.reduce(
-    (least, segment) => (segment.takenAt < least ? segment.takenAt : least),
-    at,
-  );
+  const [takenAt = at] = [...segments.map((segment) => segment.takenAt), at].sort();
   return {
     takenAt,
     reach,

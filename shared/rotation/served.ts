@@ -1,0 +1,70 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from '../config/schema.ts';
+import type { Deps } from '../deps/deps.ts';
+import type { ServedTable, TenantKey } from '../keyring/key.ts';
+import { changeKey } from './change.ts';
+
+/**
+ * Where a key's envelopes may stand. The configuration says only where they may stand now; the key remembers every
+ * table that it ever served, so that a purge does not take a table that was taken out of the file for one that was
+ * counted.
+ */
+
+/** Writes down what the configuration says now. To be called before anything is sealed, and again by every sweep. */
+export async function registerServed(
+  deps: Pick<Deps, 'ledger' | 'config' | 'recordSets'>,
+  tenant: string,
+  purpose: string,
+): Promise<TenantKey> {
+  const declared = declaredTables(deps.config, deps.recordSets.ofKey(tenant, purpose));
+  return changeKey(deps, tenant, purpose, (key) => addServed(key, declared));
+}
+
+export function declaredTables(config: Config, recordSets: readonly string[]): ServedTable[] {
+  return recordSets.flatMap((name) => {
+    const set = config.recordSets[name];
+    if (set === undefined) return [];
+    return [{ store: set.store, table: set.table, columns: set.fields.map(({ column }) => column) }];
+  });
+}
+
+/** Pure. It only grows. The same object when everything is known already. */
+export function addServed(key: TenantKey, declared: readonly ServedTable[]): TenantKey {
+  const serves = mergeTables([...key.serves, ...declared]);
+  return isDeepStrictEqual(serves, key.serves) ? key : { ...key, serves, revision: key.revision + 1 };
+}
+
+/**
+ * Pure. What the key served and nobody reads any more: tables or columns that no record set declares and that are
+ * not declared as retired.
+ */
+export function unreadTables(key: Pick<TenantKey, 'serves'>, config: Config): ServedTable[] {
+  const read = mergeTables(declaredTables(config, Object.keys(config.recordSets)));
+  return key.serves.flatMap(({ store, table, columns }) => {
+    const same = (other: { store: string; table: string }) => other.store === store && other.table === table;
+    const found = read.find(same)?.columns ?? [];
+    const retired = config.retired.filter(same);
+    if (retired.some((entry) => entry.columns === undefined)) return [];
+    const known = new Set([...found, ...retired.flatMap((entry) => entry.columns ?? [])]);
+    const left = columns.filter((column) => !known.has(column));
+    return left.length === 0 ? [] : [{ store, table, columns: left }];
+  });
+}
+
+export function describeTables(tables: readonly ServedTable[]): string {
+  return tables.map(({ store, table, columns }) => `${table} in ${store} (${columns.join(', ')})`).join('; ');
+}
+
+function mergeTables(tables: readonly ServedTable[]): ServedTable[] {
+  const merged = new Map<string, ServedTable>();
+  for (const { store, table, columns } of tables) {
+    const name = JSON.stringify([store, table]);
+    const known = merged.get(name)?.columns ?? [];
+    merged.set(name, { store, table, columns: [...new Set([...known, ...columns])].sort() });
+  }
+  return [...merged.values()].sort((a, b) => compare(a.store, b.store) || compare(a.table, b.table));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
