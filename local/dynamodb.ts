@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import dynalite from 'dynalite';
 import { Level } from 'level';
 import { LedgerError } from '../shared/errors/errors.ts';
@@ -17,15 +17,17 @@ export interface LocalDynamoDb {
 }
 
 /**
- * Listens on the loopback address only. `dir` keeps the tables between runs (LevelDB; one process at a time);
- * without it they live in memory. `port` 0 or absent: any free one. Throws a LedgerError where it cannot start.
+ * Listens on the loopback address only. `dir` keeps the tables between runs (LevelDB; one process at a time), and
+ * what was answered survives a power cut; without it they live in memory. `port` 0 or absent: any free one. Throws a LedgerError where it cannot start.
  */
 export async function startDynamoDb(
   options: { readonly dir?: string; readonly port?: number } = {},
 ): Promise<LocalDynamoDb> {
   const lock = options.dir === undefined ? null : await lockFolder(options.dir);
+  const tables = options.dir === undefined ? undefined : tablesFolder(options.dir);
+  if (tables !== undefined) writeThrough(tables);
   const server = dynalite({
-    ...(options.dir === undefined ? {} : { path: tablesFolder(options.dir) }),
+    ...(tables === undefined ? {} : { path: tables }),
     createTableMs: 0,
     deleteTableMs: 0,
     updateTableMs: 0,
@@ -75,6 +77,8 @@ async function lockFolder(dir: string): Promise<Level> {
     const tables = new Level(tablesFolder(dir));
     await tables.open();
     await tables.close();
+    // LevelDB syncs its files, but nobody the names of new folders.
+    for (const folder of [dir, dirname(dir)]) await syncFolder(folder);
     return lock;
   } catch (cause) {
     await lock.close();
@@ -83,6 +87,46 @@ async function lockFolder(dir: string): Promise<Level> {
       remedy: 'Another process uses it, or it is not writable: stop that process or name another folder',
     });
   }
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r');
+  await folder.sync().finally(() => folder.close());
+}
+
+/** The folders whose writes are synced; undefined until the class has its methods. */
+let durable: Set<string> | undefined;
+
+/** Where each way to write has its options. dynalite uses no other: not `clear`, not chained batches. */
+const OPTIONS_AT = { put: 2, del: 1, batch: 1 } as const;
+
+/**
+ * From now on every write to the LevelDB in this folder is on disk before it is answered. A ledger that forgets an
+ * activated version while PostgreSQL remembers the records that name it has lost those records.
+ *
+ * dynalite opens its database itself, gives no access to it, and writes without `sync`, which leaves the last writes
+ * to the kernel's page cache. So the class gets methods of its own that add the option, for these folders only. The
+ * sync costs little beside the HTTP request around it, more where the disk is slow to sync; LevelDB shares one among
+ * writes that wait.
+ */
+function writeThrough(folder: string): void {
+  durable ??= syncWrites();
+  durable.add(folder);
+}
+
+function syncWrites(): Set<string> {
+  const folders = new Set<string>();
+  for (const [name, at] of Object.entries(OPTIONS_AT)) {
+    const write: unknown = Reflect.get(Level.prototype, name);
+    if (typeof write !== 'function') throw new TypeError(`Level has no ${name}`);
+    const value = function (this: Level, ...args: unknown[]): unknown {
+      if (!folders.has(this.location)) return Reflect.apply(write, this, args);
+      const before = Array.from({ length: at }, (_, i) => args[i]);
+      return Reflect.apply(write, this, [...before, { ...Object(args[at]), sync: true }]);
+    };
+    Object.defineProperty(Level.prototype, name, { value, writable: true, configurable: true });
+  }
+  return folders;
 }
 
 function tablesFolder(dir: string): string {

@@ -3,6 +3,15 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  CreateTableCommand,
+  DeleteItemCommand,
+  DeleteTableCommand,
+  PutItemCommand,
+  TagResourceCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startDynamoDb } from '../../../local/dynamodb.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
@@ -58,6 +67,63 @@ describe('startDynamoDb', () => {
     const ledger = createDynamoDbLedger({ client: connect(server.endpoint), tableName: 'ledger' });
     expect(await ledger.getKey('acme', 'default')).toEqual(testKey());
     await server.stop();
+  });
+
+  it('syncs every write to its folder before it answers, and those of nobody else', async () => {
+    const written: string[] = [];
+    const spies = ['_put', '_del', '_batch'].map((name) => {
+      const write: unknown = Reflect.get(Level.prototype, name);
+      if (typeof write !== 'function') throw new TypeError(`classic-level has no ${name}`);
+      const observed = function (this: Level, ...args: unknown[]) {
+        const options: unknown = args.at(-1);
+        const sync = options instanceof Object && 'sync' in options && options.sync === true;
+        written.push(`${name}${sync ? ' synced' : ''}`);
+        return Reflect.apply(write, this, args);
+      };
+      Object.defineProperty(Level.prototype, name, { value: observed, writable: true, configurable: true });
+      return () => Object.defineProperty(Level.prototype, name, { value: write });
+    });
+    const server = await startDynamoDb({ dir });
+    const client = connect(server.endpoint);
+    const did = () => written.splice(0);
+    try {
+      const TableName = 'ledger';
+      const Key = { id: { S: '1' } };
+      const { TableDescription: table } = await client.send(
+        new CreateTableCommand({
+          TableName,
+          KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
+          AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
+          BillingMode: 'PAY_PER_REQUEST',
+        }),
+      );
+      expect(did()).toContain('_put synced');
+      await client.send(new PutItemCommand({ TableName, Item: Key }));
+      await client.send(
+        new UpdateItemCommand({
+          TableName,
+          Key,
+          UpdateExpression: 'SET v = :v',
+          ExpressionAttributeValues: { ':v': { N: '1' } },
+        }),
+      );
+      await client.send(new DeleteItemCommand({ TableName, Key }));
+      const tags = [{ Key: 'a', Value: 'b' }];
+      await client.send(new TagResourceCommand({ ResourceArn: table?.TableArn, Tags: tags }));
+      await client.send(new DeleteTableCommand({ TableName }));
+      const all = did();
+      expect(new Set(all)).toEqual(new Set(['_put synced', '_del synced', '_batch synced']));
+
+      const other = new Level(join(dir, 'other'));
+      await other.put('a', 'b');
+      await other.batch([{ type: 'del', key: 'a' }]);
+      await other.close();
+      expect(did()).toEqual(['_put', '_batch']);
+    } finally {
+      for (const restore of spies) restore();
+      client.destroy();
+      await server.stop();
+    }
   });
 
   it('says when its port is taken or its folder is none, and leaves no lock behind', async () => {
