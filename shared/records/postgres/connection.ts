@@ -42,9 +42,15 @@ export class TableConnection {
     });
   }
 
-  /** The same in a transaction that `begin` begins. */
+  /** In a transaction that `begin` begins, with the table's shape as it is in there. */
   transaction<T>(begin: string, work: (db: Queryable, shape: TableShape) => Promise<T>): Promise<T> {
-    return this.run((shape) => inTransaction(this.pool, begin, (db) => work(db, shape)));
+    return this.guard(() =>
+      inTransaction(this.pool, begin, async (db) => {
+        const { shape, problems } = await this.survey(db);
+        this.assertNone(problems);
+        return work(db, shape);
+      }),
+    );
   }
 
   async guard<T>(work: () => Promise<T>): Promise<T> {

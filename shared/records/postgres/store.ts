@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { RecordSetConfig } from '../../config/schema.ts';
 import { kidOf } from '../../envelope/kek.ts';
-import type { AdoptableStore } from '../record-store.ts';
+import type { AdoptableStore, Scope } from '../record-store.ts';
 import { createAdoption } from './adoption.ts';
 import { awaitEarlierWriters, countEnvelopes } from './census.ts';
 import { TableConnection } from './connection.ts';
@@ -39,6 +39,12 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
   const waitMs = options.openTransactionWaitMs ?? 30_000;
   const place = `Record set "${recordSet}", table "${config.table}"`;
 
+  const cut = (scope: Scope | undefined, count: number) => {
+    // Every sweep and census begins here: what has come to hide rows since the shape was read stops it.
+    connection.forgetShape();
+    return connection.run((shape) => findSegments(connection.db, shape, scope, count));
+  };
+
   return {
     recordSet,
     fields: config.fields.map(({ name }) => name),
@@ -49,9 +55,8 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
         connection.assertNone([...problems, ...hazards]);
       }),
 
-    segments: (scope, count) => connection.run((shape) => findSegments(connection.db, shape, scope, count)),
-    segmentsEverywhere: (count) =>
-      connection.run((shape) => findSegments(connection.db, shape, undefined, count)),
+    segments: (scope, count) => cut(scope, count),
+    segmentsEverywhere: (count) => cut(undefined, count),
 
     listStale: (scope, active, segment, after, limit, until) =>
       connection.run((shape) => {

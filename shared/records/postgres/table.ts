@@ -95,17 +95,18 @@ export function readShape(config: RecordSetConfig, catalog: Catalog): Reading {
     }
     return { name: field.name, column: field.column, form: form ?? 'bytea', plaintext };
   });
+  problems.push(...findBlindSpots(config, catalog));
   return { shape: { table: config.table, keys, tenant, fields }, problems };
 }
 
-/** What makes a rotation fail or lie, beyond what `readShape` finds. */
-export function findHazards(config: RecordSetConfig, catalog: Catalog): readonly Problem[] {
+/**
+ * What hides rows from a walk in key order, and so from listings and the census: NULL is in no key range, and a key
+ * that is not unique names one row for several. No operation goes on with them.
+ */
+function findBlindSpots(config: RecordSetConfig, catalog: Catalog): readonly Problem[] {
   const problems: Problem[] = [];
   const report = (code: RecordStoreErrorCode, what: string) => problems.push({ code, what });
   const columns = new Map(catalog.columns.map((column) => [column.name, column]));
-
-  if (catalog.readOnly)
-    report('STORE_READ_ONLY', 'the server is a read-only standby, or its sessions are read-only');
   for (const name of config.key) {
     if (columns.get(name)?.notNull === false) {
       report('KEY_COLUMNS_NOT_UNIQUE', `key column "${name}" may be NULL`);
@@ -126,6 +127,17 @@ export function findHazards(config: RecordSetConfig, catalog: Catalog): readonly
       'row-level security hides rows from this role, so that no census could be trusted',
     );
   }
+  return problems;
+}
+
+/** What makes a rotation fail later on, beyond what `readShape` finds. */
+export function findHazards(config: RecordSetConfig, catalog: Catalog): readonly Problem[] {
+  const problems: Problem[] = [];
+  const report = (code: RecordStoreErrorCode, what: string) => problems.push({ code, what });
+  const columns = new Map(catalog.columns.map((column) => [column.name, column]));
+
+  if (catalog.readOnly)
+    report('STORE_READ_ONLY', 'the server is a read-only standby, or its sessions are read-only');
   for (const field of config.fields) {
     const column = columns.get(field.column);
     if (column === undefined) continue;

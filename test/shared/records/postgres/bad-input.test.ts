@@ -234,6 +234,56 @@ describe('check names what is wrong', () => {
   });
 });
 
+describe('no operation goes on where it would not see every row', () => {
+  const BLIND = [
+    'a key with NULLs',
+    'a key that is not unique',
+    'a table with inheriting tables',
+    'row-level security',
+  ];
+
+  it.each(REFUSALS.filter(({ name }) => BLIND.includes(name)))(
+    '$name',
+    async ({ ddl = GOOD, config, login, code, says }) => {
+      const { store } = await storeOn(ddl, config, login);
+      const whole = await wholeTable();
+      const refusal = { code, message: expect.stringContaining(says[0] ?? '') };
+      await expect(store.segments(scope, 4)).rejects.toMatchObject(refusal);
+      await expect(store.segmentsEverywhere(4)).rejects.toMatchObject(refusal);
+      await expect(store.listStale(scope, 2, whole, null, 10)).rejects.toMatchObject(refusal);
+      await expect(store.census(scope, whole, 'everywhere')).rejects.toMatchObject(refusal);
+      await expect(store.dropPlaintext(async () => {})).rejects.toMatchObject(refusal);
+      await store.close();
+    },
+  );
+
+  it('also where that came after the first look: segments and census look again', async () => {
+    const { store, schema } = await storeOn(
+      'CREATE TABLE %S.people (id int NOT NULL UNIQUE, tenant text NOT NULL, secret bytea)',
+    );
+    const [segment = ''] = await store.segments(scope, 1);
+    await store.listStale(scope, 2, segment, null, 10);
+    await postgres.admin.query(
+      `ALTER TABLE ${schema}.people ALTER id DROP NOT NULL; INSERT INTO ${schema}.people VALUES (NULL, 'acme', '\\x00')`,
+    );
+    const refusal = {
+      code: 'KEY_COLUMNS_NOT_UNIQUE',
+      message: expect.stringContaining('key column "id" may be NULL'),
+    };
+    await expect(store.census(scope, segment, 'tenant')).rejects.toMatchObject(refusal);
+    await expect(store.segments(scope, 1)).rejects.toMatchObject(refusal);
+    await store.close();
+  });
+
+  /** A segment of all keys, by a store on a table that is as it should be. */
+  async function wholeTable(): Promise<string> {
+    const { store } = await storeOn(GOOD);
+    const [segment = ''] = await store.segments(scope, 1);
+    await store.close();
+    return segment;
+  }
+});
+
 describe('trouble while it runs', () => {
   it('a role without the right to write, and a read-only one, are told apart', async () => {
     const change = [
