@@ -6,6 +6,7 @@ import { createLocalClients } from '../../local/stack-info.ts';
 import type { ComposedDeps } from '../../shared/deps/compose.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
+import type { RotationMode } from '../../shared/rotation/rotation.ts';
 import { createPeople, emailOf, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
 import { eventually, jobEnded, startTestStack, type TestStack } from '../support/stack.ts';
 
@@ -28,13 +29,15 @@ describe('in the middle of a rotation', () => {
         ...deps.recordSets,
         store: (name) => {
           const store = deps.recordSets.store(name);
+          const faulty = async <T>(write: () => Promise<T>): Promise<T> => {
+            calls += 1;
+            await beforeReplace(calls);
+            return write();
+          };
           return {
             ...store,
-            replace: async (changes) => {
-              calls += 1;
-              await beforeReplace(calls);
-              return store.replace(changes);
-            },
+            replace: (changes) => faulty(() => store.replace(changes)),
+            replaceFrames: (changes) => faulty(() => store.replaceFrames(changes)),
           };
         },
       },
@@ -51,8 +54,8 @@ describe('in the middle of a rotation', () => {
   });
   afterEach(() => stack.remove());
 
-  const rotate = async () => {
-    const { job } = await requestRotation(stack.deps, KEY);
+  const rotate = async (mode: RotationMode = 'rewrap') => {
+    const { job } = await requestRotation(stack.deps, { ...KEY, mode });
     return jobEnded(stack, job.jobId);
   };
   const expectAllOpen = async (ids: readonly number[]) => {
@@ -72,19 +75,22 @@ describe('in the middle of a rotation', () => {
     await expectAllOpen(all.filter((id) => id % 3 !== 0));
   });
 
-  it('the application writes a record between the read and the write of the worker: the application wins', async () => {
-    let raced = 0;
-    beforeReplace = async (call) => {
-      if (call > 2) return;
-      // Every record of the chunk that is just being worked on, and of every other.
-      for (const id of all.slice(0, 40)) await people.write(id, `changed-${call}-${id}@example.org`);
-      raced = call;
-    };
-    expect(await rotate()).toMatchObject({ status: 'COMPLETED', census: { stale: 0 } });
-    expect(raced).toBe(2);
-    for (const id of all.slice(0, 40)) expect(await people.open(id)).toBe(`changed-2-${id}@example.org`);
-    await expectAllOpen(all.slice(40));
-  });
+  it.each(['rewrap', 're-encrypt'] as const)(
+    '%s: the application writes between the read and the write of the worker, and wins',
+    async (mode) => {
+      let raced = 0;
+      beforeReplace = async (call) => {
+        if (call > 2) return;
+        // Every record of the chunk that is just being worked on, and of every other.
+        for (const id of all.slice(0, 40)) await people.write(id, `changed-${call}-${id}@example.org`);
+        raced = call;
+      };
+      expect(await rotate(mode)).toMatchObject({ status: 'COMPLETED', mode, census: { stale: 0 } });
+      expect(raced).toBe(2);
+      for (const id of all.slice(0, 40)) expect(await people.open(id)).toBe(`changed-2-${id}@example.org`);
+      await expectAllOpen(all.slice(40));
+    },
+  );
 
   it('the database becomes read-only: it stops with the blocker named, and a later request ends it', async () => {
     beforeReplace = async (call) => {
