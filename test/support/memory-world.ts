@@ -173,7 +173,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
     return { ...common, ...gated, recordSets, keyring: makeKeyring(gated) };
   };
   let deps = makeDeps();
-  await createKey({ ledger, provider, clock, newId }, TENANT, PURPOSE);
+  await createKey(deps, TENANT, PURPOSE);
 
   const key = async () => {
     const found = await ledger.getKey(TENANT, PURPOSE);
