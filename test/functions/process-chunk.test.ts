@@ -1,0 +1,128 @@
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { createProcessChunk } from '../../functions/index.ts';
+import { KeyError } from '../../shared/errors/errors.ts';
+import type { Log, LogFields } from '../../shared/log/log.ts';
+import { activateVersion } from '../../shared/rotation/activate-version.ts';
+import { createVersion } from '../../shared/rotation/create-version.ts';
+import { planSweep } from '../../shared/rotation/plan-sweep.ts';
+import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
+import { proveVersion } from '../../shared/rotation/prove-version.ts';
+import { requestRotation } from '../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { list } from '../support/memory-machine.ts';
+import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
+
+const worlds = await prepareWorlds();
+afterAll(() => worlds.remove());
+const context = { getRemainingTimeInMillis: () => 60_000 };
+
+let world: World;
+let jobId: string;
+beforeEach(async () => {
+  world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 8);
+  ({ jobId } = (await requestRotation(world.deps, KEY)).job);
+  await createVersion(world.deps, jobId);
+  await proveVersion(world.deps, jobId);
+  await activateVersion(world.deps, jobId);
+  for (const task of (await planSweep(world.deps, jobId)).segments) await list(world, task, async () => {});
+});
+
+const bodies = () => world.queue.map((message) => JSON.stringify(message));
+const event = (texts: readonly string[]) => ({
+  Records: texts.map((body, i) => ({ messageId: `m${i}`, body, attributes: {}, eventSource: 'aws:sqs' })),
+});
+const failed = (...ids: string[]) => ({
+  batchItemFailures: ids.map((itemIdentifier) => ({ itemIdentifier })),
+});
+const progress = async () => sumProgress(await readProgress(world.deps, await world.job(jobId)));
+
+describe('a batch of chunks', () => {
+  it('goes on after a bad message, and reports only what failed', async () => {
+    const good = bodies();
+    const unknown = { ...world.queue[0], jobId: '00000000-0000-4000-8000-000000000000' };
+    const bad = [
+      'not JSON',
+      '{"v":2}',
+      JSON.stringify(unknown),
+      JSON.stringify({ ...world.queue[0], more: 1 }),
+    ];
+    const mixed = [...bad.slice(0, 2), ...good, ...bad.slice(2)];
+    const lines: LogFields[] = [];
+    const log: Log = { info() {}, warn() {}, error: (_, fields) => lines.push(fields ?? {}) };
+    const answer = await createProcessChunk({ ...world.deps, log })(event(mixed), context);
+    const ids = answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier).sort();
+    const after = good.length + 2;
+    expect(ids).toEqual(['m0', 'm1', `m${after}`, `m${after + 1}`].sort());
+    expect(await progress()).toMatchObject({ planned: 12, rewrapped: 12, remaining: 0 });
+    expect(lines.map(({ code }) => code).sort()).toEqual([
+      'ROTATION_NOT_FOUND',
+      'SyntaxError',
+      'ZodError',
+      'ZodError',
+    ]);
+    expect(JSON.stringify(lines)).not.toContain('not JSON');
+  });
+
+  it('waits a passing fault out within the call', async () => {
+    const began = world.clock.now();
+    let faults = 0;
+    world.faults.before = (call) => {
+      if (call.startsWith('store.read') && faults++ < 3)
+        throw new KeyError('KEY_UNAVAILABLE', 'x', { retryable: true });
+    };
+    const [first = ''] = bodies();
+    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed());
+    expect(faults).toBe(4);
+    expect(world.clock.now() - began).toBe(200 + 1_000 + 3_000);
+  });
+
+  it('hands a chunk back whose fault does not pass, and one that fails for good at once', async () => {
+    const [first = '', second = ''] = bodies();
+    let calls = 0;
+    for (const [error, tries] of [
+      [new KeyError('KEY_UNAVAILABLE', 'x', { retryable: true }), 4],
+      [new KeyError('VERSION_STATE', 'suspended'), 1],
+      [new TypeError('a bug'), 1],
+    ] as const) {
+      calls = 0;
+      world.faults.before = (call) => {
+        if (call.startsWith('store.read')) {
+          calls += 1;
+          throw error;
+        }
+      };
+      expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed('m0'));
+      expect(calls).toBe(tries);
+    }
+    world.faults.before = () => {};
+    expect(await createProcessChunk(world.deps)(event([second]), context)).toEqual(failed());
+    expect(await progress()).toMatchObject({ rewrapped: 2, remaining: 10 });
+  });
+
+  it('is not done while it is not counted', async () => {
+    world.faults.before = (call) => {
+      if (call.startsWith('ledger.report')) throw new KeyError('VERSION_STATE', 'for good');
+    };
+    const [first = ''] = bodies();
+    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed('m0'));
+    world.faults.before = () => {};
+    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed());
+    expect(await progress()).toMatchObject({ rewrapped: 0, skipped: 2, remaining: 10 });
+  });
+
+  it('reads each job once a process', async () => {
+    let reads = 0;
+    world.faults.before = (call) => {
+      if (call === 'ledger.getJob') reads += 1;
+    };
+    const handler = createProcessChunk(world.deps);
+    for (const body of bodies()) await handler(event([body]), context);
+    expect(reads).toBe(1);
+  });
+
+  it('that is none is an error of the event source', async () => {
+    await expect(createProcessChunk(world.deps)({ records: [] }, context)).rejects.toThrow();
+    expect(await createProcessChunk(world.deps)({ Records: [] }, context)).toEqual(failed());
+  });
+});
