@@ -25,6 +25,8 @@ const catalogSchema = z.object({
   columns: z.array(columnSchema),
   /** The columns of each unique index that holds for every row. */
   uniques: z.array(z.array(z.string())),
+  /** The first column of each index that holds every row. */
+  leading: z.array(z.string()),
 });
 
 export type CatalogColumn = z.output<typeof columnSchema>;

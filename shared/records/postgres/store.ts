@@ -30,7 +30,7 @@ export interface PostgresRecordStoreOptions {
 /**
  * Envelopes in a PostgreSQL table (13 or later). Nothing of a rotation is kept in the table but the envelopes. An
  * index on (tenant column, key columns) lets a tenant's sweep read its own rows only; without one each sweep reads
- * the table once.
+ * the table once, `scanRows` at a time.
  */
 export function createPostgresRecordStore(options: PostgresRecordStoreOptions): AdoptableStore {
   const { recordSet, config, pool } = options;

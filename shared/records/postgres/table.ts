@@ -15,7 +15,12 @@ export interface FieldColumn {
 
 export type TenantSource =
   | { readonly fixed: string }
-  | { readonly column: string; readonly type: IdentifierType };
+  | {
+      readonly column: string;
+      readonly type: IdentifierType;
+      /** An index finds the tenant's rows. */
+      readonly indexed: boolean;
+    };
 
 /** The record set as the database has it. */
 export interface TableShape {
@@ -78,7 +83,13 @@ export function readShape(config: RecordSetConfig, catalog: Catalog): Reading {
     return { column: name, type: 'text' };
   };
   const keys = config.key.map((name) => identifier(name, 'key column'));
-  const tenant = 'fixed' in config.tenant ? config.tenant : identifier(config.tenant.column, 'tenant column');
+  const tenant =
+    'fixed' in config.tenant
+      ? config.tenant
+      : {
+          ...identifier(config.tenant.column, 'tenant column'),
+          indexed: catalog.leading.includes(config.tenant.column),
+        };
   const fields = config.fields.map((field): FieldColumn => {
     const source = field.plaintextColumn === undefined ? undefined : columns.get(field.plaintextColumn);
     const plaintext = source && { column: source.name, type: source.type };

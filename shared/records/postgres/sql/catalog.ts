@@ -27,7 +27,11 @@ SELECT json_build_object(
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
       WHERE k.n <= i.indnkeyatts)), '[]')
     FROM pg_index i
-    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL),
+  'leading', (
+    SELECT coalesce(json_agg(a.attname), '[]')
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL)
 ) AS catalog
 FROM pg_class c
 WHERE c.oid = to_regclass($1)`;

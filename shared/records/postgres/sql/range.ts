@@ -31,11 +31,13 @@ export function inRange(shape: TableShape, range: KeyRange, p: Parameters): read
   ];
 }
 
-/** `false` for a tenant that no row can have. */
+/** The condition of a tenant that no row can have. */
+export const NO_TENANT = 'false';
+
 export function ofTenant(shape: TableShape, { tenant }: Pick<Scope, 'tenant'>, p: Parameters): string {
   const source = shape.tenant;
   if ('fixed' in source) return String(source.fixed === tenant);
-  if (!isCanonical(source.type, tenant)) return 'false';
+  if (!isCanonical(source.type, tenant)) return NO_TENANT;
   return `t.${quote(source.column)} = ${p.add(tenant, source.type)}`;
 }
 
