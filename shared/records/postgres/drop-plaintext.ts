@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { RecordStoreError } from '../../errors/errors.ts';
 import type { PlaintextRecord, RecordKey } from '../record-store.ts';
 import type { TableConnection } from './connection.ts';
 import { parseCursor } from './cursor.ts';
+import { sqlState } from './failures.ts';
 import { isKey, queryPage, unexpected } from './read.ts';
 import { readPlaintext } from './records.ts';
 import {
@@ -12,7 +14,9 @@ import {
   dropColumns,
   everyPage,
   fetchWritten,
+  holdersThatWait,
   lockTable,
+  lockTimeout,
   OLDEST_WRITER,
   writtenWithin,
 } from './sql/adoption.ts';
@@ -27,7 +31,9 @@ type Verify = (records: readonly PlaintextRecord[]) => Promise<void>;
 
 /**
  * Every row is verified twice over at most: once while the application goes on, and, if it was written since that
- * began, again under a lock that lets nobody write until the columns are gone.
+ * began, again under a lock that lets nobody write until the columns are gone. Reading goes on under that lock, SHARE
+ * ROW EXCLUSIVE: whoever wrote had ended before it was given, so that what it verifies is all there is. Readers wait
+ * for the DROP alone.
  */
 export async function dropPlaintext(
   connection: TableConnection,
@@ -56,7 +62,7 @@ export async function dropPlaintext(
 
   const dropped = await inTransaction(pool, beginAlter(lockTimeoutMs), async (tx) => {
     const run = (text: string) => tx.query({ text, query_timeout: NO_QUERY_TIMEOUT });
-    await run(lockTable(config.table).text);
+    await run(lockTable(config.table, 'SHARE ROW EXCLUSIVE'));
     const left = plaintextColumns((await connection.survey(tx)).shape);
     // Another process was faster.
     if (left.length === 0) return left;
@@ -68,11 +74,57 @@ export async function dropPlaintext(
       await verifyKeys(tx, keys);
     }
     await run('CLOSE written');
+    await lockOutReaders(tx, connection, lockTimeoutMs);
     await run(dropColumns(config.table, left));
     return left;
   });
   connection.forgetShape();
   return dropped;
+}
+
+/** Below any sensible deadlock_timeout (1 s by default). */
+const LOCK_WAIT_MS = 200;
+const LOCK_PAUSE_MS = 50;
+
+const waitsSchema = z.tuple([z.object({ waits: z.boolean() })]);
+
+/**
+ * From SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE. A transaction that has read the table and now waits to write it can
+ * go on only when ours ends, and ours could only when that one ends: a deadlock, in which PostgreSQL might well
+ * choose the application's transaction to fail. So ours gives up when it sees one, and waits for shorter than such a
+ * transaction does before it looks for a deadlock; each time, readers queue up behind it no longer than that.
+ */
+async function lockOutReaders(
+  tx: Queryable,
+  { config, recordSet }: TableConnection,
+  timeoutMs: number,
+): Promise<void> {
+  const run = (text: string) => tx.query({ text });
+  const deadline = Date.now() + timeoutMs;
+  await run(lockTimeout(Math.min(LOCK_WAIT_MS, timeoutMs)));
+  for (;;) {
+    const [{ waits }] = waitsSchema.parse((await tx.query(holdersThatWait(config.table))).rows);
+    if (waits) throw busy(recordSet, config.table);
+    await run('SAVEPOINT readers');
+    try {
+      await run(lockTable(config.table, 'ACCESS EXCLUSIVE'));
+      return;
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE || Date.now() >= deadline) throw error;
+      await run('ROLLBACK TO SAVEPOINT readers');
+      await sleep(LOCK_PAUSE_MS);
+    }
+  }
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+function busy(recordSet: string, table: string): RecordStoreError {
+  return new RecordStoreError(
+    'STORE_BUSY',
+    `Record set "${recordSet}", table "${table}": a transaction that has read the table waits to write it, and would wait for ever. Nothing was dropped.`,
+    { retryable: true, remedy: 'Run it again when the application is quiet.' },
+  );
 }
 
 function plaintextColumns(shape: TableShape): readonly string[] {

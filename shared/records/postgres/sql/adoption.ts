@@ -73,14 +73,35 @@ export function dropColumns(table: string, columns: readonly string[]): string {
 export function beginAlter(lockTimeoutMs: number): string {
   return `
 BEGIN;
-SET LOCAL lock_timeout = ${Math.trunc(lockTimeoutMs)};
+${lockTimeout(lockTimeoutMs)};
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL row_security = off`;
 }
 
-export function lockTable(table: string): Statement {
-  return { text: `LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE` };
+export function lockTimeout(milliseconds: number): string {
+  return `SET LOCAL lock_timeout = ${Math.trunc(milliseconds)}`;
+}
+
+/** The first keeps writers and other changes of the table out, the second readers too. */
+export function lockTable(table: string, mode: 'SHARE ROW EXCLUSIVE' | 'ACCESS EXCLUSIVE'): string {
+  return `LOCK TABLE ${quoteTable(table)} IN ${mode} MODE`;
+}
+
+/** Whether a session that has a lock on the table (or a partition of it) waits for another one on it. */
+export function holdersThatWait(table: string): Statement {
+  return {
+    text: `
+WITH locks AS (
+  SELECT pid, granted FROM pg_locks
+  WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation IN (SELECT to_regclass($1) UNION SELECT relid FROM pg_partition_tree(to_regclass($1)))
+)
+SELECT EXISTS (
+  SELECT FROM locks WHERE granted AND pid IN (SELECT pid FROM locks WHERE NOT granted)
+) AS waits`,
+    values: [quoteTable(table)],
+  };
 }
 
 /** The oldest transaction that may still write; what later ones write has its xid or a later one. */

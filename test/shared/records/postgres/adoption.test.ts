@@ -99,6 +99,83 @@ describe('adoption of PostgreSQL tables', () => {
     await fixture.close();
   });
 
+  describe('dropping plaintext beside an application', () => {
+    const setUp = async (lockTimeoutMs: number) => {
+      const fixture = await makeAdoptableFixture(postgres, INT_KEY, { lockTimeoutMs });
+      await fixture.store.prepareAdoption();
+      let rows = 0;
+      const insert = () => fixture.insertPlaintext(fixture.keyOf(rows++), 'acme', ['text']);
+      await insert();
+      const client = await postgres.admin.connect();
+      /** Calls `under` in the first verification under the lock. */
+      const drop = (under: () => Promise<void>) => {
+        let calls = 0;
+        return fixture.store.dropPlaintext(async () => {
+          calls += 1;
+          if (calls === 1) await insert();
+          if (calls === 2) await under();
+        });
+      };
+      const end = async () => {
+        client.release();
+        await fixture.close();
+      };
+      return { ...fixture, insert, client, drop, end };
+    };
+
+    it('lets it read while it verifies, but not write', async () => {
+      const { table, client, drop, insert, columns, end } = await setUp(5_000);
+      let wrote: Promise<unknown> | undefined;
+      const dropped = await drop(async () => {
+        expect((await client.query(`SELECT secret_plain FROM ${table}`)).rows.length).toBe(2);
+        await client.query(`SELECT FROM ${table} LIMIT 1 FOR UPDATE`);
+        wrote = insert().catch((error: unknown) => error);
+      });
+      expect(dropped).toEqual(['secret_plain']);
+      // It was kept waiting until its column was gone: no value slipped in unseen.
+      expect(await wrote).toMatchObject({ code: '42703' });
+      expect((await columns()).plaintext).toEqual([]);
+      await end();
+    });
+
+    it('waits for a reader again and again, and gives up in time', async () => {
+      const { table, client, drop, columns, end } = await setUp(600);
+      const read = async () => {
+        await client.query(`BEGIN; SELECT FROM ${table}`);
+      };
+      await expect(drop(read)).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
+      expect((await columns()).plaintext).toEqual(['secret_plain']);
+      await client.query('ROLLBACK');
+      const ends = async () => {
+        await read();
+        setTimeout(() => client.query('ROLLBACK'), 300);
+      };
+      expect(await drop(ends)).toEqual(['secret_plain']);
+      await end();
+    });
+
+    it('gives up at once rather than have a transaction fail that has read and is to write', async () => {
+      const { table, client, drop, columns, end } = await setUp(30_000);
+      let update: Promise<unknown> | undefined;
+      const readThenWrite = async () => {
+        await client.query(`BEGIN; SELECT FROM ${table}`);
+        update = client.query(`UPDATE ${table} SET secret_plain = 'new'`);
+        const waiting = async () => {
+          const { rowCount } = await postgres.admin.query(
+            `SELECT FROM pg_locks WHERE relation = '${table}'::regclass AND NOT granted`,
+          );
+          return rowCount;
+        };
+        await expect.poll(waiting).toBe(1);
+      };
+      await expect(drop(readThenWrite)).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
+      await update;
+      await client.query('COMMIT');
+      expect((await columns()).plaintext).toEqual(['secret_plain']);
+      await end();
+    });
+  });
+
   it('refuses rows without a tenant', async () => {
     const fixture = await makeAdoptableFixture(postgres, COMPOUND_KEY);
     await fixture.store.prepareAdoption();
