@@ -99,16 +99,17 @@ export async function startStepFunctions(options: {
       execution.status = status;
       execution.stopDate = options.now() / 1000;
     };
+    // The engine keeps every event until it is read.
+    const failure = readFailure(running.eventLogs);
     running.result.then(
       () => end('SUCCEEDED'),
-      (error: unknown) => {
+      async (error: unknown) => {
         const name = error instanceof Error ? error.name : 'Error';
         end(name === 'ExecutionAbortedError' ? 'ABORTED' : 'FAILED');
-        options.onFailed?.(made.name, name);
+        // What is thrown says only that it failed; the last event has the error's own name.
+        options.onFailed?.(made.name, (await failure) ?? name);
       },
     );
-    // The engine keeps every event until it is read.
-    void drain(running.eventLogs);
     return execution;
   }
 
@@ -157,8 +158,12 @@ async function loadMachine(name: StateMachineName): Promise<StateMachine> {
   return new StateMachine(JSON.parse(text));
 }
 
-async function drain(events: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of events);
+/** The error that the execution ended with, when it did. */
+async function readFailure(events: ReturnType<StateMachine['run']>['eventLogs']): Promise<string | null> {
+  let name: string | null = null;
+  for await (const event of events)
+    if (event.type === 'ExecutionFailed' && 'Error' in event) name = event.Error;
+  return name;
 }
 
 function pick({ abort: _, ...shown }: Execution): object {
@@ -174,7 +179,8 @@ async function answer(
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(body));
   };
   try {
-    const action = actions[String(request.headers['x-amz-target'])];
+    const target = String(request.headers['x-amz-target']);
+    const action = Object.hasOwn(actions, target) ? actions[target] : undefined;
     if (action === undefined)
       throw new AwsError('UnknownOperationException', 'Not part of the embedded stack');
     const chunks: Buffer[] = [];
