@@ -89,8 +89,20 @@ export async function reportOutcomes(
 ): Promise<void> {
   const [first] = outcomes;
   if (first === undefined) return;
-  const reports = outcomes.map(({ report }) => report);
-  await deps.ledger.reportChunks(first.page, reports, timestamp(deps.clock.now()));
+  const reports = new Map<number, ChunkReport>();
+  for (const { report } of outcomes) {
+    const same = reports.get(report.chunk);
+    reports.set(report.chunk, same === undefined ? report : mergeReports(same, report));
+  }
+  await deps.ledger.reportChunks(first.page, [...reports.values()], timestamp(deps.clock.now()));
+}
+
+/** Pure. A chunk that came twice in one batch: each of its records was changed by one of the two, if by any. */
+export function mergeReports({ chunk, counts: a }: ChunkReport, { counts: b }: ChunkReport): ChunkReport {
+  const planned = a.rewrapped + a.skipped + a.quarantined;
+  const quarantined = Math.max(a.quarantined, b.quarantined);
+  const rewrapped = Math.min(a.rewrapped + b.rewrapped, planned - quarantined);
+  return { chunk, counts: { rewrapped, quarantined, skipped: planned - rewrapped - quarantined } };
 }
 
 /** What a worker keeps from one chunk to the next. */

@@ -156,6 +156,13 @@ describe('delivery', () => {
     await expectAllOpen();
   });
 
+  it('of the same chunk several times in one batch counts what was done, not what the last one found', async () => {
+    const { jobId, segments } = await begin();
+    await listAll(segments);
+    for (const message of world.queue) expect(await workOn(world, [message, message, message])).toEqual([]);
+    expect(await progressOf(jobId)).toMatchObject({ rewrapped: ALL, skipped: 0, remaining: 0 });
+  });
+
   it('to a process that still has the old version cached rewraps all the same', async () => {
     const warm = await world.deps.keyring.active(TENANT, PURPOSE);
     expect(warm.version).toBe(1);
