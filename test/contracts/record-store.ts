@@ -1,10 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createKek, inspect, type Kek, rewrap, seal } from '../../shared/envelope/index.ts';
+import {
+  createKek,
+  inspect,
+  type Kek,
+  KID_FROM_END,
+  rewrap,
+  rewrapBatch,
+  seal,
+  TAIL_LENGTH,
+} from '../../shared/envelope/index.ts';
 import type {
   CensusCount,
   FieldValue,
+  FrameChange,
+  FramedRecord,
   RecordChange,
   RecordKey,
   RecordStore,
@@ -437,6 +448,291 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
             expect(wins).toBeLessThanOrEqual(1);
           }
         }
+      });
+    });
+
+    describe('frames', () => {
+      const hex = (value: FieldValue | undefined) => value && Buffer.from(value).toString('hex');
+      const hexRows = async () =>
+        (await fixture.rows()).map(({ key, tenant, values }) => ({ key, tenant, values: values.map(hex) }));
+      const rewrapAll = (values: readonly { readonly bytes: Uint8Array; readonly omitted: number }[]) =>
+        rewrapBatch(
+          values.map(({ bytes }) => bytes),
+          [kek(1)],
+          kek(2),
+          values.map(({ omitted }) => omitted),
+        );
+      const readFrames = async (keys: readonly RecordKey[]) =>
+        (await store.readFrames(keys)).map((record) => {
+          if (record === null) throw new Error('A record is missing.');
+          return record;
+        });
+      /** Of each field that is on version 1. */
+      const upgrade = ({ key, tenant, frames }: FramedRecord, only?: readonly number[]): FrameChange => ({
+        key,
+        tenant,
+        changes: frames.flatMap((before, field) => {
+          if (before === null || (only !== undefined && !only.includes(field))) return [];
+          const [outcome] = rewrapAll([before]);
+          if (outcome?.status !== 'rewrapped') return [];
+          return [{ field, before, after: { bytes: outcome.envelope, omitted: before.omitted } }];
+        }),
+      });
+      const oneRow = (values: readonly FieldValue[], n = 1): FixtureRow => ({
+        key: fixture.keyOf(n),
+        tenant: scope.tenant,
+        values,
+      });
+      /** On either side of each form of the length header, of what is read whole, and some large ones. */
+      const PLAINTEXTS = [0, 7, 8, 90, 91, 239, 240, 241, 300, 65_519, 65_520, 70_000, 1_000_000];
+
+      it('show each value from its start and to its end, in the order asked for', async () => {
+        expect(await store.readFrames([])).toEqual([]);
+        const rows = fc.sample(anyRows(30), { seed: 2, numRuns: 20 }).sort((a, b) => b.length - a.length)[0];
+        await fixture.insert(rows ?? []);
+        const wanted = [...(rows ?? [])].reverse();
+        const keys = [fixture.keyOf(999), ...wanted.map(({ key }) => key), fixture.keyOf(998)];
+        const [first, ...found] = await store.readFrames(keys);
+        expect([first, found.pop()]).toEqual([null, null]);
+        for (const [i, { key, tenant, values }] of wanted.entries()) {
+          expect(found[i]).toMatchObject({ key, tenant });
+          for (const [f, value] of values.entries()) {
+            const frame = found[i]?.frames[f];
+            if (value === null) {
+              expect(frame).toBeNull();
+              continue;
+            }
+            const { bytes = new Uint8Array(), omitted = 0 } = frame ?? {};
+            expect(bytes.length + omitted).toBe(value.length);
+            const head = omitted === 0 ? bytes.length : bytes.length - TAIL_LENGTH;
+            expect(hex(bytes.subarray(0, head))).toBe(hex(value.subarray(0, head)));
+            expect(hex(bytes.subarray(head))).toBe(hex(value.subarray(head + omitted)));
+          }
+        }
+      });
+
+      it('rewrap values of every length, and leave all but the recipient bit for bit', async () => {
+        const rows = PLAINTEXTS.map((length, n) =>
+          oneRow(
+            store.fields.map((_, f) =>
+              (n + f) % 4 === 3 ? null : envelope(1, KEY_ID, 'x'.repeat(length + f)),
+            ),
+            n,
+          ),
+        );
+        await fixture.insert(rows);
+        const records = await readFrames(rows.map(({ key }) => key));
+        const changes = records
+          .map((record) => upgrade(record))
+          .filter((change) => change.changes.length > 0);
+        expect(changes.flatMap((change) => change.changes).length).toBe(
+          rows.flatMap(({ values }) => values).filter((value) => value !== null).length,
+        );
+        expect(await store.replaceFrames(changes)).toEqual(changes.map(() => 'replaced'));
+        const now = new Map((await fixture.rows()).map((r) => [JSON.stringify(r.key), r]));
+        for (const { key, values } of rows) {
+          const after = now.get(JSON.stringify(key))?.values;
+          // The whole envelopes, rewrapped: AES-KW is deterministic.
+          const expected = values.map((value) => value && rewrap(value, kek(1), kek(2)));
+          expect(after?.map(hex)).toEqual(expected.map(hex));
+        }
+        expect(await store.replaceFrames(changes)).toEqual(changes.map(() => 'conflict'));
+        expect(await store.replaceFrames([])).toEqual([]);
+      });
+
+      it('rewrap to what whole values rewrap to, and fail like them, however a value is damaged', async () => {
+        const damaged = fc
+          .record({
+            length: fc.constantFrom(...PLAINTEXTS.slice(0, -1)),
+            version: fc.constantFrom(1, 1, 1, 2, 3),
+            keyId: fc.constantFrom(KEY_ID, KEY_ID, KEY_ID, OTHER_KEY_ID),
+            damage: fc.constantFrom('none', 'head', 'tail', 'longer', 'shorter', 'headless', 'tailless'),
+            at: fc.nat({ max: 69 }),
+            byte: fc.integer({ min: 1, max: 255 }),
+          })
+          .map(({ length, version, keyId, damage, at, byte }): Uint8Array => {
+            const value = Buffer.from(envelope(version, keyId, 'x'.repeat(length)));
+            const place = damage === 'head' ? at % 28 : value.length - 1 - at;
+            if (damage === 'head' || damage === 'tail') value[place] = (value[place] ?? 0) ^ byte;
+            if (damage === 'longer') return Buffer.concat([value.subarray(0, 30), value.subarray(29)]);
+            if (damage === 'shorter') return Buffer.concat([value.subarray(0, 30), value.subarray(31)]);
+            if (damage === 'headless') return value.subarray(at);
+            return damage === 'tailless' ? value.subarray(0, value.length - at) : value;
+          });
+        await fc.assert(
+          fc.asyncProperty(fc.array(damaged, { minLength: 30, maxLength: 30 }), async (values) => {
+            await fixture.clear();
+            await fixture.insert(
+              values.map((value, n) =>
+                oneRow(
+                  store.fields.map(() => value),
+                  n,
+                ),
+              ),
+            );
+            const records = await readFrames(values.map((_, n) => fixture.keyOf(n)));
+            const whole = rewrapAll(values.map((bytes) => ({ bytes, omitted: 0 })));
+            for (const [f] of store.fields.entries()) {
+              const frames = records.map(
+                ({ frames: all }) => all[f] ?? { bytes: Buffer.alloc(0), omitted: 0 },
+              );
+              for (const [i, outcome] of rewrapAll(frames).entries()) {
+                const expected = whole[i];
+                if (expected?.status !== 'rewrapped' || outcome.status !== 'rewrapped') {
+                  expect(outcome).toEqual(expected);
+                  continue;
+                }
+                const { omitted = 0 } = frames[i] ?? {};
+                const head = expected.envelope.length - omitted - TAIL_LENGTH;
+                const kept = [
+                  expected.envelope.subarray(0, head),
+                  expected.envelope.subarray(head + omitted),
+                ];
+                expect(hex(outcome.envelope)).toBe(hex(Buffer.concat(kept)));
+              }
+            }
+          }),
+          { numRuns: 4 },
+        );
+      });
+
+      it('fail as malformed for what is no envelope, short or long', async () => {
+        const values = ['', 'tiny', 'no envelope '.repeat(20), 'no envelope '.repeat(9_000)].map((text) =>
+          Buffer.from(text),
+        );
+        await fixture.insert(
+          values.map((value, n) =>
+            oneRow(
+              store.fields.map(() => value),
+              n,
+            ),
+          ),
+        );
+        for (const { frames } of await readFrames(values.map((_, n) => fixture.keyOf(n)))) {
+          const outcomes = rewrapAll(frames.map((frame) => frame ?? { bytes: envelope(1), omitted: 0 }));
+          expect(outcomes).toEqual(
+            store.fields.map(() => ({ status: 'failed', code: 'ENVELOPE_MALFORMED' })),
+          );
+        }
+      });
+
+      it('say for each record, in order, what became of it', async () => {
+        const rows = [1, 2, 3, 4].map((n) => row(n, 1));
+        await fixture.insert(rows);
+        const [a, b, c, d] = rows;
+        if (!a || !b || !c || !d) throw new Error('unreachable');
+        const [first, ...rest] = (await readFrames([d, c, b, a].map(({ key }) => key))).map((r) =>
+          upgrade(r),
+        );
+        if (first === undefined) throw new Error('unreachable');
+        await fixture.remove(b.key);
+        await fixture.write(c.key, 0, envelope(1));
+        const changes = [first, ...rest, { ...first, tenant: 'another' }];
+        expect(await store.replaceFrames(rest)).toEqual(['conflict', 'missing', 'replaced']);
+        expect(await store.replaceFrames([{ ...first, tenant: 'another' }])).toEqual(['conflict']);
+        expect(await store.replaceFrames([first])).toEqual(['replaced']);
+        expect(await store.replaceFrames(changes)).toEqual([
+          'conflict',
+          'conflict',
+          'missing',
+          'conflict',
+          'conflict',
+        ]);
+      });
+
+      it('conflict with every other value: of another length, another recipient, or none', async () => {
+        const others: readonly ((value: Buffer) => FieldValue)[] = [
+          () => envelope(1, KEY_ID, 'x'.repeat(300)),
+          // The same end behind a ciphertext that is longer or shorter by one byte.
+          (value) => Buffer.concat([value.subarray(0, 60), value.subarray(59)]),
+          (value) => Buffer.concat([value.subarray(0, 60), value.subarray(61)]),
+          (value) => rewrap(value, kek(1), kek(7)),
+          ...[1, 40, 41, KID_FROM_END - 19, KID_FROM_END, TAIL_LENGTH].map((fromEnd) => (value: Buffer) => {
+            const other = Buffer.from(value);
+            other[other.length - fromEnd] = (other[other.length - fromEnd] ?? 0) ^ 1;
+            return other;
+          }),
+          () => Buffer.alloc(0),
+          () => null,
+        ];
+        const rows = others.map((_, n) =>
+          oneRow(
+            store.fields.map(() => envelope(1, KEY_ID, 'x'.repeat(300))),
+            n,
+          ),
+        );
+        await fixture.insert(rows);
+        const changes = (await readFrames(rows.map(({ key }) => key))).map((record) => upgrade(record));
+        // The last field: with several, the others would still fit.
+        const last = store.fields.length - 1;
+        for (const [n, other] of others.entries())
+          await fixture.write(fixture.keyOf(n), last, other(Buffer.from(rows[n]?.values[last] ?? [])));
+        const before = await hexRows();
+        expect(await store.replaceFrames(changes)).toEqual(others.map(() => 'conflict'));
+        expect(await hexRows()).toEqual(before);
+      });
+
+      it('change the named fields and no other', async () => {
+        const rows = [1, 2].map((n) => row(n, 1));
+        await fixture.insert(rows);
+        const last = store.fields.length - 1;
+        const [one, two] = await readFrames(rows.map(({ key }) => key));
+        if (!one || !two) throw new Error('unreachable');
+        expect(await store.replaceFrames([upgrade(one, [last]), upgrade(two, [0])])).toEqual([
+          'replaced',
+          'replaced',
+        ]);
+        const now = new Map((await fixture.rows()).map((r) => [JSON.stringify(r.key), r]));
+        for (const [record, changed] of [
+          [one, last],
+          [two, 0],
+        ] as const) {
+          const found = now.get(JSON.stringify(record.key))?.values ?? [];
+          expect(found.map((value) => value && inspect(value).version)).toEqual(
+            store.fields.map((_, f) => (f === changed ? 2 : 1)),
+          );
+        }
+      });
+
+      it('let exactly one of two racing rewraps win, and an application write always', async () => {
+        for (let round = 0; round < 5; round++) {
+          await fixture.clear();
+          const rows = Array.from({ length: 30 }, (_, n) => row(n, 1));
+          await fixture.insert(rows);
+          const changes = (await readFrames(rows.map(({ key }) => key))).map((record) => upgrade(record));
+          const written = new Map<number, Uint8Array>();
+          const app = async () => {
+            for (let n = 0; n < rows.length; n += 3) {
+              const value = envelope(1);
+              await fixture.write(rows[n]?.key ?? [], 0, value);
+              written.set(n, value);
+            }
+          };
+          const [one, two] = await Promise.all([
+            store.replaceFrames(changes),
+            store.replaceFrames([...changes].reverse()),
+            app(),
+          ]);
+          const now = new Map((await fixture.rows()).map((r) => [JSON.stringify(r.key), r]));
+          for (const [n, r] of rows.entries()) {
+            const wins = [one[n], two[rows.length - 1 - n]].filter((o) => o === 'replaced').length;
+            const own = written.get(n);
+            expect(wins).toBeLessThanOrEqual(1);
+            if (own === undefined) expect(wins).toBe(1);
+            else expect(hex(now.get(JSON.stringify(r.key))?.values[0])).toBe(hex(own));
+          }
+        }
+      });
+
+      it('refuse keys that are none', async () => {
+        await fixture.insert([row(1, 1)]);
+        const code = { code: 'RECORD_KEY_INVALID' };
+        const [record] = await readFrames([fixture.keyOf(1)]);
+        if (record === undefined) throw new Error('unreachable');
+        const long = [...fixture.keyOf(1), '1'];
+        await expect(store.readFrames([long])).rejects.toMatchObject(code);
+        await expect(store.readFrames([[]])).rejects.toMatchObject(code);
+        await expect(store.replaceFrames([{ ...upgrade(record), key: long }])).rejects.toMatchObject(code);
       });
     });
 
