@@ -52,7 +52,7 @@ it('a frame that changes in more than its recipient is refused, and nothing is w
     [short, short],
   ];
   for (const [from, to] of wrong) await expect(replace(from, to)).rejects.toThrow(RangeError);
-  expect((await fixture.rows())[0]?.values[0]).toEqual(value);
+  expect((await fixture.rows())[0]?.values[0]).toEqual(Buffer.from(value));
   expect(await replace(before, after)).toEqual(['replaced']);
   await fixture.close();
 });
