@@ -7,7 +7,7 @@ import { planSweep } from '../../../shared/rotation/plan-sweep.ts';
 import { readProgress, sumProgress } from '../../../shared/rotation/progress.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { retryQuarantined } from '../../../shared/rotation/quarantine.ts';
-import { requestRotation } from '../../../shared/rotation/request-job.ts';
+import { requestAdoption, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import type { RotationMode } from '../../../shared/rotation/rotation.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
@@ -306,6 +306,11 @@ describe('the end of a round', () => {
       values: [null, null],
       plaintext: [Buffer.from('x'), null],
     });
+    const adoption = await requestAdoption(world.deps, {
+      tenant: TENANT,
+      recordSet: 'people',
+      requestedBy: 'test',
+    });
     for (const field of FIELDS) {
       await world.ledger.putQuarantined({
         ...set,
@@ -314,7 +319,7 @@ describe('the end of a round', () => {
         purpose: PURPOSE,
         field,
         code: 'ENVELOPE_ARGUMENT',
-        jobId: '00000000-0000-4000-8000-000000000000',
+        jobId: adoption.job.jobId,
         at: world.clock.timestamp(),
       });
     }
