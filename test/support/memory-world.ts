@@ -91,8 +91,9 @@ export async function prepareWorlds(): Promise<WorldMaker> {
   };
   await initKeyFile(options.secret.keyFilePath, options.random);
   await initKeystore(options);
+  const provider = await createLocalProvider(options);
   return {
-    makeWorld: async (ledger, rotation) => makeWorld(ledger, await createLocalProvider(options), rotation),
+    makeWorld: async (ledger, rotation) => makeWorld(ledger, provider, rotation),
     remove: () => rm(dir, { recursive: true, force: true }),
   };
 }

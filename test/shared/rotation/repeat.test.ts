@@ -15,6 +15,7 @@ import { requestAdoption, requestPurge, requestRotation } from '../../../shared/
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
+import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { deliver, runAdoption, runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   FIELDS,
@@ -98,6 +99,9 @@ describe('a rotation', () => {
   });
 
   it('takes no harm from any earlier step that comes again, after each step', async () => {
+    // Thousands of calls: on the ledger in memory.
+    world = await worlds.makeWorld(createMemoryLedger());
+    await fill(world, 4);
     const { job } = await requestRotation(world.deps, KEY);
     const steps = stepsOf(job.jobId);
     const names = steps.map(([name]) => name);
@@ -121,6 +125,9 @@ describe('a rotation', () => {
   });
 
   it('is not disturbed by any of its steps after its end, nor after the next rotation', async () => {
+    // Thousands of calls: on the ledger in memory.
+    world = await worlds.makeWorld(createMemoryLedger());
+    await fill(world, 4);
     const { job } = await requestRotation(world.deps, KEY);
     await runRotation(world, job.jobId);
     await repeatAfterTheEnd(stepsOf(job.jobId));
