@@ -31,36 +31,78 @@ export function isKey(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((part) => typeof part === 'string');
 }
 
-/** Records of one statement, and the bytes of one from which it is read by a statement of its own: 64 MB at most. */
+/** Most records that one statement reads. */
 const PACKED_RECORDS = 1_000;
-const LARGE_BYTES = 64 * 1024;
+/** A record with more bytes is named with its size first, and then read together with as many as fit PACKED_BYTES. */
+const LARGE_BYTES = 8 * 1024;
+/** Of one statement's records, unless it is one alone. The driver holds an answer in about five times its bytes. */
+const PACKED_BYTES = PACKED_RECORDS * LARGE_BYTES;
 
 const packedSchema = z.tuple([z.object({ packed: z.instanceof(Buffer) })]);
 
-type Row = FieldValue[] | null | 'large';
+type Cells = readonly FieldValue[];
 
-/** The cells of each key's row, in order; null where the row is gone. */
-export async function queryPacked(
+/** The cells of a row, null where it is gone, or how large it is. */
+type Row = Cells | null | number;
+
+/**
+ * What `convert` makes of the cells of each key's row, in order; null where the row is gone. Beyond what it makes,
+ * one statement's answer is held at a time.
+ */
+export async function queryPacked<T>(
   db: Queryable,
   keys: readonly RecordKey[],
   cells: number,
   statement: (keys: readonly RecordKey[], largest: number) => Statement,
-): Promise<(FieldValue[] | null)[]> {
-  const records: (FieldValue[] | null)[] = [];
-  const query = async (part: readonly RecordKey[], largest: number): Promise<Row[]> => {
-    const [{ packed }] = packedSchema.parse((await db.query(statement(part, largest))).rows);
-    return unpack(packed, part.length, cells);
+  convert: (key: RecordKey, cells: Cells) => T,
+): Promise<(T | null)[]> {
+  const records: (T | null)[] = keys.map(() => null);
+  /** Reads these of the keys; returns those that are larger, with their sizes. */
+  const query = async (part: readonly number[], largest: number): Promise<readonly Large[]> => {
+    const partKeys = part.map((i) => keys[i] ?? []);
+    const [{ packed }] = packedSchema.parse((await db.query(statement(partKeys, largest))).rows);
+    const large: Large[] = [];
+    for (const [n, row] of unpack(packed, part.length, cells).entries()) {
+      const i = part[n] ?? 0;
+      if (typeof row === 'number') large.push({ i, size: row });
+      else if (row !== null) records[i] = convert(keys[i] ?? [], row);
+    }
+    return large;
   };
   for (let start = 0; start < keys.length; start += PACKED_RECORDS) {
-    const part = keys.slice(start, start + PACKED_RECORDS);
-    for (const [i, row] of (await query(part, LARGE_BYTES)).entries()) {
-      const [alone = null] =
-        row === 'large' ? await query(part.slice(i, i + 1), Number.MAX_SAFE_INTEGER) : [row];
-      if (alone === 'large') throw unexpected();
-      records.push(alone);
+    const part = keys.slice(start, start + PACKED_RECORDS).map((_, n) => start + n);
+    for (const group of groupsOf(await query(part, LARGE_BYTES))) {
+      const largest = group.reduce((most, { size }) => Math.max(most, size), 0);
+      const grown = await query(
+        group.map(({ i }) => i),
+        largest,
+      );
+      // Somebody wrote it in between.
+      for (const { i } of grown) await query([i], Number.MAX_SAFE_INTEGER);
     }
   }
   return records;
+}
+
+interface Large {
+  /** Index of the key. */
+  readonly i: number;
+  readonly size: number;
+}
+
+function* groupsOf(list: readonly Large[]): Generator<readonly Large[]> {
+  let group: Large[] = [];
+  let bytes = 0;
+  for (const large of list) {
+    if (group.length > 0 && bytes + large.size > PACKED_BYTES) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(large);
+    bytes += large.size;
+  }
+  if (group.length > 0) yield group;
 }
 
 function unpack(packed: Buffer, count: number, cells: number): Row[] {
@@ -68,8 +110,13 @@ function unpack(packed: Buffer, count: number, cells: number): Row[] {
   let at = 0;
   for (let i = 0; i < count; i++) {
     const kind = packed.readUInt8(at++);
-    if (kind !== 1) {
-      rows.push(kind === 0 ? null : 'large');
+    if (kind === 0) {
+      rows.push(null);
+      continue;
+    }
+    if (kind === 2) {
+      rows.push(Number(packed.readBigInt64BE(at)));
+      at += 8;
       continue;
     }
     const values: FieldValue[] = [];

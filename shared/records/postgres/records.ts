@@ -11,7 +11,8 @@ import type {
 import { assertKey, parseCursor, parseSegment } from './cursor.ts';
 import { fieldValue, queryPacked } from './read.ts';
 import { plaintextCells } from './sql/adoption.ts';
-import { frameCells, type PageBounds, packedRecords, recordCells, tenantBytes } from './sql/rows.ts';
+import type { Parameters } from './sql/range.ts';
+import { type Cell, frameCells, type PageBounds, packedRecords, recordCells } from './sql/rows.ts';
 import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable } from './transaction.ts';
 
@@ -66,39 +67,60 @@ export function assertFrames(shape: TableShape, records: readonly FrameChange[])
   }
 }
 
-export async function readRecords(
+export function readRecords(
   db: Queryable,
   shape: TableShape,
   keys: readonly RecordKey[],
 ): Promise<(StoredRecord | null)[]> {
-  for (const key of keys) assertKey(key, shape.keys);
-  const cells = recordCells(shape);
-  const rows = await queryPacked(db, keys, shape.fields.length + 1, (part, largest) =>
-    packedRecords(shape, part, cells, largest),
-  );
-  return rows.map((row, i) => {
-    const key = keys[i];
-    if (row === null || key === undefined) return null;
-    const values = shape.fields.map((field, f) => fieldValue(field, row[f + 1]));
-    return { key, tenant: tenantOf(row), values };
-  });
+  return readPacked(db, shape, keys, recordCells(shape), 1, (key, tenant, cells) => ({
+    key,
+    tenant,
+    values: shape.fields.map((field, f) => fieldValue(field, cells[f])),
+  }));
 }
 
-export async function readFrames(
+export function readFrames(
   db: Queryable,
   shape: TableShape,
   keys: readonly RecordKey[],
 ): Promise<(FramedRecord | null)[]> {
+  return readPacked(db, shape, keys, frameCells(shape), 1, (key, tenant, cells) => ({
+    key,
+    tenant,
+    frames: shape.fields.map((field, f) => frameOf(field, cells[f])),
+  }));
+}
+
+export function readPlaintext(
+  db: Queryable,
+  shape: TableShape,
+  keys: readonly RecordKey[],
+): Promise<(PlaintextRecord | null)[]> {
+  return readPacked(db, shape, keys, plaintextCells(shape), 2, (key, tenant, cells) => ({
+    key,
+    tenant,
+    plaintext: shape.fields.map((_, f) => cells[2 * f] ?? null),
+    values: shape.fields.map((field, f) => fieldValue(field, cells[2 * f + 1])),
+  }));
+}
+
+/** `cells`: the tenant, then `each` of every field. */
+async function readPacked<T>(
+  db: Queryable,
+  shape: TableShape,
+  keys: readonly RecordKey[],
+  cells: (p: Parameters) => readonly Cell[],
+  each: number,
+  record: (key: RecordKey, tenant: string, cells: readonly FieldValue[]) => T,
+): Promise<(T | null)[]> {
   for (const key of keys) assertKey(key, shape.keys);
-  const cells = frameCells(shape);
-  const rows = await queryPacked(db, keys, shape.fields.length + 1, (part, largest) =>
-    packedRecords(shape, part, cells, largest),
+  return queryPacked(
+    db,
+    keys,
+    1 + each * shape.fields.length,
+    (part, largest) => packedRecords(shape, part, cells, largest),
+    (key, [tenant, ...rest]) => record(key, tenantOf(tenant), rest),
   );
-  return rows.map((row, i) => {
-    const key = keys[i];
-    if (row === null || key === undefined) return null;
-    return { key, tenant: tenantOf(row), frames: shape.fields.map((field, f) => frameOf(field, row[f + 1])) };
-  });
 }
 
 const LENGTH_BYTES = 4;
@@ -114,30 +136,7 @@ function frameOf(field: FieldColumn, stored: FieldValue | undefined): Frame | nu
   return { bytes, omitted: length - bytes.length };
 }
 
-export async function readPlaintext(
-  db: Queryable,
-  shape: TableShape,
-  keys: readonly RecordKey[],
-): Promise<(PlaintextRecord | null)[]> {
-  for (const key of keys) assertKey(key, shape.keys);
-  const cells = plaintextCells(shape);
-  const rows = await queryPacked(db, keys, cells.length + 1, (part, largest) =>
-    packedRecords(shape, part, (p) => [tenantBytes(shape, p), ...cells], largest),
-  );
-  return rows.map((row, i) => {
-    const key = keys[i];
-    if (row === null || key === undefined) return null;
-    return {
-      key,
-      tenant: tenantOf(row),
-      plaintext: shape.fields.map((_, f) => row[1 + 2 * f] ?? null),
-      values: shape.fields.map((field, f) => fieldValue(field, row[2 + 2 * f])),
-    };
-  });
-}
-
-/** The first cell. A row without a tenant is nobody's: no tenant's name is empty. */
-export function tenantOf(row: readonly (Uint8Array | null)[]): string {
-  const bytes = row[0];
+/** A row without a tenant is nobody's: no tenant's name is empty. */
+function tenantOf(bytes: FieldValue | undefined): string {
   return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : '';
 }

@@ -3,7 +3,7 @@ import type { FieldColumn, TableShape } from '../table.ts';
 import type { Statement } from '../transaction.ts';
 import { quote, quoteTable } from './identifiers.ts';
 import { keyColumns, Parameters } from './range.ts';
-import { asBytes, type PageBounds, page } from './rows.ts';
+import { type Cell, type PageBounds, page, tenantCell, valueCell } from './rows.ts';
 
 /** Fields whose plaintext column is still there. */
 export function adoptable(
@@ -45,12 +45,21 @@ export function everyPage(shape: TableShape, bounds: PageBounds): Statement {
   return page({ ...shape, tenant: { fixed: '' } }, { tenant: '' }, 'true', bounds, new Parameters());
 }
 
-/** Plaintext, then envelope, of each field. */
-export function plaintextCells(shape: TableShape): readonly string[] {
-  return shape.fields.flatMap(({ column, form, plaintext }) => [
-    plaintext === undefined ? 'NULL::bytea' : plaintextBytes(plaintext),
-    asBytes(form, `t.${quote(column)}`),
-  ]);
+/** Tenant, then each field's plaintext and envelope. */
+export function plaintextCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
+  return (p) => [
+    tenantCell(shape, p),
+    ...shape.fields.flatMap(({ column, form, plaintext }) => [
+      plaintext === undefined ? { bytes: 'NULL::bytea' } : plaintextCell(plaintext),
+      valueCell(form, `t.${quote(column)}`),
+    ]),
+  ];
+}
+
+function plaintextCell(plaintext: { readonly column: string; readonly type: string }): Cell {
+  const bytes = plaintextBytes(plaintext);
+  const plain = ['bytea', 'text', 'varchar'].includes(plaintext.type);
+  return { bytes, size: `octet_length(${plain ? `t.${quote(plaintext.column)}` : bytes})` };
 }
 
 export function tenantNames(table: string, column: string): Statement {

@@ -78,31 +78,44 @@ FROM (
   };
 }
 
+/** Bytes that a statement answers with for each record. */
+export interface Cell {
+  readonly bytes: string;
+  /** About how many they are, told without reading them; absent where they are few. */
+  readonly size?: string;
+}
+
 /** Length, then bytes; -1 for NULL. */
-export function cell(value: string): string {
-  return `coalesce(int4send(octet_length(${value})) || ${value}, '\\xffffffff'::bytea)`;
+function packedCell({ bytes }: Cell): string {
+  return `coalesce(int4send(octet_length(${bytes})) || ${bytes}, '\\xffffffff'::bytea)`;
 }
 
 /**
  * Records packed into one value, in the order of the keys: a byte ROW, and then a cell for each of `cells`. The
- * driver's cost is by result column, not by byte. Of a record with more than `largest` bytes only the ROW byte comes.
+ * driver's cost is by result column, not by byte. Of a record with more than `largest` bytes only that byte and its
+ * size come.
  */
 export function packedRecords(
   shape: TableShape,
   keys: readonly RecordKey[],
-  cells: (p: Parameters) => readonly string[],
+  cells: (p: Parameters) => readonly Cell[],
   largest: number,
 ): Statement {
   const p = new Parameters();
   const rows = inputRows(keyInputs(shape.keys, keys), p);
   const values = cells(p);
-  const size = values.map((value) => `coalesce(octet_length(${value}), 0)::int8`).join(' + ');
+  const sizes = values.flatMap(({ size }) => (size === undefined ? [] : `coalesce(${size}, 0)::int8`));
+  const size = sizes.join(' + ');
+  const large =
+    sizes.length === 0
+      ? ''
+      : `WHEN ${size} > ${p.add(largest, 'int8')} THEN ${ROW.large} || int8send(${size})`;
   return {
     text: `
 SELECT string_agg(CASE
     WHEN ${keyColumns(shape)[0]} IS NULL THEN ${ROW.missing}
-    WHEN ${size} > ${p.add(largest, 'int8')} THEN ${ROW.large}
-    ELSE ${ROW.here} || ${values.map(cell).join(' || ')} END, ''::bytea ORDER BY c.i) AS packed
+    ${large}
+    ELSE ${ROW.here} || ${values.map(packedCell).join(' || ')} END, ''::bytea ORDER BY c.i) AS packed
 FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
     values: p.values,
   };
@@ -111,10 +124,10 @@ FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
 const ROW = { missing: "'\\x00'::bytea", here: "'\\x01'::bytea", large: "'\\x02'::bytea" } as const;
 
 /** The cells of `read`: tenant, then each field's bytes (of text columns the text's). */
-export function recordCells(shape: TableShape): (p: Parameters) => readonly string[] {
+export function recordCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
   return (p) => [
-    tenantBytes(shape, p),
-    ...shape.fields.map(({ column, form }) => asBytes(form, `t.${quote(column)}`)),
+    tenantCell(shape, p),
+    ...shape.fields.map(({ column, form }) => valueCell(form, `t.${quote(column)}`)),
   ];
 }
 
@@ -128,27 +141,32 @@ const THREE_BYTE_HEADER = LENGTH_HEADER_OFFSET + 3 + 0xffff + TAIL_LENGTH;
  * The cells of `readFrames`: tenant, then each field as its length and its frame. Of text columns the whole text,
  * which has its envelope's end at no fixed place in bytes.
  */
-export function frameCells(shape: TableShape): (p: Parameters) => readonly string[] {
+export function frameCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
   return (p) => [
-    tenantBytes(shape, p),
+    tenantCell(shape, p),
     ...shape.fields.map(({ column, form }) => {
       const value = `t.${quote(column)}`;
-      if (form === 'text') return textBytes(value);
+      if (form === 'text') return valueCell(form, value);
       const length = `octet_length(${value})`;
       const head = `CASE WHEN ${length} <= ${TWO_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 2}
         WHEN ${length} <= ${THREE_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 3} ELSE ${LENGTH_HEADER_OFFSET + 5} END`;
       const frame = `substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
-      return `(int4send(${length}) || CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${value} ELSE ${frame} END)`;
+      return {
+        bytes: `(int4send(${length}) || CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${value} ELSE ${frame} END)`,
+      };
     }),
   ];
 }
 
-export function asBytes(form: 'bytea' | 'text', value: string): string {
-  return form === 'bytea' ? value : textBytes(value);
+export function valueCell(form: 'bytea' | 'text', value: string): Cell {
+  const bytes = form === 'bytea' ? value : textBytes(value);
+  // Of the column itself: its length stands in the row, also where the value does not.
+  return { bytes, size: `octet_length(${value})` };
 }
 
-export function tenantBytes(shape: TableShape, p: Parameters): string {
-  return textBytes(tenantText(shape, p));
+export function tenantCell(shape: TableShape, p: Parameters): Cell {
+  const text = tenantText(shape, p);
+  return { bytes: textBytes(text), ...('fixed' in shape.tenant ? {} : { size: `octet_length(${text})` }) };
 }
 
 /** In the client's encoding, which `pg` sets to UTF-8; convert_to would look the encoding up for each row. */
