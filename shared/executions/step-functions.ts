@@ -38,9 +38,20 @@ export function createStepFunctions(client: SFNClient, arns: StateMachineArns): 
   };
 }
 
+/** What another try would not change. D/step-functions/latest/apireference/API_StartExecution.html */
+const PERMANENT: ReadonlySet<string> = new Set([
+  'StateMachineDoesNotExist',
+  'StateMachineDeleting',
+  'InvalidArn',
+  'InvalidName',
+  'InvalidExecutionInput',
+  'AccessDeniedException',
+]);
+
 function unavailable(cause: unknown): RotationError {
-  return new RotationError('EXECUTIONS_UNAVAILABLE', 'Step Functions cannot be reached', {
-    retryable: true,
+  const name = cause instanceof Error ? cause.name : 'unknown error';
+  return new RotationError('EXECUTIONS_UNAVAILABLE', `Step Functions did not take the request: ${name}`, {
+    retryable: !PERMANENT.has(name),
     cause,
   });
 }

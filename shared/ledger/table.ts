@@ -54,7 +54,7 @@ export async function checkLedgerTable(client: DynamoDBClient, tableName: string
   }
   if (table === null) {
     throw new LedgerError('LEDGER_NOT_FOUND', `The ledger's table ${tableName} does not exist`, {
-      remedy: 'Create it with `keyturn init`, or deploy the stack',
+      remedy: '`keyturn local start` makes it on one machine, a deployment in AWS.',
     });
   }
   const index = table.GlobalSecondaryIndexes?.find(({ IndexName }) => IndexName === LIST_INDEX);
@@ -65,7 +65,7 @@ export async function checkLedgerTable(client: DynamoDBClient, tableName: string
       'LEDGER_ITEM_INVALID',
       `The table ${tableName} is not a Keyturn ledger: its keys or index differ`,
       {
-        remedy: 'Name the table that `keyturn init` or the stack made',
+        remedy: 'Name the table that `keyturn local start` or a deployment made.',
       },
     );
   }

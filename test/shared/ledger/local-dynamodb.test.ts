@@ -10,6 +10,8 @@ import {
   PutItemCommand,
   TagResourceCommand,
   UpdateItemCommand,
+  waitUntilTableExists,
+  waitUntilTableNotExists,
 } from '@aws-sdk/client-dynamodb';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -98,6 +100,7 @@ describe('startDynamoDb', () => {
         }),
       );
       expect(did()).toContain('_put synced');
+      await waitUntilTableExists({ client, maxWaitTime: 10, minDelay: 0.05, maxDelay: 0.1 }, { TableName });
       await client.send(new PutItemCommand({ TableName, Item: Key }));
       await client.send(
         new UpdateItemCommand({
@@ -111,6 +114,10 @@ describe('startDynamoDb', () => {
       const tags = [{ Key: 'a', Value: 'b' }];
       await client.send(new TagResourceCommand({ ResourceArn: table?.TableArn, Tags: tags }));
       await client.send(new DeleteTableCommand({ TableName }));
+      await waitUntilTableNotExists(
+        { client, maxWaitTime: 10, minDelay: 0.05, maxDelay: 0.1 },
+        { TableName },
+      );
       const all = did();
       expect(new Set(all)).toEqual(new Set(['_put synced', '_del synced', '_batch synced']));
 
