@@ -35,10 +35,10 @@ export function isKey(value: unknown): value is string[] {
 const PACKED_RECORDS = 1_000;
 /** A record with more bytes is named with its size first, and then read together with as many as fit PACKED_BYTES. */
 const LARGE_BYTES = 8 * 1024;
-/** Of one statement's records, unless it is one alone. The driver holds an answer in about five times its bytes. */
+/** Of one statement's records, unless it is one alone. The driver holds an answer in about four times its bytes. */
 const PACKED_BYTES = PACKED_RECORDS * LARGE_BYTES;
 
-const packedSchema = z.tuple([z.object({ packed: z.instanceof(Buffer) })]);
+const packedSchema = z.tuple([z.object({ packed: z.string() })]);
 
 type Cells = readonly FieldValue[];
 
@@ -62,7 +62,7 @@ export async function queryPacked<T>(
     const partKeys = part.map((i) => keys[i] ?? []);
     const [{ packed }] = packedSchema.parse((await db.query(statement(partKeys, largest))).rows);
     const large: Large[] = [];
-    for (const [n, row] of unpack(packed, part.length, cells).entries()) {
+    for (const [n, row] of unpack(Buffer.from(packed, 'base64'), part.length, cells).entries()) {
       const i = part[n] ?? 0;
       if (typeof row === 'number') large.push({ i, size: row });
       else if (row !== null) records[i] = convert(keys[i] ?? [], row);

@@ -12,7 +12,14 @@ import { assertKey, parseCursor, parseSegment } from './cursor.ts';
 import { fieldValue, queryPacked } from './read.ts';
 import { plaintextCells } from './sql/adoption.ts';
 import type { Parameters } from './sql/range.ts';
-import { type Cell, frameCells, type PageBounds, packedRecords, recordCells } from './sql/rows.ts';
+import {
+  type Cell,
+  FRAME_LENGTH_BYTES,
+  frameCells,
+  type PageBounds,
+  packedRecords,
+  recordCells,
+} from './sql/rows.ts';
 import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable } from './transaction.ts';
 
@@ -123,16 +130,14 @@ async function readPacked<T>(
   );
 }
 
-const LENGTH_BYTES = 4;
-
 function frameOf(field: FieldColumn, stored: FieldValue | undefined): Frame | null {
   if (field.form === 'text') {
     const bytes = fieldValue(field, stored);
     return bytes === null ? null : { bytes, omitted: 0 };
   }
   if (stored === null || stored === undefined) return null;
-  const bytes = stored.subarray(LENGTH_BYTES);
-  const length = new DataView(stored.buffer, stored.byteOffset, LENGTH_BYTES).getUint32(0);
+  const bytes = stored.subarray(FRAME_LENGTH_BYTES);
+  const length = new DataView(stored.buffer, stored.byteOffset, FRAME_LENGTH_BYTES).getUint32(0);
   return { bytes, omitted: length - bytes.length };
 }
 

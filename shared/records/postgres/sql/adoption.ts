@@ -3,7 +3,7 @@ import type { FieldColumn, TableShape } from '../table.ts';
 import type { Statement } from '../transaction.ts';
 import { quote, quoteTable } from './identifiers.ts';
 import { keyColumns, Parameters } from './range.ts';
-import { type Cell, type PageBounds, page, tenantCell, valueCell } from './rows.ts';
+import { bytesCell, type Cell, type PageBounds, page, tenantCell, valueCell } from './rows.ts';
 
 /** Fields whose plaintext column is still there. */
 export function adoptable(
@@ -50,7 +50,7 @@ export function plaintextCells(shape: TableShape): (p: Parameters) => readonly C
   return (p) => [
     tenantCell(shape, p),
     ...shape.fields.flatMap(({ column, form, plaintext }) => [
-      plaintext === undefined ? { bytes: 'NULL::bytea' } : plaintextCell(plaintext),
+      plaintext === undefined ? bytesCell('NULL::bytea') : plaintextCell(plaintext),
       valueCell(form, `t.${quote(column)}`),
     ]),
   ];
@@ -59,7 +59,7 @@ export function plaintextCells(shape: TableShape): (p: Parameters) => readonly C
 function plaintextCell(plaintext: { readonly column: string; readonly type: string }): Cell {
   const bytes = plaintextBytes(plaintext);
   const plain = ['bytea', 'text', 'varchar'].includes(plaintext.type);
-  return { bytes, size: `octet_length(${plain ? `t.${quote(plaintext.column)}` : bytes})` };
+  return bytesCell(bytes, `octet_length(${plain ? `t.${quote(plaintext.column)}` : bytes})`);
 }
 
 export function tenantNames(table: string, column: string): Statement {

@@ -78,21 +78,24 @@ FROM (
   };
 }
 
-/** Bytes that a statement answers with for each record. */
+/** A value that a statement answers with for each record. */
 export interface Cell {
-  readonly bytes: string;
-  /** About how many they are, told without reading them; absent where they are few. */
+  /** Its length as an int4, then its bytes; -1 for NULL. */
+  readonly packed: string;
+  /** About how many bytes it has, told without reading them; absent where they are few. */
   readonly size?: string;
 }
 
-/** Length, then bytes; -1 for NULL. */
-function packedCell({ bytes }: Cell): string {
-  return `coalesce(int4send(octet_length(${bytes})) || ${bytes}, '\\xffffffff'::bytea)`;
+export function bytesCell(bytes: string, size?: string): Cell {
+  const packed = `coalesce(int4send(octet_length(${bytes})) || ${bytes}, ${NULL_CELL})`;
+  return { packed, ...(size === undefined ? {} : { size }) };
 }
+
+const NULL_CELL = "'\\xffffffff'::bytea";
 
 /**
  * Records packed into one value, in the order of the keys: a byte ROW, and then a cell for each of `cells`. The
- * driver's cost is by result column, not by byte. Of a record with more than `largest` bytes only that byte and its
+ * driver's cost is by result column, not by byte; in base64, which is a third shorter than its bytea. Of a record with more than `largest` bytes only that byte and its
  * size come.
  */
 export function packedRecords(
@@ -112,10 +115,10 @@ export function packedRecords(
       : `WHEN ${size} > ${p.add(largest, 'int8')} THEN ${ROW.large} || int8send(${size})`;
   return {
     text: `
-SELECT string_agg(CASE
+SELECT encode(string_agg(CASE
     WHEN ${keyColumns(shape)[0]} IS NULL THEN ${ROW.missing}
     ${large}
-    ELSE ${ROW.here} || ${values.map(packedCell).join(' || ')} END, ''::bytea ORDER BY c.i) AS packed
+    ELSE ${ROW.here} || ${values.map(({ packed }) => packed).join(' || ')} END, ''::bytea ORDER BY c.i), 'base64') AS packed
 FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
     values: p.values,
   };
@@ -133,6 +136,8 @@ export function recordCells(shape: TableShape): (p: Parameters) => readonly Cell
 
 /** Envelopes up to this length are read whole: leaving out less is not worth the cutting. */
 export const WHOLE_BYTES = 200;
+/** In a frame's cell, the value's length comes before its bytes. */
+export const FRAME_LENGTH_BYTES = 4;
 /** The lengths of the envelopes up to which the header in front of the ciphertext has two and three bytes. */
 const TWO_BYTE_HEADER = LENGTH_HEADER_OFFSET + 2 + 0xff + TAIL_LENGTH;
 const THREE_BYTE_HEADER = LENGTH_HEADER_OFFSET + 3 + 0xffff + TAIL_LENGTH;
@@ -150,9 +155,11 @@ export function frameCells(shape: TableShape): (p: Parameters) => readonly Cell[
       const length = `octet_length(${value})`;
       const head = `CASE WHEN ${length} <= ${TWO_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 2}
         WHEN ${length} <= ${THREE_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 3} ELSE ${LENGTH_HEADER_OFFSET + 5} END`;
-      const frame = `substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
+      const cut = `int4send(${head} + ${TAIL_LENGTH + FRAME_LENGTH_BYTES}) || int4send(${length})
+        || substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
+      const whole = `int4send(${length} + ${FRAME_LENGTH_BYTES}) || int4send(${length}) || ${value}`;
       return {
-        bytes: `(int4send(${length}) || CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${value} ELSE ${frame} END)`,
+        packed: `coalesce(CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${whole} ELSE ${cut} END, ${NULL_CELL})`,
       };
     }),
   ];
@@ -161,12 +168,12 @@ export function frameCells(shape: TableShape): (p: Parameters) => readonly Cell[
 export function valueCell(form: 'bytea' | 'text', value: string): Cell {
   const bytes = form === 'bytea' ? value : textBytes(value);
   // Of the column itself: its length stands in the row, also where the value does not.
-  return { bytes, size: `octet_length(${value})` };
+  return bytesCell(bytes, `octet_length(${value})`);
 }
 
 export function tenantCell(shape: TableShape, p: Parameters): Cell {
   const text = tenantText(shape, p);
-  return { bytes: textBytes(text), ...('fixed' in shape.tenant ? {} : { size: `octet_length(${text})` }) };
+  return bytesCell(textBytes(text), 'fixed' in shape.tenant ? undefined : `octet_length(${text})`);
 }
 
 /** In the client's encoding, which `pg` sets to UTF-8; convert_to would look the encoding up for each row. */

@@ -28,7 +28,7 @@ const SIZES = [
 ];
 const MIB = 1024 * 1024;
 
-const packedSchema = z.tuple([z.object({ packed: z.instanceof(Buffer) })]);
+const packedSchema = z.tuple([z.object({ packed: z.string() })]);
 
 /** A table with values of these sizes, and what each statement that reads them answers, in bytes. */
 async function makeTable(tableCase: TableCase) {
@@ -44,7 +44,7 @@ async function makeTable(tableCase: TableCase) {
   const observed: Queryable = {
     async query(statement) {
       const result = await admin.query(statement);
-      answers.push(packedSchema.parse(result.rows)[0].packed.length);
+      answers.push(Buffer.from(packedSchema.parse(result.rows)[0].packed, 'base64').length);
       return result;
     },
   };
