@@ -84,7 +84,7 @@ async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report
       for (const machine of STATE_MACHINES) await deps.executions.isRunning(machine, 'doctor');
       return STATE_MACHINES.join(', ');
     });
-    await check('clock', () => clockFinding(queueUrl, deps));
+    await check('clock', () => clockFinding(stack?.endpoints.sqs ?? queueUrl, deps));
     if (deps.recordSets.names.length === 0)
       skip(report, 'record sets', 'none is declared in the configuration');
     for (const name of deps.recordSets.names) {
@@ -172,16 +172,20 @@ async function queueFinding(stack: StackInfo | null, queueUrl: string | undefine
 }
 
 /** Compares with the clock of the queue's server, in AWS another machine. */
-async function clockFinding(queueUrl: string | undefined, deps: Deps): Promise<Finding> {
-  if (queueUrl === undefined) return 'not compared';
-  const reply = await fetch(new URL(queueUrl).origin, { signal: AbortSignal.timeout(5_000) });
+async function clockFinding(url: string | undefined, deps: Deps): Promise<Finding> {
+  if (url === undefined) return 'not compared';
+  const signal = AbortSignal.timeout(5_000);
+  const reply = await fetch(new URL(url).origin, { signal }).catch(() => null);
+  if (reply === null) {
+    return { warning: `not compared: ${new URL(url).host} does not answer`, remedy: 'See the queue above.' };
+  }
   await reply.body?.cancel();
   const theirs = Date.parse(reply.headers.get('date') ?? '');
   if (Number.isNaN(theirs)) return 'the queue does not tell the time; not compared';
-  const skew = Math.round(Math.abs(theirs - deps.clock.now()) / 1000);
-  const allowed = deps.config.rotation.clockSkewSeconds;
   // An HTTP date has whole seconds.
-  if (skew <= allowed + 1) return `${skew} s from the queue's, within clockSkewSeconds (${allowed})`;
+  const skew = Math.ceil(Math.max(0, Math.abs(theirs - deps.clock.now()) - 1000) / 1000);
+  const allowed = deps.config.rotation.clockSkewSeconds;
+  if (skew <= allowed) return `${skew} s from the queue's, within clockSkewSeconds (${allowed})`;
   return {
     failed: `is ${skew} s from the queue's clock, more than clockSkewSeconds (${allowed})`,
     remedy: 'Set the clock, by NTP for example; or raise rotation.clockSkewSeconds.',

@@ -101,7 +101,7 @@ export interface LineParts {
 
 export function describe(snapshots: readonly Snapshot[], perSecond: number): Omit<LineParts, 'fraction'> {
   const [first] = snapshots;
-  if (first === undefined) return { step: 'asking', records: null, rate: null, left: null };
+  if (first === undefined) return { step: 'waiting for the stack', records: null, rate: null, left: null };
   const { done, planned, listed } = totalsOf(snapshots);
   const over = snapshots.filter(({ job }) => isOver(job)).length;
   const sweeping = snapshots.some(({ job }) => job.status === 'SWEEPING');

@@ -39,6 +39,7 @@ export async function watchJobs(
       const before = known[i] ?? null;
       return before !== null && isOver(before.job) ? before : readSnapshot(deps, jobId);
     });
+    signal.throwIfAborted();
     show(snapshots);
     if (snapshots.every(({ job }) => isOver(job))) return snapshots;
     last = snapshots;

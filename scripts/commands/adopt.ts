@@ -54,6 +54,11 @@ interface Input {
   readonly yes: boolean;
 }
 
+const NOTHING = {
+  ...{ columnsAdded: [], tenants: 0, keysCreated: 0, sealed: 0, skipped: 0, quarantined: 0, remaining: 0 },
+  jobs: [],
+};
+
 async function seal(
   { recordSet, tenant, wait, yes }: Input,
   { out }: Cli,
@@ -62,6 +67,12 @@ async function seal(
   const { table } = deps.recordSets.config(recordSet);
   const fields = adoptedFields(deps, recordSet);
   const store = deps.recordSets.store(recordSet);
+  if (!(await store.hasPlaintext())) {
+    await store.check();
+    out.line(`Table ${table} has none of the plaintext columns any more; there is nothing to adopt.`);
+    out.result({ ...NOTHING, recordSet });
+    return EXIT_CODES.done.code;
+  }
   const columns = fields.map(({ column, plaintextColumn }) => `${column} (from ${plaintextColumn})`);
   out.line(`Envelope columns of table ${table}: ${columns.join(', ')}`);
   if (out.canAsk) await confirm(out, `Those that are missing will be added to ${table}.`, yes);

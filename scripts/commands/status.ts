@@ -4,7 +4,6 @@ import { KeyturnError } from '../../shared/errors/errors.ts';
 import { defineCommand, option, TENANT, wholeNumber } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { count, table, time } from '../cli/format.ts';
-import { interruptible } from '../cli/interrupt.ts';
 import { jobJson, keyName, nameOf, recordsOf, stepOf } from '../cli/job-words.ts';
 import { listKeysOf } from '../cli/key-words.ts';
 import type { Output } from '../cli/output.ts';
@@ -37,27 +36,27 @@ export const status = defineCommand({
         show(out, await read());
         return EXIT_CODES.done.code;
       }
-      return interruptible('The view ended; nothing else did', (signal) => refresh(out, deps, read, signal));
+      await refresh(out, deps, read);
+      return EXIT_CODES.done.code;
     }),
 });
 
-async function refresh(
-  out: Output,
-  deps: Deps,
-  read: () => Promise<Overview>,
-  signal: AbortSignal,
-): Promise<number> {
-  for (;;) {
+/** Until Ctrl-C, which is this view's ordinary end. */
+async function refresh(out: Output, deps: Deps, read: () => Promise<Overview>): Promise<void> {
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  while (!abort.signal.aborted) {
     const next = await read().catch((error: unknown) => {
       if (error instanceof KeyturnError && error.retryable) return error;
       throw error;
     });
+    if (abort.signal.aborted) return;
     out.clear();
     if (next instanceof Error) out.warn(`${next.message}; trying again`);
     else show(out, next);
-    if (!out.json)
-      out.line(out.paint('dim', `\n${new Date(deps.clock.now()).toISOString()}  Ctrl-C ends this view`));
-    await deps.clock.sleep(REFRESH_MS, signal);
+    const now = time(new Date(deps.clock.now()).toISOString());
+    if (!out.json) out.line(out.paint('dim', `\n${now}  Ctrl-C ends this view`));
+    await deps.clock.sleep(REFRESH_MS, abort.signal).catch(() => undefined);
   }
 }
 

@@ -1,0 +1,12 @@
+import { commandsPage } from './commands.ts';
+import { configurationPage } from './configuration.ts';
+import { errorsPage } from './errors.ts';
+import { configJsonSchema } from './schema.ts';
+
+/** The pages of docs/ that are made from the code. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'keyturn.schema.json': configJsonSchema,
+  'configuration.md': configurationPage,
+  'errors.md': errorsPage,
+  'cli.md': commandsPage,
+};

@@ -1,0 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { PAGES } from './pages.ts';
+
+/** Writes the pages that are made from the code: `node scripts/cli/docs/write.ts`. */
+for (const [name, page] of Object.entries(PAGES)) {
+  await writeFile(new URL(`../../../docs/${name}`, import.meta.url), page());
+}
