@@ -204,8 +204,8 @@ export const providerSchema = z.discriminatedUnion('type', [
 ]);
 
 export const retiredSchema = z.strictObject({
-  store: z.string().min(1),
-  table: z.string().min(1),
+  store: z.string().min(1).describe('The store, by its name under stores, now or then'),
+  table: z.string().min(1).describe('The table, as the record set named it'),
   columns: z.array(identifier).min(1).optional().describe('Only these columns; left out: the whole table'),
 });
 
