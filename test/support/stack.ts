@@ -66,7 +66,9 @@ export async function makeStackFolder(config: TestConfig): Promise<{ dir: string
 
 export async function startTestStack(
   config: TestConfig,
-  options: Partial<Pick<StackOptions, 'decorate' | 'log' | 'sweepSeconds' | 'pollers' | 'visibilitySeconds'>> = {},
+  options: Partial<
+    Pick<StackOptions, 'decorate' | 'log' | 'sweepSeconds' | 'pollers' | 'visibilitySeconds'>
+  > = {},
 ): Promise<TestStack> {
   const { dir, configPath } = await makeStackFolder(config);
   const loaded = await loadConfig(configPath);
