@@ -82,7 +82,7 @@ export function readRecords(
   return readPacked(db, shape, keys, recordCells(shape), 1, (key, tenant, cells) => ({
     key,
     tenant,
-    values: shape.fields.map((field, f) => fieldValue(field, cells[f])),
+    values: shape.fields.map((field, f) => fieldValue(field, cells[1 + f])),
   }));
 }
 
@@ -94,7 +94,7 @@ export function readFrames(
   return readPacked(db, shape, keys, frameCells(shape), 1, (key, tenant, cells) => ({
     key,
     tenant,
-    frames: shape.fields.map((field, f) => frameOf(field, cells[f])),
+    frames: shape.fields.map((field, f) => frameOf(field, cells[1 + f])),
   }));
 }
 
@@ -106,8 +106,8 @@ export function readPlaintext(
   return readPacked(db, shape, keys, plaintextCells(shape), 2, (key, tenant, cells) => ({
     key,
     tenant,
-    plaintext: shape.fields.map((_, f) => cells[2 * f] ?? null),
-    values: shape.fields.map((field, f) => fieldValue(field, cells[2 * f + 1])),
+    plaintext: shape.fields.map((_, f) => cells[1 + 2 * f] ?? null),
+    values: shape.fields.map((field, f) => fieldValue(field, cells[2 + 2 * f])),
   }));
 }
 
@@ -126,7 +126,7 @@ async function readPacked<T>(
     keys,
     1 + each * shape.fields.length,
     (part, largest) => packedRecords(shape, part, cells, largest),
-    (key, [tenant, ...rest]) => record(key, tenantOf(tenant), rest),
+    (key, values) => record(key, tenantOf(values[0]), values),
   );
 }
 

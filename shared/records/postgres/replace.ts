@@ -59,22 +59,22 @@ async function applyBatch<C extends Change>(
     inputs.push({ name: 'tenant', type: 'text', values: textArray(names) });
   }
   const updates = fields.map((field) => field.update);
-  const replaced = await queryNumbers(db, updateRecords(shape, inputs, updates, oneTenant));
+  const replaced = await queryNumbers(db, updateRecords(shape, inputs, updates, oneTenant, changes.length));
   const outcomes = changes.map((): ReplaceOutcome => 'replaced');
-  if (replaced.size === changes.length) return outcomes;
+  if (replaced === null) return outcomes;
 
   const present = await queryNumbers(db, existing(shape, keys));
   return outcomes.map((_, i) => {
     if (replaced.has(i + 1)) return 'replaced';
-    return present.has(i + 1) ? 'conflict' : 'missing';
+    return present?.has(i + 1) ? 'conflict' : 'missing';
   });
 }
 
-const numbersSchema = z.tuple([z.object({ numbers: z.array(z.int()) })]);
+const numbersSchema = z.tuple([z.object({ numbers: z.array(z.int()).nullable() })]);
 
-async function queryNumbers(db: Queryable, statement: Statement): Promise<ReadonlySet<number>> {
+async function queryNumbers(db: Queryable, statement: Statement): Promise<ReadonlySet<number> | null> {
   const [{ numbers }] = numbersSchema.parse((await db.query(statement)).rows);
-  return new Set(numbers);
+  return numbers && new Set(numbers);
 }
 
 /** Of one statement's values. */

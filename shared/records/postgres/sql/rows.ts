@@ -192,14 +192,16 @@ export interface FieldUpdate {
 }
 
 /**
- * One statement for the whole chunk (of one tenant, or with an input column `tenant`), which answers with the numbers, from 1, of what it wrote. Rows are locked in key order, so that two chunks with rows in common wait
- * for each other rather than deadlock.
+ * One statement for the whole chunk of `count` (of one tenant, or with an input column `tenant`), which answers with
+ * the numbers, from 1, of what it wrote; null for all. Rows are locked in key order, so that two chunks with rows in
+ * common wait for each other rather than deadlock.
  */
 export function updateRecords(
   shape: TableShape,
   inputs: readonly InputColumn[],
   updates: readonly FieldUpdate[],
   oneTenant: string | undefined,
+  count: number,
 ): Statement {
   const p = new Parameters();
   const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
@@ -218,7 +220,8 @@ WITH updated AS (
   WHERE ${[onKey(shape), tenant, ...unchanged].join(' AND ')}
   RETURNING c.i
 )
-SELECT coalesce(json_agg(i), '[]') AS numbers FROM updated`,
+SELECT CASE WHEN (SELECT count(*) FROM updated) < ${p.add(count, 'int8')}
+  THEN (SELECT coalesce(json_agg(i), '[]') FROM updated) END AS numbers`,
     values: p.values,
   };
 }
