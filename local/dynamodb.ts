@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdir, open } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import dynalite from 'dynalite';
 import { Level } from 'level';
 import { LedgerError } from '../shared/errors/errors.ts';
@@ -72,13 +72,12 @@ async function listen(server: Server, port: number): Promise<number> {
 async function lockFolder(dir: string): Promise<Level> {
   const lock = new Level(join(dir, 'lock'));
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const made = await mkdir(dir, { recursive: true, mode: 0o700 });
     await lock.open();
     const tables = new Level(tablesFolder(dir));
     await tables.open();
     await tables.close();
-    // LevelDB syncs its files, but nobody the names of new folders.
-    for (const folder of [dir, dirname(dir)]) await syncFolder(folder);
+    await syncNames(dir, made);
     return lock;
   } catch (cause) {
     await lock.close();
@@ -89,9 +88,17 @@ async function lockFolder(dir: string): Promise<Level> {
   }
 }
 
-async function syncFolder(dir: string): Promise<void> {
-  const folder = await open(dir, 'r');
-  await folder.sync().finally(() => folder.close());
+/**
+ * LevelDB syncs its files, but nobody the names of the folders that were made: of the tables' in `dir`, and up to
+ * `made`, the first that was.
+ */
+async function syncNames(dir: string, made: string | undefined): Promise<void> {
+  const top = made === undefined ? resolve(dir) : dirname(resolve(made));
+  for (let path = resolve(dir); ; path = dirname(path)) {
+    const folder = await open(path, 'r');
+    await folder.sync().finally(() => folder.close());
+    if (path === top) return;
+  }
 }
 
 /** The folders whose writes are synced; undefined until the class has its methods. */

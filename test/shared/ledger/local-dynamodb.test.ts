@@ -40,6 +40,14 @@ describe('startDynamoDb', () => {
     }
   });
 
+  it('makes its folder and those above', async () => {
+    const deep = join(dir, 'not', 'there', 'yet');
+    const server = await startDynamoDb({ dir: deep });
+    await createLedgerTable(connect(server.endpoint), 'ledger');
+    await server.stop();
+    await (await startDynamoDb({ dir: deep })).stop();
+  });
+
   it('says when another has its folder, which goes on', async () => {
     const first = await startDynamoDb({ dir });
     await expect(startDynamoDb({ dir })).rejects.toMatchObject({
