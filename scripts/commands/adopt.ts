@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { adoptedFields, askForAdoptions, tenantsToAdopt } from '../cli/adopt-set.ts';
+import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, NO_WAIT, option, required, TENANT, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { createPlaintextCheck } from '../cli/drop-plaintext.ts';
@@ -16,13 +17,18 @@ export const adopt = defineCommand({
     'Adds the envelope columns that are missing, makes the keys that are missing, and seals every plaintext value into\n' +
     'its envelope column, by compare-and-set against concurrent updates. Repeating it changes only what came since.\n' +
     'The plaintext stays until a separate --drop-plaintext, which first verifies that every row opens to the same\n' +
-    'value and only then drops the columns. Adding and dropping columns is asked for on a terminal, unless --yes;\n' +
-    'without a terminal dropping needs --yes.',
+    'value and only then drops the columns. An envelope whose plaintext is NULL is a difference too: old code may have\n' +
+    'deleted the value. Where the application writes envelopes only, --envelope-only-rows-ok allows it. Adding and\n' +
+    'dropping columns is asked for on a terminal, unless --yes; without a terminal dropping needs --yes.',
   json: '{recordSet, columnsAdded, tenants, keysCreated, sealed, skipped, quarantined, remaining, jobs: [{tenant, answer, job} or {tenant, error}]}; with --drop-plaintext {recordSet, dropped: [columns], verified}',
   options: [
     required('--record-set <name>', 'A record set of the configuration'),
     option(TENANT, 'Only the rows of this tenant'),
     option('--drop-plaintext', 'Verify every row, then drop the plaintext columns').conflicts(['tenant']),
+    option(
+      '--envelope-only-rows-ok',
+      'With --drop-plaintext: an envelope whose plaintext is NULL is not a deleted value',
+    ),
     NO_WAIT(),
     YES(),
   ],
@@ -38,18 +44,23 @@ export const adopt = defineCommand({
     recordSet: z.string(),
     tenant: z.string().optional(),
     dropPlaintext: z.boolean().default(false),
+    envelopeOnlyRowsOk: z.boolean().default(false),
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),
-  run: (input, cli) =>
-    cli.withSession((session) =>
+  run: async (input, cli) => {
+    if (input.envelopeOnlyRowsOk && !input.dropPlaintext)
+      throw new CliError('USAGE', '--envelope-only-rows-ok goes with --drop-plaintext only');
+    return cli.withSession((session) =>
       input.dropPlaintext ? dropPlaintext(input, cli, session) : seal(input, cli, session),
-    ),
+    );
+  },
 });
 
 interface Input {
   readonly recordSet: string;
   readonly tenant?: string | undefined;
+  readonly envelopeOnlyRowsOk: boolean;
   readonly wait: boolean;
   readonly yes: boolean;
 }
@@ -135,7 +146,11 @@ async function seal(
 
 const LINE_EVERY_ROWS = 100_000;
 
-async function dropPlaintext({ recordSet, yes }: Input, { out }: Cli, { deps }: Session): Promise<number> {
+async function dropPlaintext(
+  { recordSet, envelopeOnlyRowsOk, yes }: Input,
+  { out }: Cli,
+  { deps }: Session,
+): Promise<number> {
   const { table } = deps.recordSets.config(recordSet);
   const fields = adoptedFields(deps, recordSet);
   const store = deps.recordSets.store(recordSet);
@@ -152,12 +167,15 @@ async function dropPlaintext({ recordSet, yes }: Input, { out }: Cli, { deps }: 
   );
   let verified = 0;
   let printed = 0;
-  const dropped = await store.dropPlaintext(createPlaintextCheck(deps, recordSet), (rows) => {
-    verified = rows;
-    if (rows - printed < LINE_EVERY_ROWS) return;
-    printed = rows;
-    out.progress(`${counted(rows, 'row')} verified`);
-  });
+  const dropped = await store.dropPlaintext(
+    createPlaintextCheck(deps, recordSet, { envelopeOnlyRowsOk }),
+    (rows) => {
+      verified = rows;
+      if (rows - printed < LINE_EVERY_ROWS) return;
+      printed = rows;
+      out.progress(`${counted(rows, 'row')} verified`);
+    },
+  );
   out.line(
     out.paint(
       'green',

@@ -15,13 +15,17 @@ export const census = defineCommand({
   details:
     'Reads the envelopes themselves, strongly consistent, of every record set that the key may serve, and prints by\n' +
     'record set and version how many were read. It says what was read, not that a version is unused: backups and\n' +
-    'other copies are not read. With --everywhere the rows of other tenants are read too, as a purge does.',
+    'other copies are not read. With --everywhere the rows of other tenants are read too, as a purge does. Where no\n' +
+    'record set holds fields of the key nothing is read: that proves nothing, and --expect-only-active fails.',
   json: '{tenant, purpose, keyId, active, takenAt, reach, onlyActive, stale, malformed, foreign, coverage: {recordSet: {rows, values, versions: {version: count}, foreign, malformed}}}',
   options: [
     required(TENANT, 'Whose key'),
     PURPOSE(),
     option('--everywhere', "Read every row of the tables, also other tenants'"),
-    option('--expect-only-active', 'End with exit code 4 when anything but the active version is found'),
+    option(
+      '--expect-only-active',
+      'End with exit code 4 when anything but the active version is found, or when nothing was read',
+    ),
   ],
   examples: [
     { line: 'keyturn census --tenant acme', says: 'how many values are on which version' },
@@ -40,10 +44,13 @@ export const census = defineCommand({
     withSession(async ({ deps }) => {
       const key = await getKey(deps, tenant, purpose);
       const { coverage, ...found } = await countKey(deps, key, everywhere ? 'everywhere' : 'tenant');
-      const onlyActive = found.stale === 0;
+      // A census that read no record set proves nothing.
+      const somethingRead = Object.keys(coverage).length > 0;
+      const onlyActive = somethingRead && found.stale === 0;
       print(out, key, { coverage, ...found });
       if (onlyActive) out.line('Nothing but the active version was read.');
-      else out.line(out.paint('yellow', `${counted(found.stale, 'value')} not on the active version.`));
+      else if (somethingRead)
+        out.line(out.paint('yellow', `${counted(found.stale, 'value')} not on the active version.`));
       const { keyId, active } = key;
       const { takenAt, reach, stale, malformed, foreign } = found;
       out.result({

@@ -35,7 +35,7 @@ export const purge = defineCommand({
     yes: z.boolean().default(false),
   }),
   run: ({ tenant, version, purpose, wait, yes }, { out, withSession }) =>
-    withSession(async ({ deps }) => {
+    withSession(async ({ deps, stack }) => {
       const key = await getKey(deps, tenant, purpose);
       checkPurgeable(key, version, deps.clock.now(), deps.config);
       const name = `version ${version} of ${keyName(key)}`;
@@ -52,6 +52,10 @@ export const purge = defineCommand({
         out.line(out.paint('green', `Version ${version} of ${keyName(key)} is${already} destroyed${at}.`));
         for (const line of censusLines(job)) out.line(`  census  ${line}`);
         out.line('  Point-in-time backups of the ledger hold the wrapped key until they lapse.');
+        if (stack !== null)
+          out.line(
+            "  LevelDB's files, the embedded ledger, may hold the erased blob until their next compaction.",
+          );
       } else if (job.status === 'BLOCKED') {
         out.line(out.paint('red', `Not destroyed: ${job.blocker?.code ?? 'no code'}`));
         out.line(`  why     ${job.blocker?.message ?? 'no reason was written down'}`);

@@ -79,8 +79,19 @@ function nestedSettings(path: string, schema: JsonSchema): Setting[] {
     ...settingsOf(path, schema),
     ...(map === undefined ? [] : settingsOf(`${path}.<name>`, map)),
     ...(schema.items === undefined ? [] : settingsOf(`${path}[]`, schema.items)),
-    ...[...(schema.oneOf ?? []), ...(schema.anyOf ?? [])].flatMap((choice) => settingsOf(path, choice)),
+    ...choicesOf(schema).flatMap((choice, _, all) =>
+      settingsOf(path, choice).map((setting) =>
+        // What one of several forms requires is not required of the others.
+        all.length > 1 && setting.presence === 'required'
+          ? { ...setting, presence: 'in this form' }
+          : setting,
+      ),
+    ),
   ];
+}
+
+function choicesOf(schema: JsonSchema): readonly JsonSchema[] {
+  return [...(schema.oneOf ?? []), ...(schema.anyOf ?? [])];
 }
 
 function presenceOf(schema: JsonSchema, required: boolean): string {
@@ -90,7 +101,7 @@ function presenceOf(schema: JsonSchema, required: boolean): string {
 }
 
 function valuesOf(schema: JsonSchema): string {
-  const choices = [...(schema.oneOf ?? []), ...(schema.anyOf ?? [])];
+  const choices = choicesOf(schema);
   if (choices.length > 0) return [...new Set(choices.map(valuesOf))].join(', or ');
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
@@ -138,7 +149,8 @@ The embedded stack reads it when it starts: after a change, \`keyturn local stop
 
 ## Settings
 
-\`<name>\` stands for a name of your own, \`[]\` for each entry of a list. The third column is the default, where there is one.
+\`<name>\` stands for a name of your own, \`[]\` for each entry of a list. The third column is the default, where there is one;
+\`in this form\` marks settings of which one is chosen: of a tenant its column or a fixed one, for TLS a word or \`ca\`.
 
 | setting | values | default | meaning |
 |---|---|---|---|
