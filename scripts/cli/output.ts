@@ -28,10 +28,16 @@ export interface Output {
   clear(): void;
 }
 
+/** A stream that may be a terminal. */
+interface Shown extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
 export interface Streams {
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
-  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: Shown;
+  readonly stderr: Shown;
+  readonly stdin: { readonly isTTY?: boolean };
 }
 
 const CLEAR = '\u001b[H\u001b[2J\u001b[3J';
@@ -57,7 +63,7 @@ export function createOutput({ stdout, stderr, stdin }: Streams, json: boolean):
     // Knows NO_COLOR, FORCE_COLOR and what the stream can show.
     paint: (style, text) => styleText(style, text, { stream: stdout }),
     clear() {
-      if (!json && stdout.isTTY) stdout.write(CLEAR);
+      if (!json && stdout.isTTY === true) stdout.write(CLEAR);
     },
   };
 }
