@@ -1,11 +1,16 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileFunction } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { STATE_FUNCTIONS } from '../functions/index.ts';
 import { COMMANDS } from '../scripts/commands/index.ts';
+import { createKek, inspect } from '../shared/envelope/index.ts';
+import { createFieldCipher } from '../shared/keyring/field-cipher.ts';
+import type { Keyring } from '../shared/keyring/keyring.ts';
 import { STATE_RULES, VERSION_STATES } from '../shared/keyring/states.ts';
 import { itemKeys } from '../shared/ledger/attributes.ts';
 import { BLOCKER_CODES, JOB_STATUSES, JOB_TRANSITIONS } from '../shared/rotation/rotation.ts';
@@ -123,6 +128,40 @@ describe.each(pages)('%s', (page) => {
 });
 
 describe('README.md', () => {
+  it('shows an application that runs as it stands there, given a keyring', async () => {
+    const [, example = ''] = readme.match(/^```ts\n([\s\S]*?)^```/m) ?? [];
+    const [imported = '', ...body] = example.split('\n');
+    expect(imported).toBe("import { createFieldCipher } from './shared/keyring/field-cipher.ts';");
+    const kek = createKek({
+      keyId: '01932c07-209f-7000-8000-000000000001',
+      version: 3,
+      key: randomBytes(32),
+    });
+    const asked: string[] = [];
+    const keyring: Keyring = {
+      active: async (tenant, purpose) => {
+        asked.push(`${tenant}/${purpose}`);
+        return kek;
+      },
+      version: async (tenant, purpose, version) => {
+        asked.push(`${tenant}/${purpose}/${version}`);
+        return kek;
+      },
+      clear() {},
+    };
+    const run = compileFunction(`return (async () => {${body.join('\n')}\nreturn { envelope, email };})();`, [
+      'createFieldCipher',
+      'keyring',
+      'Buffer',
+    ]);
+    const { envelope, email } = z
+      .object({ envelope: z.instanceof(Uint8Array), email: z.string() })
+      .parse(await run(createFieldCipher, keyring, Buffer));
+    expect(email).toBe('puja@example.org');
+    expect(inspect(envelope)).toMatchObject({ version: 3, plaintextLength: email.length });
+    expect(asked).toEqual(['shop/contact-data', 'shop/contact-data/3']);
+  });
+
   it('names npm scripts and commands', () => {
     expect(namedScripts(readme)).toContain('demo');
     expect(namedCommands(readme).length).toBeGreaterThan(0);

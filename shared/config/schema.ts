@@ -130,7 +130,9 @@ export const rotationSchema = z
       .min(1)
       .max(7 * DAY)
       .default(3600)
-      .describe('In an outage of ledger or KMS, how long cached keys go on opening values (never sealing)'),
+      .describe(
+        'In an outage of ledger or KMS, how long cached keys go on opening values; while the ledger is out of reach nothing is sealed after cacheMaxAgeSeconds',
+      ),
     clockSkewSeconds: z
       .int()
       .min(0)

@@ -3,8 +3,9 @@ import type { CensusCount } from '../records/record-store.ts';
 import type { Job, JobKind, JobStatus, SegmentRef } from '../rotation/rotation.ts';
 
 /**
- * The port to the ledger: keys, jobs, progress, quarantine. Every change is one conditional write to one item,
- * so that a crash leaves no half-done state and a repeat is a no-op. Reads are strongly consistent, except the
+ * The port to the ledger: keys, jobs, progress, quarantine. Every change is one write to one item,
+ * conditional wherever a decision hangs on it (census counts and quarantine entries overwrite only themselves), so that
+ * a crash leaves no half-done state and a repeat is a no-op. Reads are strongly consistent, except the
  * lists (`listKeys`, `listJobs`), which are for people and never justify a step. Every failure is a LedgerError.
  */
 

@@ -14,7 +14,9 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   if (job.status !== 'CENSUS' || job.census === null)
     throw new RotationError('ROTATION_STATE', `Rotation ${jobId} is ${job.status} and has no clean census`);
   const now = deps.clock.now();
-  const purgeNotBefore = timestamp(now + job.times.graceSeconds * 1000);
+  // Another machine decides when it is over, by its own clock.
+  const { clockSkewSeconds } = deps.config.rotation;
+  const purgeNotBefore = timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000);
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
     retireFrom(current, job.from, { purgeNotBefore, rotationId: jobId }),
   );

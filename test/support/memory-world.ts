@@ -74,6 +74,8 @@ export interface World {
   job(jobId: string): Promise<Job>;
   changeKey(change: (key: TenantKey) => TenantKey): Promise<TenantKey>;
   pass(seconds: number): void;
+  /** As long as a retired version must wait for its purge. */
+  passGrace(): void;
 }
 
 export interface WorldMaker {
@@ -259,6 +261,10 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
       return next;
     },
     pass: (seconds) => fake.jumpTo(fake.now() + seconds * 1000),
+    passGrace: () => {
+      const { graceSeconds, clockSkewSeconds } = config.rotation;
+      fake.jumpTo(fake.now() + (graceSeconds + clockSkewSeconds) * 1000);
+    },
   };
 }
 

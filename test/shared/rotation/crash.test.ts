@@ -41,7 +41,7 @@ async function rotateAndPurge(world: World, mode: RotationMode): Promise<void> {
   const [begun] = await rotations(world);
   const job = begun ?? (await requestRotation(world.deps, { ...KEY, mode })).job;
   if (job.status !== 'COMPLETED') expect(await runRotation(world, job.jobId)).toBe('CLEAN');
-  world.pass(world.deps.config.rotation.graceSeconds);
+  world.passGrace();
   const purge = await requestPurge(world.deps, { ...KEY, version: 1 });
   if (purge.answer !== 'completed') expect(await runPurge(world, purge.job.jobId)).toBe(true);
 }
@@ -184,7 +184,7 @@ describe('a call that fails for a passing reason', () => {
     const run = async (world: World) => {
       const { job } = await retried('', () => requestRotation(world.deps, KEY));
       await runRotation(world, job.jobId, retried);
-      world.pass(world.deps.config.rotation.graceSeconds);
+      world.passGrace();
       const purge = await retried('', () => requestPurge(world.deps, { ...KEY, version: 1 }));
       expect(await runPurge(world, purge.job.jobId, retried)).toBe(true);
     };

@@ -40,7 +40,7 @@ beforeEach(async () => {
 const PURGE = { ...KEY, version: 1 };
 const DAY = 86_400;
 
-const graceOver = () => world.pass(world.deps.config.rotation.graceSeconds);
+const graceOver = () => world.passGrace();
 
 async function requestDue() {
   graceOver();

@@ -183,7 +183,7 @@ describe('a purge', () => {
   it('ends the same when every step runs twice, and is not disturbed by any after its end', async () => {
     const { job: rotation } = await requestRotation(world.deps, KEY);
     await runRotation(world, rotation.jobId);
-    world.pass(world.deps.config.rotation.graceSeconds);
+    world.passGrace();
     const { job } = await requestPurge(world.deps, { ...KEY, version: 1 });
     const twice = async <T>(name: string, step: () => Promise<T>): Promise<T> => {
       await step();
