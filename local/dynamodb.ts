@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import dynalite from 'dynalite';
 import { Level } from 'level';
 import { LedgerError } from '../shared/errors/errors.ts';
+import { refuseForeign } from './loopback-guard.ts';
 
 /** The DynamoDB of the embedded stack: npm `dynalite`, for this machine only. It checks no credentials. */
 
@@ -32,6 +33,7 @@ export async function startDynamoDb(
     deleteTableMs: 0,
     updateTableMs: 0,
   });
+  guard(server);
   try {
     const port = await listen(server, options.port ?? 0);
     return {
@@ -46,6 +48,16 @@ export async function startDynamoDb(
     await lock?.close();
     throw error;
   }
+}
+
+/** dynalite answers any origin: its listener gets what is ours only. */
+function guard(server: Server): void {
+  const answer = server.listeners('request');
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    if (refuseForeign(request, response)) return;
+    for (const listener of answer) listener.call(server, request, response);
+  });
 }
 
 async function listen(server: Server, port: number): Promise<number> {

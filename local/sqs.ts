@@ -10,6 +10,7 @@ import { Consumer } from 'sqs-consumer';
 import { z } from 'zod';
 import type { Handler } from '../functions/lambda.ts';
 import type { BatchResponse } from '../functions/process-chunk/index.ts';
+import { isForeign } from './loopback-guard.ts';
 
 /** The embedded stack's SQS, and the poller that stands in for Lambda's event source mapping. */
 
@@ -24,6 +25,10 @@ export interface LocalSqs {
  */
 export async function startSqs(): Promise<LocalSqs> {
   const app = buildApp({ logger: false });
+  app.addHook('onRequest', (request, reply, done) => {
+    if (isForeign(request)) void reply.code(403).send('Only programs on this machine, by 127.0.0.1.');
+    else done();
+  });
   await app.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.server.address() as AddressInfo;
   return { endpoint: `http://127.0.0.1:${port}`, stop: () => app.close() };

@@ -5,6 +5,7 @@ import { StateMachine } from 'aws-local-stepfunctions';
 import { z } from 'zod';
 import type { StateMachineName } from '../shared/executions/executions.ts';
 import type { StateMachineArns } from '../shared/executions/step-functions.ts';
+import { refuseForeign } from './loopback-guard.ts';
 
 /**
  * Step Functions' wire protocol (JSON 1.0) in front of npm `aws-local-stepfunctions`, which has no server of its
@@ -131,7 +132,9 @@ export async function startStepFunctions(options: {
     'AWSStepFunctions.DescribeExecution': describe,
     'AWSStepFunctions.StopExecution': stopOne,
   };
-  const server = createServer((request, response) => void answer(actions, request, response));
+  const server = createServer((request, response) => {
+    if (!refuseForeign(request, response)) void answer(actions, request, response);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);

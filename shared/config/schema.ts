@@ -238,7 +238,7 @@ export const configSchema = z
       }
     }
     for (const [id, set] of Object.entries(config.recordSets)) {
-      if (!(set.store in config.stores)) {
+      if (!Object.hasOwn(config.stores, set.store)) {
         ctx.addIssue({
           code: 'custom',
           path: ['recordSets', id, 'store'],

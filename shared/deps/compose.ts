@@ -147,7 +147,7 @@ function openRecordSets({ config, environment, embeddedUrl, log }: Composition) 
   const poolOf = (name: string) => {
     let pool = pools.get(name);
     if (pool === undefined) {
-      const store = config.stores[name];
+      const store = Object.hasOwn(config.stores, name) ? config.stores[name] : undefined;
       if (store === undefined) throw new ConfigError('CONFIG_INVALID', `There is no store "${name}"`);
       // The embedded server listens on the loopback address only, and has no TLS.
       const tls = store.embedded === undefined ? store.tls : 'off';

@@ -21,7 +21,20 @@ export interface Kind<T> {
 
 export async function readOne<T>(table: TableClient, kind: Kind<T>, key: ItemKey): Promise<T | null> {
   const item = await table.get(key);
-  return item === null ? null : parseItem(kind.schema, item, kind.name);
+  if (item === null) return null;
+  const value = parseItem(kind.schema, item, kind.name);
+  const own = kind.keyOf(value);
+  // What an item says of itself is what is used: one that was put in another's place must not pass for it.
+  if (own.pk !== key.pk || own.sk !== key.sk) {
+    throw new LedgerError(
+      'LEDGER_ITEM_INVALID',
+      `A ${kind.name} of the ledger stands in another one's place`,
+      {
+        remedy: 'Somebody wrote the table by hand: restore it, and find out who.',
+      },
+    );
+  }
+  return value;
 }
 
 /** `more`: attributes besides, for the progress that is counted in the same item. */

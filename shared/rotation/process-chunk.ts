@@ -1,5 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
-import { KeyError } from '../errors/errors.ts';
+import { KeyError, RotationError } from '../errors/errors.ts';
 import type { ChunkReport, PageRef, QuarantinedRecord } from '../ledger/ledger.ts';
 import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { RecordKey } from '../records/record-store.ts';
@@ -45,6 +45,7 @@ export async function processChunk(
   jobs: JobCache,
 ): Promise<ChunkOutcome | null> {
   const job = await jobs.get(message.jobId);
+  assertOfJob(job, message);
   const result = await workInBatches(deps, job, message, jobs.batchSizes);
   for (const field of result.quarantined) {
     await deps.ledger.putQuarantined(quarantinedRecord(deps, job, message.recordSet, field));
@@ -60,6 +61,17 @@ export async function processChunk(
     page: { jobId: job.jobId, round, segment, page },
     report: { chunk, counts: { rewrapped, quarantined, skipped: planned - rewrapped - quarantined } },
   };
+}
+
+/** The queue is not authenticated: a message may name no other tenant's or record set's records than its job's. */
+function assertOfJob(job: Job, { tenant, recordSet }: ChunkMessage): void {
+  if (job.tenant !== tenant || !job.recordSets.includes(recordSet)) {
+    throw new RotationError('MESSAGE_INVALID', `A chunk names records that job ${job.jobId} is not about`);
+  }
+  // An adoption seals what stands beside an empty column: once it is over, only a new request may do that again.
+  if (job.kind === 'purge' || (job.kind === 'adopt' && job.status === 'COMPLETED')) {
+    throw new RotationError('MESSAGE_INVALID', `Job ${job.jobId} is a ${job.kind} that has no chunks`);
+  }
 }
 
 async function workInBatches(
@@ -128,7 +140,8 @@ export function createJobCache(deps: Pick<Deps, 'ledger'>): JobCache {
       const job = await getJob(deps, jobId);
       const [oldest] = jobs.keys();
       if (jobs.size >= CACHED_JOBS && oldest !== undefined) jobs.delete(oldest);
-      if (job.round > 0) jobs.set(jobId, job);
+      // Whether an adoption is over is looked at each time.
+      if (job.round > 0 && job.kind === 'rotate') jobs.set(jobId, job);
       return job;
     },
   };

@@ -138,6 +138,12 @@ function configuredTimes({ config: { rotation } }: Deps): JobTimes {
   };
 }
 
+/** A barrier that has begun ends as much later as caches may be older by now. */
+function extendBarrier({ barrierUntil, times }: Job, { barrierSeconds }: JobTimes): string | null {
+  if (barrierUntil === null) return null;
+  return timestamp(Date.parse(barrierUntil) + (barrierSeconds - times.barrierSeconds) * 1000);
+}
+
 function longerTimes(a: JobTimes, b: JobTimes): JobTimes {
   return {
     barrierSeconds: Math.max(a.barrierSeconds, b.barrierSeconds),
@@ -164,13 +170,15 @@ async function takeUpAgain(deps: Deps, jobId: string): Promise<Job> {
     // Somebody else took it up in between: theirs is the attempt that runs.
     if (job.status !== 'BLOCKED' && job.status !== 'COMPLETED') return job;
     const { chunkSize, segments } = deps.config.rotation;
+    const times = longerTimes(job.times, configuredTimes(deps));
     return moveJob(job, 'REQUESTED', {
       attempt: job.attempt + 1,
       // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
       ...(job.kind === 'adopt' ? {} : { recordSets: recordSetsOf(deps, job.kind, job) }),
       chunkSize,
       segments,
-      times: longerTimes(job.times, configuredTimes(deps)),
+      times,
+      barrierUntil: extendBarrier(job, times),
       // A new attempt sweeps and counts afresh, with its full number of rounds.
       maxRounds: job.round + deps.config.rotation.maxRounds,
       blocker: null,

@@ -37,6 +37,22 @@ const failed = (...ids: string[]) => ({
 });
 const progress = async () => sumProgress(await readProgress(world.deps, await world.job(jobId)));
 
+describe('a forged chunk', () => {
+  it.each([
+    ["another tenant's records", { tenant: 'other' }],
+    ['a record set that the job is not about', { recordSet: 'constructor' }],
+  ])('of %s is refused, and nothing is written', async (_, change) => {
+    const [message] = world.queue;
+    const before = await progress();
+    const answer = await createProcessChunk(world.deps)(
+      event([JSON.stringify({ ...message, ...change })]),
+      context,
+    );
+    expect(answer).toEqual(failed('m0'));
+    expect(await progress()).toEqual(before);
+  });
+});
+
 describe('a batch of chunks', () => {
   it('goes on after a bad message, and reports only what failed', async () => {
     const good = bodies();

@@ -139,6 +139,20 @@ describe('an item that was changed by hand', () => {
     expect(String(error)).not.toContain('SECRET');
   });
 
+  it("is refused when it stands in another one's place", async () => {
+    const { ledger, client, tableName } = await makeLossyLedger();
+    const item = {
+      ...marshalItem(testKey({ tenant: 'other' })),
+      pk: { S: 'KEY#acme#default' },
+      sk: { S: 'KEY' },
+    };
+    await client.send(new PutItemCommand({ TableName: tableName, Item: item }));
+    await expect(ledger.getKey('acme', 'default')).rejects.toMatchObject({
+      code: 'LEDGER_ITEM_INVALID',
+      message: expect.stringContaining('place'),
+    });
+  });
+
   it('is refused when a number is none, or a type is foreign', async () => {
     const { ledger, client, tableName } = await makeLossyLedger();
     const base = { ...marshalItem(testKey()), pk: { S: 'KEY#acme#default' }, sk: { S: 'KEY' } };
