@@ -18,8 +18,8 @@ export interface BatchResponse {
   readonly batchItemFailures: { readonly itemIdentifier: string }[];
 }
 
-/** Chunks in work at one time: one is read and rewrapped while the other is being written. */
-const LANES = 2;
+/** Chunks in work at one time: while some are being written, others are read and rewrapped. */
+const LANES = 4;
 
 interface Done {
   readonly messageId: string;

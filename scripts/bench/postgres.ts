@@ -159,8 +159,8 @@ function figures(rates: Rates): BenchFigure[] {
   ];
 }
 
-/** As many chunks at one time as a worker has lanes: one is read and rewrapped while the other is written. */
-const LANES = 2;
+/** As many chunks at one time as the worker of functions/process-chunk has lanes. */
+const LANES = 4;
 
 async function inLanes(
   keys: readonly RecordKey[],

@@ -1,4 +1,4 @@
-/** Bytes of values that one batch of a worker should hold. It has two batches in work, and copies of each. */
+/** Bytes of values that one batch of a worker should hold. It has four batches in work, and copies of each. */
 export const BATCH_BYTES = 16 * 1024 * 1024;
 /** Records of a record set's first batch, of which nothing is known yet. */
 const FIRST_BATCH = 64;
