@@ -48,7 +48,12 @@ export async function runChecks(cli: Cli, report: Report): Promise<void> {
   await check('keystore', async () => {
     const provider = await openProvider(loaded.config.provider, cli.environment, fillRandom);
     await provider.check();
-    return `${loaded.config.provider.keystore} opens, and nobody else can read it`;
+    const {
+      config: { provider: configured },
+    } = loaded;
+    return configured.type === 'local'
+      ? `${configured.keystore} opens, and nobody else can read it`
+      : `${provider.name} answers, and its root keys can be used`;
   });
   await check('timing', async () => timing(loaded.config));
   await checkPlace(cli, loaded, check, report);

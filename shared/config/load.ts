@@ -58,11 +58,14 @@ function resolvePaths(config: Config, base: string): Config {
   const { provider } = config;
   return {
     ...config,
-    provider: {
-      ...provider,
-      keystore: resolve(base, provider.keystore),
-      ...(provider.keyFile === undefined ? {} : { keyFile: resolve(base, provider.keyFile) }),
-    },
+    provider:
+      provider.type === 'aws-kms'
+        ? provider
+        : {
+            ...provider,
+            keystore: resolve(base, provider.keystore),
+            ...(provider.keyFile === undefined ? {} : { keyFile: resolve(base, provider.keyFile) }),
+          },
     stores: Object.fromEntries(
       Object.entries(config.stores).map(([name, store]) => [
         name,

@@ -100,6 +100,23 @@ export const recordSetSchema = z.strictObject({
 
 export const rotationSchema = z
   .strictObject({
+    everyDays: z
+      .int()
+      .min(1)
+      .max(3650)
+      .nullable()
+      .default(90)
+      .describe(
+        'Oldest that an active version may get: the daily sweep rotates a key before. null: only on request',
+      ),
+    spreadDays: z
+      .int()
+      .min(0)
+      .max(365)
+      .default(7)
+      .describe(
+        'Keys become due spread over so many days before everyDays, each on a day of its own by its id, so that many do not rotate at once',
+      ),
     mode: z
       .enum(['rewrap', 're-encrypt'])
       .default('rewrap')
@@ -178,6 +195,13 @@ export const rotationSchema = z
         message: `is ${r.cacheCeilingSeconds}, shorter than cacheMaxAgeSeconds (${r.cacheMaxAgeSeconds})`,
       });
     }
+    if (r.everyDays !== null && r.spreadDays >= r.everyDays) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['spreadDays'],
+        message: `is ${r.spreadDays}; it must be shorter than everyDays (${r.everyDays})`,
+      });
+    }
     const floor = Math.max(
       r.cacheMaxAgeSeconds + r.clockSkewSeconds + r.maxTransactionSeconds,
       SQS_RETENTION_AND_REDRIVE,
@@ -192,7 +216,42 @@ export const rotationSchema = z
     }
   });
 
+/** Key ARNs only: an alias can be moved to another key, and then old data breaks. Multi-Region keys have ids mrk-…. */
+const kmsKeyArn = z
+  .string()
+  .regex(
+    /^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key\/[A-Za-z0-9-]+$/,
+    'must be the ARN of a KMS key (arn:aws:kms:region:account:key/id), never an alias or a bare id',
+  );
+
 export const providerSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('aws-kms').describe('AWS Key Management Service'),
+    rootKey: kmsKeyArn
+      .describe(
+        'The key that wraps new KEKs. Left out: the one that the deployment makes (KEYTURN_ROOT_KEY_ARN)',
+      )
+      .optional(),
+    tenantRootKeys: z
+      .record(z.string().min(1).max(256), kmsKeyArn)
+      .default({})
+      .describe("Tenants whose KEKs are wrapped by a key of their own, such as the customer's (BYOK)"),
+    formerRootKeys: z
+      .array(kmsKeyArn)
+      .max(100)
+      .default([])
+      .describe(
+        'Keys that wrapped KEKs before. They are still opened, and the daily sweep wraps those KEKs anew under the current key',
+      ),
+    requestsPerSecond: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(100)
+      .describe(
+        'Most requests a second that one process sends to one root key; KMS quotas are shared by the account',
+      ),
+  }),
   z.strictObject({
     type: z.literal('local').describe('A keystore file, for one machine'),
     keystore: z.string().min(1).describe('Path of the keystore file (mode 0600), for one machine only'),
@@ -263,3 +322,5 @@ export type PostgresStoreConfig = z.output<typeof postgresStoreSchema>;
 export type RecordSetConfig = z.output<typeof recordSetSchema>;
 export type RotationConfig = z.output<typeof rotationSchema>;
 export type ProviderConfig = z.output<typeof providerSchema>;
+export type LocalProviderConfig = Extract<ProviderConfig, { type: 'local' }>;
+export type AwsKmsProviderConfig = Extract<ProviderConfig, { type: 'aws-kms' }>;

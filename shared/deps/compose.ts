@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Clock, NewId } from '../clock/clock.ts';
 import { newUuidV7, systemClock } from '../clock/system.ts';
 import { loadConfig } from '../config/load.ts';
-import type { Config, PostgresStoreConfig, ProviderConfig } from '../config/schema.ts';
+import type { Config, LocalProviderConfig, PostgresStoreConfig, ProviderConfig } from '../config/schema.ts';
 import { fillRandom } from '../envelope/seed.ts';
 import type { RandomFill } from '../envelope/types.ts';
 import { ConfigError } from '../errors/errors.ts';
@@ -15,6 +15,7 @@ import type { Keyring } from '../keyring/keyring.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
 import type { Log } from '../log/log.ts';
 import { createPinoLog } from '../log/pino-log.ts';
+import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
 import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
@@ -45,6 +46,8 @@ export interface Composition {
   readonly clients: Clients;
   readonly names: ResourceNames;
   readonly log: Log;
+  /** Left out: nobody reads them, as on one machine. */
+  readonly metrics?: Metrics;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** URL of a database in the embedded stack's PostgreSQL; absent in AWS. */
   readonly embeddedUrl?: (database: string) => string;
@@ -71,6 +74,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     newId: composition.newId ?? newUuidV7,
     random,
     log,
+    metrics: composition.metrics ?? silentMetrics,
     ledger,
     provider,
     keyring: createConfiguredKeyring({ config, ledger, provider, clock, log }),
@@ -120,6 +124,7 @@ export async function openProvider(
   environment: Readonly<Record<string, string | undefined>>,
   random: RandomFill,
 ): Promise<RootKeyProvider> {
+  if (config.type === 'aws-kms') throw new ConfigError('CONFIG_INVALID', 'aws-kms is not wired yet');
   return createLocalProvider({
     keystorePath: config.keystore,
     secret: providerSecret(config, environment),
@@ -128,7 +133,7 @@ export async function openProvider(
 }
 
 export function providerSecret(
-  config: ProviderConfig,
+  config: LocalProviderConfig,
   environment: Readonly<Record<string, string | undefined>>,
 ): { readonly keyFilePath: string } | { readonly passphrase: string } {
   if (config.keyFile !== undefined) return { keyFilePath: config.keyFile };

@@ -5,6 +5,7 @@ import type { Executions } from '../executions/executions.ts';
 import type { Keyring } from '../keyring/keyring.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 import type { RecordSets } from '../records/record-sets.ts';
@@ -16,6 +17,7 @@ export interface Deps {
   readonly newId: NewId;
   readonly random: RandomFill;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly ledger: Ledger;
   readonly provider: RootKeyProvider;
   readonly keyring: Keyring;

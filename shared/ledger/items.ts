@@ -31,7 +31,10 @@ const censusCount = z.object({
 const keyVersion = z.object({
   version: z.int().min(1),
   state: z.enum(VERSION_STATES),
-  wrapped: z.object({ rootKeyId: text, wrapped: z.instanceof(Uint8Array) }).nullable(),
+  wrapped: z
+    // Versions that were written before materials were recorded have none.
+    .object({ rootKeyId: text, materialId: text.nullable().default(null), wrapped: z.instanceof(Uint8Array) })
+    .nullable(),
   provider: text,
   check: text.nullable(),
   createdAt: timestamp,

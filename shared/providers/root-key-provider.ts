@@ -16,7 +16,33 @@ export interface KekContext {
 export interface WrappedKek {
   /** The provider's full name of the root key that wrapped it (AWS: the key's ARN, never an alias). */
   readonly rootKeyId: string;
+  /** Which material of that root key wrapped it (AWS: KeyMaterialId); null where a root key has only one, or it is not told. */
+  readonly materialId: string | null;
   readonly wrapped: Uint8Array;
+}
+
+export const ROOT_KEY_STATES = [
+  'ENABLED',
+  'DISABLED',
+  'PENDING_DELETION',
+  /** Its imported material was deleted or has expired. */
+  'PENDING_IMPORT',
+  /** The store behind it does not answer (custom or external key store). */
+  'UNAVAILABLE',
+  'NOT_FOUND',
+] as const;
+export type RootKeyState = (typeof ROOT_KEY_STATES)[number];
+
+/** What the provider says of a root key, read from the source of truth and never from an event. */
+export interface RootKeyStatus {
+  readonly rootKeyId: string;
+  readonly state: RootKeyState;
+  /** The material that wraps now; null where there is only one, or it is not told. */
+  readonly materialId: string | null;
+  /** ISO 8601 UTC. When imported material that is still needed expires, the earliest; null: never. */
+  readonly materialExpiresAt: string | null;
+  /** ISO 8601 UTC. When the provider deletes it; null: not planned. */
+  readonly deletionAt: string | null;
 }
 
 export interface RootKeyProvider {
@@ -26,11 +52,20 @@ export interface RootKeyProvider {
   generateKek(context: KekContext): Promise<WrappedKek>;
   /** Throws UNWRAP_FAILED when blob, root key or context is not the one of generateKek. */
   unwrapKek(wrapped: WrappedKek, context: KekContext): Promise<KeyObject>;
+  /** The root key that wraps new KEKs of this tenant. */
+  rootKeyFor(tenant: string): string;
+  /**
+   * Wraps the KEK anew under the tenant's current root key and its current material, inside the provider: the
+   * plaintext does not leave it. Throws UNWRAP_FAILED as unwrapKek does.
+   */
+  rewrapKek(wrapped: WrappedKek, context: KekContext): Promise<WrappedKek>;
+  /** The truth about a root key, also one that is gone or disabled. Throws only when the provider cannot be asked. */
+  inspectRootKey(rootKeyId: string): Promise<RootKeyStatus>;
   /**
    * Destroys what only the provider holds of this version. A KEK that is wrapped by a shared root key has nothing
    * there: its blob is erased by the ledger. Repeating it changes nothing.
    */
   destroyKek(wrapped: WrappedKek, context: KekContext): Promise<void>;
-  /** Throws when the root key cannot be used now. */
+  /** Throws when a root key that wraps new KEKs cannot be used now. */
   check(): Promise<void>;
 }

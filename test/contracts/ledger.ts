@@ -20,7 +20,7 @@ const KEY_ID = '01900000-0000-7000-8000-000000000001';
 
 export function testKey(changes: Partial<TenantKey> = {}): TenantKey {
   const names = { keyId: KEY_ID, tenant: 'acme', purpose: 'default' };
-  const wrapped = { rootKeyId: 'local:1', wrapped: Uint8Array.of(0, 1, 255) };
+  const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(0, 1, 255) };
   return { ...createTenantKey(names, { wrapped, provider: 'local', at: AT }), ...changes };
 }
 

@@ -46,7 +46,7 @@ describe('killed at many moments', () => {
 
   it.each([
     ['rewrap', 1],
-    ['re-encrypt', 3],
+    ['re-encrypt', 2],
   ] as const)('%s: a rotation and its purge end, and every record opens', async (mode, stride) => {
     const { keyId, jobId } = await prepare(mode);
     let kills = 0;
@@ -63,7 +63,8 @@ describe('killed at many moments', () => {
         await running.exited;
       }
     }
-    expect(kills).toBeGreaterThan(8);
+    // How many it takes depends on how much a start repeats; fewer than this would not fall on every kind of step.
+    expect(kills).toBeGreaterThanOrEqual(6);
     await verify(jobId);
   });
 

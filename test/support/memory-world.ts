@@ -13,6 +13,7 @@ import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { Keyring } from '../../shared/keyring/keyring.ts';
 import type { Ledger } from '../../shared/ledger/ledger.ts';
 import { silentLog } from '../../shared/log/log.ts';
+import { silentMetrics } from '../../shared/metrics/metrics.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
 import { createLocalProvider } from '../../shared/providers/local/local-provider.ts';
 import { initKeyFile } from '../../shared/providers/local/secret.ts';
@@ -158,7 +159,14 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
     });
   let ids = 0;
   const newId = () => `01900000-0000-7000-8000-${String(++ids).padStart(12, '0')}`;
-  const common = { config, clock, newId, random: seededRandom('records'), log: silentLog };
+  const common = {
+    config,
+    clock,
+    newId,
+    random: seededRandom('records'),
+    log: silentLog,
+    metrics: silentMetrics,
+  };
   let running: Process = { dead: false };
   const makeDeps = (): Deps => {
     const process = running;

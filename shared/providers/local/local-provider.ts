@@ -1,5 +1,5 @@
 import { ProviderError } from '../../errors/errors.ts';
-import type { KekContext, RootKeyProvider } from '../root-key-provider.ts';
+import type { KekContext, RootKeyProvider, WrappedKek } from '../root-key-provider.ts';
 import { type KeystoreOptions, openKeystore, readKeystore } from './keystore.ts';
 import { readPrivateFile } from './private-file.ts';
 import { contextBytes, KEY_BYTES, sealKey, unsealKey } from './seal-key.ts';
@@ -18,25 +18,40 @@ export async function createLocalProvider(options: KeystoreOptions): Promise<Roo
   const { keystorePath, secret, random } = options;
   const rootKey = rootKeys.get(active);
   if (rootKey === undefined) throw missing(keystorePath);
+  /** Wraps the KEK and erases its plaintext. */
+  const wrap = (kek: Uint8Array, context: KekContext): WrappedKek => {
+    try {
+      const wrapped = sealKey(kek, rootKey, kekContext(active, context), random);
+      return { rootKeyId: active, materialId: null, wrapped };
+    } finally {
+      kek.fill(0);
+    }
+  };
+  const unwrap = ({ rootKeyId, wrapped }: WrappedKek, context: KekContext): Uint8Array => {
+    const key = rootKeys.get(rootKeyId);
+    const kek = key === undefined ? null : unsealKey(wrapped, key, kekContext(rootKeyId, context));
+    // One message for all causes: it must not tell an attacker which part was wrong.
+    if (kek === null)
+      throw new ProviderError('UNWRAP_FAILED', 'The wrapped KEK does not unwrap in this context');
+    return kek;
+  };
   return {
     name: LOCAL_PROVIDER_NAME,
     generateKek: async (context) => {
       const kek = new Uint8Array(KEY_BYTES);
       random(kek);
-      try {
-        return { rootKeyId: active, wrapped: sealKey(kek, rootKey, kekContext(active, context), random) };
-      } finally {
-        kek.fill(0);
-      }
+      return wrap(kek, context);
     },
-    unwrapKek: async ({ rootKeyId, wrapped }, context) => {
-      const key = rootKeys.get(rootKeyId);
-      const kek = key === undefined ? null : unsealKey(wrapped, key, kekContext(rootKeyId, context));
-      // One message for all causes: it must not tell an attacker which part was wrong.
-      if (kek === null)
-        throw new ProviderError('UNWRAP_FAILED', 'The wrapped KEK does not unwrap in this context');
-      return ownSecretKey(kek);
-    },
+    unwrapKek: async (wrapped, context) => ownSecretKey(unwrap(wrapped, context)),
+    rootKeyFor: () => active,
+    rewrapKek: async (wrapped, context) => wrap(unwrap(wrapped, context), context),
+    inspectRootKey: async (rootKeyId) => ({
+      rootKeyId,
+      state: rootKeys.has(rootKeyId) ? 'ENABLED' : 'NOT_FOUND',
+      materialId: null,
+      materialExpiresAt: null,
+      deletionAt: null,
+    }),
     destroyKek: async () => {
       // The root key is shared by all KEKs and stays; the blob, the only copy of this one, is erased by the ledger.
     },

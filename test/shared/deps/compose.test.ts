@@ -10,21 +10,23 @@ const config = configSchema.parse({
 });
 const { main, local } = config.stores;
 if (main === undefined || local === undefined) throw new Error('no stores');
+const { provider } = config;
+if (provider.type !== 'local') throw new Error('another provider');
 
 const URL = 'postgres://user:SECRET@db.example.org/app';
 
 describe('what the environment holds', () => {
   it('is the keystore’s passphrase, or the path of its key file', () => {
-    expect(providerSecret(config.provider, { PASSPHRASE: 'correct horse' })).toEqual({
+    expect(providerSecret(provider, { PASSPHRASE: 'correct horse' })).toEqual({
       passphrase: 'correct horse',
     });
-    const { passphraseFrom: _, ...byFile } = { ...config.provider, keyFile: '/k' };
+    const { passphraseFrom: _, ...byFile } = { ...provider, keyFile: '/k' };
     expect(providerSecret(byFile, {})).toEqual({ keyFilePath: '/k' });
   });
 
   it.each([undefined, ''])('is named when it is missing (%j)', (PASSPHRASE) => {
     const missing = { code: 'ENVIRONMENT_INVALID', remedy: expect.any(String) };
-    expect(() => providerSecret(config.provider, { PASSPHRASE })).toThrow(
+    expect(() => providerSecret(provider, { PASSPHRASE })).toThrow(
       expect.objectContaining({ ...missing, message: 'The environment variable PASSPHRASE is not set' }),
     );
     expect(() => storeUrl('main', main, { MAIN_URL: PASSPHRASE }, undefined)).toThrow(

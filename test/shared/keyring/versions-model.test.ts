@@ -20,7 +20,7 @@ import {
 
 /** Random sequences of every change, also on versions and by rotations that do not exist: refused, or the invariants hold. */
 
-const wrapped = { rootKeyId: 'local:1', wrapped: Uint8Array.of(1) };
+const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(1) };
 const VERSIONS = [1, 2, 3, 4];
 const ROTATIONS = ['r1', 'r2'];
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n)).toISOString();

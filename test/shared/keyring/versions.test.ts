@@ -18,7 +18,7 @@ import {
 } from '../../../shared/keyring/versions.ts';
 
 const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00.000Z`;
-const wrapped = { rootKeyId: 'local:1', wrapped: Uint8Array.of(1) };
+const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(1) };
 const added = (day: number) => ({ wrapped, provider: 'local', at: at(day) });
 const ROTATION = 'rotation-1';
 

@@ -1,0 +1,45 @@
+/**
+ * The port to the metrics that dashboard and alarms read (CloudWatch, namespace `Keyturn`). No tenant, key or record
+ * is a dimension: their number is unbounded, and each would be a metric of its own.
+ */
+
+/** Every metric, its unit and what one value means. Alarms and dashboard name these; a test compares. */
+export const METRICS = {
+  RecordsRewrapped: { unit: 'Count', means: 'records whose envelopes were written on a newer version' },
+  RecordsSkipped: { unit: 'Count', means: 'records that had nothing left to do, or were written meanwhile' },
+  RecordsQuarantined: { unit: 'Count', means: 'records set aside by a worker' },
+  ChunksFailed: { unit: 'Count', means: 'messages that went back to the queue' },
+  StaleRecords: { unit: 'Count', means: 'values that a census found off the active version' },
+  JobsCompleted: { unit: 'Count', means: 'rotations, purges and adoptions that ended' },
+  JobsBlocked: { unit: 'Count', means: 'jobs that stopped with a named blocker' },
+  JobsRunning: { unit: 'Count', means: 'jobs without an end, at the time of a look' },
+  JobsStuck: { unit: 'Count', means: 'running jobs without progress for longer than the policy allows' },
+  JobsPaused: { unit: 'Count', means: 'jobs that wait for their root key' },
+  QuarantinedRecords: { unit: 'Count', means: 'records in quarantine, at the time of a look' },
+  OldestKeyAge: { unit: 'Seconds', means: 'age of the oldest active version' },
+  KeysOverdue: { unit: 'Count', means: 'keys whose active version is older than rotation.everyDays' },
+  PurgesAwaitingApproval: { unit: 'Count', means: 'purges that are due and wait for a person' },
+  RootKeysUnusable: {
+    unit: 'Count',
+    means: 'root keys in use that are disabled, gone or about to be deleted',
+  },
+  RootKeyMaterialExpiring: { unit: 'Count', means: 'root keys whose imported material expires soon' },
+  KeksRewrapped: { unit: 'Count', means: 'KEKs that were wrapped anew by the provider' },
+  SweepCompleted: { unit: 'Count', means: 'daily sweeps that ran to their end' },
+  SweepFailures: { unit: 'Count', means: 'keys or jobs that a daily sweep could not handle' },
+  RequestsRefused: { unit: 'Count', means: 'rotation requests on the bus that are not valid' },
+  KmsCalls: { unit: 'Count', means: 'calls to KMS' },
+  KmsLatency: { unit: 'Milliseconds', means: 'time of one call to KMS, with its retries' },
+  KmsDenied: { unit: 'Count', means: 'calls that KMS denied' },
+  KmsThrottled: { unit: 'Count', means: 'calls that stayed throttled after all retries' },
+  KmsErrors: { unit: 'Count', means: 'calls to KMS that failed for any reason' },
+} as const satisfies Record<string, { unit: 'Count' | 'Seconds' | 'Milliseconds'; means: string }>;
+
+export type MetricName = keyof typeof METRICS;
+
+export interface Metrics {
+  /** Never throws and never waits. */
+  add(name: MetricName, value: number): void;
+}
+
+export const silentMetrics: Metrics = { add() {} };
