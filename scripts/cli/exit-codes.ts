@@ -54,6 +54,16 @@ export const ERRORS = {
     exit: 'input',
     meaning: 'A setting is missing, misspelt or has a wrong value; it is named.',
   },
+  SECRET_NOT_FOUND: {
+    exit: 'notFound',
+    meaning: 'There is no such secret in Secrets Manager, or it holds no text.',
+  },
+  SECRET_DENIED: { exit: 'refused', meaning: 'Reading the secret of a store was denied.' },
+  SECRET_UNAVAILABLE: { exit: 'unavailable', meaning: 'Secrets Manager cannot be reached or is busy.' },
+  SECRET_INVALID: {
+    exit: 'input',
+    meaning: 'The secret of a store is not the JSON with user and password that RDS writes.',
+  },
   ENVIRONMENT_INVALID: {
     exit: 'input',
     meaning: 'An environment variable is missing or invalid; it is named.',

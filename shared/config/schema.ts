@@ -35,6 +35,28 @@ export const postgresStoreSchema = z.strictObject({
       'Name of the environment variable with the postgres:// URL; a password never stands in this file',
     )
     .optional(),
+  /** With RDS: the secret that it manages, and rotates. */
+  secret: z
+    .string()
+    .min(1)
+    .max(2048)
+    .describe(
+      'ARN or name of the Secrets Manager secret with user and password, as RDS writes it; read again for new connections, so it may rotate',
+    )
+    .optional(),
+  host: z
+    .string()
+    .min(1)
+    .max(255)
+    .describe("With secret: the server's host, if the secret does not name it")
+    .optional(),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .describe("With secret: the server's port, if the secret does not name it; 5432 if neither does")
+    .optional(),
+  database: identifier.describe('With secret: the database, if the secret does not name it').optional(),
   /** The PostgreSQL of the embedded stack, and the database in it. */
   embedded: identifier.describe("Name of a database in the embedded stack's PostgreSQL").optional(),
   tls: z
@@ -288,12 +310,22 @@ export const configSchema = z
   })
   .superRefine((config, ctx) => {
     for (const [id, store] of Object.entries(config.stores)) {
-      if ((store.urlFrom === undefined) === (store.embedded === undefined)) {
+      const sources = [store.urlFrom, store.secret, store.embedded].filter((source) => source !== undefined);
+      if (sources.length !== 1) {
         ctx.addIssue({
           code: 'custom',
           path: ['stores', id],
-          message: 'needs exactly one of urlFrom and embedded',
+          message: 'needs exactly one of urlFrom, secret and embedded',
         });
+      }
+      for (const part of ['host', 'port', 'database'] as const) {
+        if (store[part] !== undefined && store.secret === undefined) {
+          ctx.addIssue({
+            code: 'custom',
+            path: ['stores', id, part],
+            message: 'goes with secret only; a URL or the embedded server names it already',
+          });
+        }
       }
     }
     for (const [id, set] of Object.entries(config.recordSets)) {

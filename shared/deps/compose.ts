@@ -1,4 +1,5 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
@@ -19,9 +20,12 @@ import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
 import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
+import { type Credentials, readCredentials } from '../records/postgres/credentials.ts';
 import { createPostgresPool } from '../records/postgres/pool.ts';
 import { createPostgresRecordStore } from '../records/postgres/store.ts';
 import { createRecordSets } from '../records/record-sets.ts';
+import type { Secrets } from '../secrets/secrets.ts';
+import { createSecretsManager } from '../secrets/secrets-manager.ts';
 import type { Deps } from './deps.ts';
 
 /**
@@ -49,6 +53,8 @@ export interface Composition {
   /** Left out: nobody reads them, as on one machine. */
   readonly metrics?: Metrics;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where passwords of stores are kept. Default: AWS Secrets Manager. */
+  readonly secrets?: Secrets;
   /** URL of a database in the embedded stack's PostgreSQL; absent in AWS. */
   readonly embeddedUrl?: (database: string) => string;
   readonly clock?: Clock;
@@ -67,7 +73,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   const random = composition.random ?? fillRandom;
   const ledger = createDynamoDbLedger({ client: clients.dynamodb, tableName: names.ledgerTable });
   const provider = await openProvider(config.provider, composition.environment, random);
-  const { recordSets, close } = openRecordSets(composition);
+  const { recordSets, close } = openRecordSets(composition, await readSecretStores(composition));
   return {
     config,
     clock,
@@ -147,7 +153,22 @@ export function providerSecret(
   return { passphrase };
 }
 
-function openRecordSets({ config, environment, embeddedUrl, log }: Composition) {
+/** Users and passwords of the stores that keep them in Secrets Manager, by the store's name. */
+async function readSecretStores({ config, secrets }: Composition): Promise<Map<string, Credentials>> {
+  const found = new Map<string, Credentials>();
+  let reader = secrets;
+  for (const [name, store] of Object.entries(config.stores)) {
+    if (store.secret === undefined) continue;
+    reader ??= createSecretsManager(new SecretsManagerClient());
+    found.set(name, await readCredentials(reader, name, { ...store, secret: store.secret }));
+  }
+  return found;
+}
+
+function openRecordSets(
+  { config, environment, embeddedUrl, log }: Composition,
+  credentials: ReadonlyMap<string, Credentials>,
+) {
   const pools = new Map<string, ReturnType<typeof createPostgresPool>>();
   const poolOf = (name: string) => {
     let pool = pools.get(name);
@@ -156,8 +177,11 @@ function openRecordSets({ config, environment, embeddedUrl, log }: Composition) 
       if (store === undefined) throw new ConfigError('CONFIG_INVALID', `There is no store "${name}"`);
       // The embedded server listens on the loopback address only, and has no TLS.
       const tls = store.embedded === undefined ? store.tls : 'off';
-      pool = createPostgresPool({ ...store, tls }, storeUrl(name, store, environment, embeddedUrl), {
+      const secret = credentials.get(name);
+      const url = secret?.url ?? storeUrl(name, store, environment, embeddedUrl);
+      pool = createPostgresPool({ ...store, tls }, url, {
         store: name,
+        ...(secret !== undefined && { password: secret.password }),
         onConnectionLost: () => log.warn('database connection lost', { code: 'STORE_UNAVAILABLE' }),
       });
       pools.set(name, pool);

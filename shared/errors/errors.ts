@@ -169,6 +169,21 @@ export class RotationError extends KeyturnError {
   }
 }
 
+export type SecretErrorCode =
+  | 'SECRET_NOT_FOUND'
+  | 'SECRET_DENIED'
+  | 'SECRET_UNAVAILABLE'
+  /** It is not what RDS writes: JSON with a user and a password. */
+  | 'SECRET_INVALID';
+
+export class SecretError extends KeyturnError {
+  readonly code: SecretErrorCode;
+  constructor(code: SecretErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
 /** Every class, so that a switch over an error is exhaustive. */
 export type AnyKeyturnError =
   | EnvelopeError
@@ -177,6 +192,7 @@ export type AnyKeyturnError =
   | LedgerError
   | KeyError
   | RecordStoreError
-  | RotationError;
+  | RotationError
+  | SecretError;
 
 export type ErrorCode = AnyKeyturnError['code'];

@@ -8,6 +8,8 @@ import { ConfigError, RecordStoreError } from '../../errors/errors.ts';
 export interface PostgresPoolOptions {
   /** Name of the store, for messages. */
   readonly store: string;
+  /** Asked for each new connection; left out: the URL's. */
+  readonly password?: () => Promise<string>;
   /** Connections that idle in the pool and break are replaced; this hears of it. */
   readonly onConnectionLost?: (error: Error) => void;
   /** Longest time of one statement, except of a census and of dropping plaintext. Default 60 s. */
@@ -41,7 +43,7 @@ export function createPostgresPool(
     host: target.host,
     port: target.port,
     user: target.user,
-    password: target.password,
+    password: options.password ?? target.password,
     database: target.database,
     ssl: tlsOptions(config.tls, target, options.store),
     max: config.maxConnections,

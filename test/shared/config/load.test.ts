@@ -67,7 +67,7 @@ describe('a configuration', () => {
       store({ urlFrom: 'postgres://u:p@h/d' }),
       /stores\.main\.urlFrom: is not a name/,
     ],
-    ['neither urlFrom nor embedded', store({}), /stores\.main: needs exactly one of urlFrom and embedded/],
+    ['neither urlFrom nor embedded', store({}), /stores\.main: needs exactly one of urlFrom, secret and embedded/],
     [
       'both of them',
       store({ urlFrom: 'URL', embedded: 'app' }),
