@@ -6,12 +6,17 @@ import { create as concludeAdoption } from './conclude-adoption/index.ts';
 import { create as concludeRound } from './conclude-round/index.ts';
 import { create as createVersion } from './create-version/index.ts';
 import { create as destroyVersion } from './destroy-version/index.ts';
+import { create as kmsEvent } from './kms-event/index.ts';
 import type { CreateHandler } from './lambda.ts';
 import { create as listSegment } from './list-segment/index.ts';
+import { create as monitor } from './monitor/index.ts';
 import { create as planSweep } from './plan-sweep/index.ts';
+import { create as processChunk } from './process-chunk/index.ts';
 import { create as proveVersion } from './prove-version/index.ts';
 import { create as retireVersion } from './retire-version/index.ts';
+import { create as rotationRequest } from './rotation-request/index.ts';
 import { create as stopJob } from './stop-job/index.ts';
+import { create as sweep } from './sweep/index.ts';
 import { create as takeCensus } from './take-census/index.ts';
 
 /** The functions that state machines call, by the name of the state that calls them. */
@@ -32,5 +37,13 @@ export const STATE_FUNCTIONS = {
   TakeCensus: takeCensus,
 } as const satisfies Record<string, CreateHandler<unknown>>;
 
-export { create as createProcessChunk } from './process-chunk/index.ts';
-export { create as createSweep } from './sweep/index.ts';
+/** The functions that a queue, a schedule or an event calls, by the name of their folder. */
+export const EVENT_FUNCTIONS = {
+  'kms-event': kmsEvent,
+  monitor,
+  'process-chunk': processChunk,
+  'rotation-request': rotationRequest,
+  sweep,
+} as const satisfies Record<string, CreateHandler<unknown>>;
+
+export type EventFunctionName = keyof typeof EVENT_FUNCTIONS;

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { createProcessChunk, createSweep, STATE_FUNCTIONS } from '../functions/index.ts';
+import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
 import type { Handler } from '../functions/lambda.ts';
 import { systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
@@ -105,7 +105,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const poller = startPoller({
         client: clients.sqs,
         queueUrl: queues.queueUrl,
-        handler: createProcessChunk(deps),
+        handler: EVENT_FUNCTIONS['process-chunk'](deps),
         timeoutMs: WORKER_TIMEOUT_MS,
         now: systemClock.now,
         onError: (error) => log.error('poller', { code: error.name }),
@@ -166,7 +166,7 @@ function startSchedule(
   deps: ComposedDeps,
   everyMs: number,
 ): { runNow(): Promise<void>; stop(): Promise<void> } {
-  const handler = createSweep(deps);
+  const handler = EVENT_FUNCTIONS.sweep(deps);
   const abort = new AbortController();
   const runNow = async () => {
     try {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { createSweep, STATE_FUNCTIONS } from '../../functions/index.ts';
+import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../../functions/index.ts';
 import { jobInput, lambda, PermanentError, step, TransientError, translate } from '../../functions/lambda.ts';
 import {
   ConfigError,
@@ -102,7 +102,11 @@ describe('a state function', () => {
 
   it('of the daily sweep takes any input', async () => {
     for (const event of [{}, null, { source: 'aws.scheduler' }])
-      expect(await createSweep(deps)(event, context)).toEqual({ recovered: 0, purges: 0, failed: 0 });
+      expect(await EVENT_FUNCTIONS.sweep(deps)(event, context)).toEqual({
+        recovered: 0,
+        purges: 0,
+        failed: 0,
+      });
   });
 });
 

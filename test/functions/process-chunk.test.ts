@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { createProcessChunk } from '../../functions/index.ts';
+import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import { KeyError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
 import { activateVersion } from '../../shared/rotation/activate-version.ts';
@@ -44,7 +44,7 @@ describe('a forged chunk', () => {
   ])('of %s is refused, and nothing is written', async (_, change) => {
     const [message] = world.queue;
     const before = await progress();
-    const answer = await createProcessChunk(world.deps)(
+    const answer = await EVENT_FUNCTIONS['process-chunk'](world.deps)(
       event([JSON.stringify({ ...message, ...change })]),
       context,
     );
@@ -66,7 +66,7 @@ describe('a batch of chunks', () => {
     const mixed = [...bad.slice(0, 2), ...good, ...bad.slice(2)];
     const lines: LogFields[] = [];
     const log: Log = { info() {}, warn() {}, error: (_, fields) => lines.push(fields ?? {}) };
-    const answer = await createProcessChunk({ ...world.deps, log })(event(mixed), context);
+    const answer = await EVENT_FUNCTIONS['process-chunk']({ ...world.deps, log })(event(mixed), context);
     const ids = answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier).sort();
     const after = good.length + 2;
     expect(ids).toEqual(['m0', 'm1', `m${after}`, `m${after + 1}`].sort());
@@ -88,7 +88,7 @@ describe('a batch of chunks', () => {
         throw new KeyError('KEY_UNAVAILABLE', 'x', { retryable: true });
     };
     const [first = ''] = bodies();
-    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed());
+    expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed());
     expect(faults).toBe(4);
     expect(world.clock.now() - began).toBe(200 + 1_000 + 3_000);
   });
@@ -108,11 +108,13 @@ describe('a batch of chunks', () => {
           throw error;
         }
       };
-      expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed('m0'));
+      expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(
+        failed('m0'),
+      );
       expect(calls).toBe(tries);
     }
     world.faults.before = () => {};
-    expect(await createProcessChunk(world.deps)(event([second]), context)).toEqual(failed());
+    expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([second]), context)).toEqual(failed());
     expect(await progress()).toMatchObject({ rewrapped: 2, remaining: 10 });
   });
 
@@ -121,9 +123,9 @@ describe('a batch of chunks', () => {
       if (call.startsWith('ledger.report')) throw new KeyError('VERSION_STATE', 'for good');
     };
     const [first = ''] = bodies();
-    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed('m0'));
+    expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed('m0'));
     world.faults.before = () => {};
-    expect(await createProcessChunk(world.deps)(event([first]), context)).toEqual(failed());
+    expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed());
     expect(await progress()).toMatchObject({ rewrapped: 0, skipped: 2, remaining: 10 });
   });
 
@@ -132,13 +134,13 @@ describe('a batch of chunks', () => {
     world.faults.before = (call) => {
       if (call === 'ledger.getJob') reads += 1;
     };
-    const handler = createProcessChunk(world.deps);
+    const handler = EVENT_FUNCTIONS['process-chunk'](world.deps);
     for (const body of bodies()) await handler(event([body]), context);
     expect(reads).toBe(1);
   });
 
   it('that is none is an error of the event source', async () => {
-    await expect(createProcessChunk(world.deps)({ records: [] }, context)).rejects.toThrow();
-    expect(await createProcessChunk(world.deps)({ Records: [] }, context)).toEqual(failed());
+    await expect(EVENT_FUNCTIONS['process-chunk'](world.deps)({ records: [] }, context)).rejects.toThrow();
+    expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)({ Records: [] }, context)).toEqual(failed());
   });
 });

@@ -1,4 +1,4 @@
-import { createProcessChunk } from '../../functions/index.ts';
+import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import type { ChunkMessage } from '../../shared/queue/work-queue.ts';
 import { activateVersion } from '../../shared/rotation/activate-version.ts';
 import { beginPurge } from '../../shared/rotation/begin-purge.ts';
@@ -44,7 +44,7 @@ export async function deliver(world: World): Promise<void> {
 export async function workOn(world: World, messages: readonly ChunkMessage[]): Promise<ChunkMessage[]> {
   const Records = messages.map((message, i) => ({ messageId: String(i), body: JSON.stringify(message) }));
   const context = { getRemainingTimeInMillis: () => 60_000 };
-  const { batchItemFailures } = await createProcessChunk(world.deps)({ Records }, context);
+  const { batchItemFailures } = await EVENT_FUNCTIONS['process-chunk'](world.deps)({ Records }, context);
   const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
   return messages.filter((_, i) => failed.has(String(i)));
 }
