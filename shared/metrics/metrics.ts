@@ -1,7 +1,17 @@
 /**
- * The port to the metrics that dashboard and alarms read (CloudWatch, namespace `Keyturn`). No tenant, key or record
- * is a dimension: their number is unbounded, and each would be a metric of its own.
+ * The port to the metrics that dashboard and alarms read. No tenant, key or record is a dimension: their number is
+ * unbounded, and each would be a metric of its own.
  */
+
+/** In CloudWatch. */
+export const METRICS_NAMESPACE = 'Keyturn';
+
+/**
+ * The one dimension of every metric. Its value is the deployed service's name, `keyturn-<stage>`, from the environment
+ * variable POWERTOOLS_SERVICE_NAME. An alarm or a dashboard must name exactly this dimension: CloudWatch adds nothing
+ * up over dimensions, and without it finds no data.
+ */
+export const METRICS_DIMENSION = 'service';
 
 /** Every metric, its unit and what one value means. Alarms and dashboard name these; a test compares. */
 export const METRICS = {

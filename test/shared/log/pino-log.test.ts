@@ -53,6 +53,18 @@ describe('the log', () => {
       );
   });
 
+  it('drops what is of another type under an allowed name', () => {
+    const { log, parsed } = capture();
+    const wrong = {
+      tenant: { body: 'SECRET' },
+      code: new Error('SECRET'),
+      version: 'SECRET',
+      step: ['SECRET'],
+    };
+    log.info('m', wrong as unknown as typeof ALLOWED);
+    expect(parsed()).toEqual([{ level: 30, time: expect.any(String), msg: 'm' }]);
+  });
+
   it('leaves out what is undefined, and what is below its level', () => {
     const { log, parsed } = capture('warn');
     log.info('quiet');
