@@ -68,6 +68,11 @@ export const ERRORS = {
     exit: 'input',
     meaning: 'An environment variable is missing or invalid; it is named.',
   },
+  NEED_NOT_DECLARED: {
+    exit: 'refused',
+    meaning:
+      "A function uses what its declared needs, and so its role, do not name: a bug, or somebody's change.",
+  },
 
   PROVIDER_UNAVAILABLE: { exit: 'unavailable', meaning: 'The provider of the root key cannot be reached.' },
   PROVIDER_THROTTLED: { exit: 'unavailable', meaning: 'The provider of the root key asks to slow down.' },
@@ -75,9 +80,22 @@ export const ERRORS = {
     exit: 'refused',
     meaning: 'The provider refuses this identity the use of the root key.',
   },
+  PROVIDER_LIMIT: {
+    exit: 'refused',
+    meaning: 'A limit of the provider of the root key is reached, and waiting does not lift it.',
+  },
   ROOT_KEY_NOT_FOUND: { exit: 'notFound', meaning: 'The root key does not exist.' },
   ROOT_KEY_DISABLED: { exit: 'refused', meaning: 'The root key is disabled.' },
   ROOT_KEY_PENDING_DELETION: { exit: 'refused', meaning: 'The root key waits for its deletion.' },
+  ROOT_KEY_PENDING_IMPORT: {
+    exit: 'refused',
+    meaning: 'The imported material of the root key was deleted or has expired.',
+  },
+  ROOT_KEY_UNSUITABLE: {
+    exit: 'input',
+    meaning:
+      'The root key is not of the kind that can do this: it must encrypt symmetrically, and a KEK is wrapped anew within one region only.',
+  },
   UNWRAP_FAILED: {
     exit: 'refused',
     meaning: 'The wrapped KEK, its root key or its context is not what was wrapped.',
@@ -161,6 +179,8 @@ export const ERRORS = {
     meaning: 'A message of the queue is not of the shape that this version writes.',
   },
   QUEUE_UNAVAILABLE: { exit: 'unavailable', meaning: 'The queue (SQS) cannot be reached.' },
+  BUS_UNAVAILABLE: { exit: 'unavailable', meaning: 'The event bus (EventBridge) cannot be reached.' },
+  BUS_REFUSED: { exit: 'refused', meaning: 'The event bus refuses this identity or an event.' },
   EXECUTIONS_UNAVAILABLE: { exit: 'unavailable', meaning: 'Step Functions cannot be reached.' },
 
   USAGE: { exit: 'input', meaning: 'The command line has an unknown command, option or value.' },

@@ -49,7 +49,12 @@ export class EnvelopeError extends KeyturnError {
   }
 }
 
-export type ConfigErrorCode = 'CONFIG_NOT_FOUND' | 'CONFIG_INVALID' | 'ENVIRONMENT_INVALID';
+export type ConfigErrorCode =
+  | 'CONFIG_NOT_FOUND'
+  | 'CONFIG_INVALID'
+  | 'ENVIRONMENT_INVALID'
+  /** A function uses what its needs do not name. */
+  | 'NEED_NOT_DECLARED';
 
 export class ConfigError extends KeyturnError {
   readonly code: ConfigErrorCode;
@@ -63,9 +68,15 @@ export type ProviderErrorCode =
   | 'PROVIDER_UNAVAILABLE'
   | 'PROVIDER_THROTTLED'
   | 'PROVIDER_DENIED'
+  /** A limit of the provider that waiting does not lift. */
+  | 'PROVIDER_LIMIT'
   | 'ROOT_KEY_NOT_FOUND'
   | 'ROOT_KEY_DISABLED'
   | 'ROOT_KEY_PENDING_DELETION'
+  /** Its imported material is gone. */
+  | 'ROOT_KEY_PENDING_IMPORT'
+  /** It is not of the kind that can do this. */
+  | 'ROOT_KEY_UNSUITABLE'
   /** The wrapped KEK, its root key or its encryption context is not what was wrapped. */
   | 'UNWRAP_FAILED'
   | 'KEYSTORE_NOT_FOUND'
@@ -184,6 +195,19 @@ export class SecretError extends KeyturnError {
   }
 }
 
+export type BusErrorCode =
+  | 'BUS_UNAVAILABLE'
+  /** Another try would not change it: no right, no such bus, an event that is too large. */
+  | 'BUS_REFUSED';
+
+export class BusError extends KeyturnError {
+  readonly code: BusErrorCode;
+  constructor(code: BusErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
 /** Every class, so that a switch over an error is exhaustive. */
 export type AnyKeyturnError =
   | EnvelopeError
@@ -193,6 +217,7 @@ export type AnyKeyturnError =
   | KeyError
   | RecordStoreError
   | RotationError
+  | BusError
   | SecretError;
 
 export type ErrorCode = AnyKeyturnError['code'];
