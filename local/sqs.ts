@@ -3,6 +3,7 @@ import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
   type Message,
+  SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import { buildApp } from 'fauxqs';
@@ -10,6 +11,7 @@ import { Consumer } from 'sqs-consumer';
 import { z } from 'zod';
 import type { Handler } from '../functions/lambda.ts';
 import type { BatchResponse } from '../functions/process-chunk/index.ts';
+import type { DeadLetter } from './event-bus.ts';
 import { isForeign } from './loopback-guard.ts';
 
 /** The embedded stack's SQS, and the poller that stands in for Lambda's event source mapping. */
@@ -39,20 +41,38 @@ export interface WorkQueueUrls {
   readonly deadLetterQueueUrl: string;
 }
 
+export const WORK_QUEUE = 'keyturn-chunks';
+
+/** Where a queue's messages, or the events of a function, end that nobody could handle. */
+export function deadLetterQueueOf(name: string): string {
+  return `${name}-dlq`;
+}
+
 /** Times a chunk is tried before it goes to the dead-letter queue. */
 const MAX_RECEIVES = 5;
 
 export async function createQueues(client: SQSClient, visibilitySeconds: number): Promise<WorkQueueUrls> {
-  const deadLetterQueueUrl = await createQueue(client, 'keyturn-chunks-dlq', {});
+  const deadLetterQueueUrl = await createQueue(client, deadLetterQueueOf(WORK_QUEUE), {});
   const attributes = await client.send(
     new GetQueueAttributesCommand({ QueueUrl: deadLetterQueueUrl, AttributeNames: ['QueueArn'] }),
   );
   const deadLetterTargetArn = attributes.Attributes?.['QueueArn'];
-  const queueUrl = await createQueue(client, 'keyturn-chunks', {
+  const queueUrl = await createQueue(client, WORK_QUEUE, {
     VisibilityTimeout: String(visibilitySeconds),
     RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: MAX_RECEIVES }),
   });
   return { queueUrl, deadLetterQueueUrl };
+}
+
+/** One for each function that events call, by its name. */
+export async function createEventDeadLetterQueues(
+  client: SQSClient,
+  functions: readonly string[],
+): Promise<Record<string, string>> {
+  const urls: Record<string, string> = {};
+  for (const name of functions)
+    urls[name] = await createQueue(client, deadLetterQueueOf(`keyturn-${name}`), {});
+  return urls;
 }
 
 async function createQueue(
@@ -62,6 +82,26 @@ async function createQueue(
 ): Promise<string> {
   const { QueueUrl } = await client.send(new CreateQueueCommand({ QueueName: name, Attributes: attributes }));
   return z.string().parse(QueueUrl);
+}
+
+/** As the dead-letter queue of an asynchronous call gets it: the event itself, and why in the attributes. */
+export async function putDeadLetter(
+  client: SQSClient,
+  queueUrl: string | undefined,
+  { origin, event, error }: Pick<DeadLetter, 'origin' | 'event' | 'error'>,
+): Promise<void> {
+  const text = error instanceof Error ? error.message : typeof error;
+  const attribute = (value: string) => ({ DataType: 'String', StringValue: value });
+  await client.send(
+    new SendMessageCommand({
+      QueueUrl: z.string().parse(queueUrl),
+      MessageBody: JSON.stringify(event),
+      MessageAttributes: {
+        ErrorMessage: attribute(text.slice(0, 1000) || 'none'),
+        Origin: attribute(origin),
+      },
+    }),
+  );
 }
 
 /** Hands the queue's messages to the function as Lambda does, and deletes those that it did not report as failed. */

@@ -1,6 +1,7 @@
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
@@ -11,10 +12,19 @@ export const stackInfoSchema = z.object({
   pid: z.int().positive(),
   startedAt: z.iso.datetime(),
   config: z.string(),
-  endpoints: z.object({ dynamodb: z.url(), sqs: z.url(), stepFunctions: z.url() }),
+  endpoints: z.object({
+    dynamodb: z.url(),
+    sqs: z.url(),
+    stepFunctions: z.url(),
+    /** A stack of an earlier version has no bus: nobody listens on the discard port. */
+    eventBridge: z.url().default('http://127.0.0.1:9'),
+  }),
   ledgerTable: z.string(),
   queueUrl: z.url(),
   deadLetterQueueUrl: z.url(),
+  busName: z.string().default('keyturn'),
+  /** Where events end that a function could not handle, by the function's folder. */
+  eventDeadLetterQueueUrls: z.record(z.string(), z.url()).default({}),
   stateMachineArns: z.object({
     'rotate-key': z.string(),
     'purge-version': z.string(),
@@ -89,6 +99,7 @@ export function createLocalClients(endpoints: StackInfo['endpoints']): Clients {
     dynamodb: new DynamoDBClient({ ...common, endpoint: endpoints.dynamodb }),
     sqs: new SQSClient({ ...common, endpoint: endpoints.sqs, useQueueUrlAsEndpoint: false }),
     stepFunctions: new SFNClient({ ...common, endpoint: endpoints.stepFunctions }),
+    eventBridge: new EventBridgeClient({ ...common, endpoint: endpoints.eventBridge }),
   };
 }
 
@@ -96,6 +107,7 @@ export function localResourceNames(info: StackInfo): ResourceNames {
   return {
     ledgerTable: info.ledgerTable,
     queueUrl: info.queueUrl,
+    busName: info.busName,
     stateMachineArns: info.stateMachineArns,
   };
 }

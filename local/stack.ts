@@ -1,17 +1,27 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
-import type { Handler } from '../functions/lambda.ts';
-import { systemClock } from '../shared/clock/system.ts';
+import { newUuidV7, systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import { type ComposedDeps, compose } from '../shared/deps/compose.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { createLedgerTable } from '../shared/ledger/table.ts';
 import type { Log } from '../shared/log/log.ts';
 import { startDynamoDb } from './dynamodb.ts';
+import { BUS_NAME, type DeadLetter, type LocalEventBus, startEventBus } from './event-bus.ts';
+import { ASYNC_FUNCTIONS, RULES, SCHEDULES, type ScheduleName } from './event-parts.ts';
+import { eventFunctions, stateHandlers } from './functions.ts';
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
-import { createQueues, startPoller, startSqs } from './sqs.ts';
+import { INTERVAL_SECONDS, type Schedule, startSchedule } from './schedules.ts';
+import {
+  createEventDeadLetterQueues,
+  createQueues,
+  deadLetterQueueOf,
+  putDeadLetter,
+  startPoller,
+  startSqs,
+  WORK_QUEUE,
+} from './sqs.ts';
 import { createLocalClients, embeddedUrl, localResourceNames, type StackInfo } from './stack-info.ts';
 import { type StateHandlers, startStepFunctions } from './step-functions.ts';
 
@@ -41,14 +51,28 @@ export interface Stack {
   readonly info: StackInfo;
   readonly deps: ComposedDeps;
   readonly postgres: EmbeddedPostgres | null;
+  readonly bus: LocalEventBus;
   /** Runs the sweep function now. */
   sweep(): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** What the stack consists of, from the very data that it is started from: the deployment has the same. */
+export const STACK_PARTS = {
+  states: Object.keys(STATE_FUNCTIONS),
+  eventFunctions: Object.keys(EVENT_FUNCTIONS),
+  stateMachines: [...STATE_MACHINES],
+  bus: BUS_NAME,
+  rules: Object.keys(RULES),
+  schedules: Object.keys(SCHEDULES),
+  queues: [
+    WORK_QUEUE,
+    deadLetterQueueOf(WORK_QUEUE),
+    ...ASYNC_FUNCTIONS.map((name) => deadLetterQueueOf(`keyturn-${name}`)),
+  ],
+} as const satisfies Record<string, string | readonly string[]>;
+
 const LEDGER_TABLE = 'keyturn-ledger';
-/** As in AWS: the longest time a Lambda may run. */
-const FUNCTION_TIMEOUT_MS = 900_000;
 /** Six times a worker's time until another gets its messages, as Lambda asks for. */
 const WORKER_TIMEOUT_MS = 10_000;
 const VISIBILITY_SECONDS = 60;
@@ -78,10 +102,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     });
     started.push(stepFunctions.stop);
 
+    const onDeadLetter = async (letter: DeadLetter) => {
+      const code = letter.error instanceof Error ? letter.error.name : 'UNKNOWN';
+      log.error('event not handled', { code, step: letter.function });
+      await putDeadLetter(clients.sqs, info.eventDeadLetterQueueUrls[letter.function], letter);
+    };
+    // Its functions are made below, from what is reached through it; no event comes before.
+    const bus = await startEventBus({
+      rules: RULES,
+      invoke: (name, event) => functions[name](event),
+      onDeadLetter,
+      now: systemClock.now,
+      newId: newUuidV7,
+    });
+    started.push(bus.stop);
+
     const endpoints = {
       dynamodb: dynamodb.endpoint,
       sqs: sqs.endpoint,
       stepFunctions: stepFunctions.endpoint,
+      eventBridge: bus.endpoint,
     };
     const clients = createLocalClients(endpoints);
     await createLedgerTable(clients.dynamodb, LEDGER_TABLE);
@@ -93,6 +133,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       endpoints,
       ledgerTable: LEDGER_TABLE,
       ...queues,
+      busName: bus.busName,
+      eventDeadLetterQueueUrls: await createEventDeadLetterQueues(clients.sqs, ASYNC_FUNCTIONS),
       stateMachineArns: stepFunctions.arns,
       postgresUrl: postgres === null ? null : postgres.adminUrl,
     };
@@ -100,6 +142,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     started.push(composed.close);
     const deps = options.decorate?.(composed) ?? composed;
     Object.assign(handlers, stateHandlers(deps));
+    const functions = eventFunctions(deps);
 
     for (let i = 0; i < (options.pollers ?? 2); i++) {
       const poller = startPoller({
@@ -112,9 +155,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       });
       started.push(poller.stop);
     }
-    const schedule = startSchedule(deps, (options.sweepSeconds ?? 60) * 1000);
-    started.push(schedule.stop);
-    return { info, deps, postgres, sweep: schedule.runNow, stop };
+    const seconds = { ...INTERVAL_SECONDS, ...(options.sweepSeconds && { sweep: options.sweepSeconds }) };
+    const schedule = (name: ScheduleName): Schedule => {
+      const call = functions[SCHEDULES[name].function];
+      const made = startSchedule({
+        run: () => call({}).then(() => undefined),
+        onFailed: (error) =>
+          onDeadLetter({ origin: name, function: SCHEDULES[name].function, event: {}, error }),
+        everySeconds: seconds[name],
+        sleep: systemClock.sleep,
+      });
+      started.push(made.stop);
+      return made;
+    };
+    schedule('monitor');
+    return { info, deps, postgres, bus, sweep: schedule('sweep').runNow, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -138,7 +193,9 @@ export async function composeLocal(
 }
 
 async function startEmbeddedPostgres(options: StackOptions): Promise<EmbeddedPostgres | null> {
-  const databases = Object.values(options.loaded.config.stores).flatMap(({ embedded }) => embedded ?? []);
+  const databases = Object.values(options.loaded.config.stores).flatMap((store) =>
+    store.type === 'postgres' ? (store.embedded ?? []) : [],
+  );
   if (databases.length === 0) return null;
   const postgres = await startPostgres({
     dir: join(options.dir, 'postgres'),
@@ -146,46 +203,4 @@ async function startEmbeddedPostgres(options: StackOptions): Promise<EmbeddedPos
   });
   for (const database of new Set(databases)) await postgres.createDatabase(database);
   return postgres;
-}
-
-/** Calls the handlers as Step Functions does: JSON in, JSON out. */
-function stateHandlers(deps: ComposedDeps): StateHandlers {
-  const call =
-    (handler: Handler<unknown>): StateHandlers[string] =>
-    async (input) => {
-      const deadline = systemClock.now() + FUNCTION_TIMEOUT_MS;
-      const context = { getRemainingTimeInMillis: () => Math.max(0, deadline - systemClock.now()) };
-      return z.json().parse(structuredClone(await handler(input, context)));
-    };
-  return Object.fromEntries(
-    Object.entries(STATE_FUNCTIONS).map(([state, create]) => [state, call(create(deps))]),
-  );
-}
-
-function startSchedule(
-  deps: ComposedDeps,
-  everyMs: number,
-): { runNow(): Promise<void>; stop(): Promise<void> } {
-  const handler = EVENT_FUNCTIONS.sweep(deps);
-  const abort = new AbortController();
-  const runNow = async () => {
-    try {
-      await handler({}, { getRemainingTimeInMillis: () => FUNCTION_TIMEOUT_MS });
-    } catch (error) {
-      deps.log.error('sweep failed', { code: error instanceof Error ? error.name : 'UNKNOWN' });
-    }
-  };
-  const loop = (async () => {
-    while (!abort.signal.aborted) {
-      await runNow();
-      await systemClock.sleep(everyMs, abort.signal).catch(() => undefined);
-    }
-  })();
-  return {
-    runNow,
-    stop: async () => {
-      abort.abort();
-      await loop;
-    },
-  };
 }

@@ -1,11 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { StateMachine } from 'aws-local-stepfunctions';
 import { z } from 'zod';
 import type { StateMachineName } from '../shared/executions/executions.ts';
 import type { StateMachineArns } from '../shared/executions/step-functions.ts';
-import { refuseForeign } from './loopback-guard.ts';
+import { AwsError, startJsonServer } from './aws-json.ts';
 
 /**
  * Step Functions' wire protocol (JSON 1.0) in front of npm `aws-local-stepfunctions`, which has no server of its
@@ -43,14 +41,6 @@ interface Execution {
   status: Status;
   stopDate?: number;
   abort: () => void;
-}
-
-class AwsError extends Error {
-  readonly type: string;
-  constructor(type: string, message: string) {
-    super(message);
-    this.type = type;
-  }
 }
 
 export async function startStepFunctions(options: {
@@ -127,26 +117,17 @@ export async function startStepFunctions(options: {
     return { stopDate: options.now() / 1000 };
   }
 
-  const actions: Readonly<Record<string, (body: unknown) => object>> = {
+  const server = await startJsonServer('1.0', {
     'AWSStepFunctions.StartExecution': start,
     'AWSStepFunctions.DescribeExecution': describe,
     'AWSStepFunctions.StopExecution': stopOne,
-  };
-  const server = createServer((request, response) => {
-    if (!refuseForeign(request, response)) void answer(actions, request, response);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: server.endpoint,
     arns: arns as StateMachineArns,
     async stop() {
       for (const execution of executions.values()) if (execution.status === 'RUNNING') execution.abort();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await server.stop();
     },
   };
 }
@@ -171,34 +152,4 @@ async function readFailure(events: ReturnType<StateMachine['run']>['eventLogs'])
 
 function pick({ abort: _, ...shown }: Execution): object {
   return shown;
-}
-
-async function answer(
-  actions: Readonly<Record<string, (body: unknown) => object>>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const reply = (status: number, body: object) => {
-    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(body));
-  };
-  try {
-    const target = String(request.headers['x-amz-target']);
-    const action = Object.hasOwn(actions, target) ? actions[target] : undefined;
-    if (action === undefined)
-      throw new AwsError('UnknownOperationException', 'Not part of the embedded stack');
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    reply(200, action(JSON.parse(Buffer.concat(chunks).toString() || '{}')));
-  } catch (error) {
-    const known =
-      error instanceof AwsError
-        ? error.type
-        : error instanceof z.ZodError
-          ? 'ValidationException'
-          : undefined;
-    reply(known === undefined ? 500 : 400, {
-      __type: known ?? 'InternalServerException',
-      message: error instanceof AwsError ? error.message : 'The request could not be handled',
-    });
-  }
 }

@@ -1,3 +1,4 @@
+import type { EventBus } from '../bus/event-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { RandomFill } from '../envelope/types.ts';
@@ -24,4 +25,5 @@ export interface Deps {
   readonly recordSets: RecordSets;
   readonly queue: WorkQueue;
   readonly executions: Executions;
+  readonly bus: EventBus;
 }

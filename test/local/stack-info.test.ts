@@ -31,10 +31,17 @@ const info = (changes: Partial<StackInfo> = {}): StackInfo => ({
   pid: process.pid,
   startedAt: '2026-01-01T00:00:00.000Z',
   config: '/etc/keyturn.json',
-  endpoints: { dynamodb: 'http://127.0.0.1:1', sqs: 'http://127.0.0.1:2', stepFunctions: server.endpoint },
+  endpoints: {
+    dynamodb: 'http://127.0.0.1:1',
+    sqs: 'http://127.0.0.1:2',
+    stepFunctions: server.endpoint,
+    eventBridge: 'http://127.0.0.1:3',
+  },
   ledgerTable: 'ledger',
   queueUrl: 'http://127.0.0.1:2/q',
   deadLetterQueueUrl: 'http://127.0.0.1:2/dlq',
+  busName: 'keyturn',
+  eventDeadLetterQueueUrls: { sweep: 'http://127.0.0.1:2/sweep-dlq' },
   stateMachineArns: { 'rotate-key': 'a', 'purge-version': 'b', 'adopt-records': 'c' },
   postgresUrl: 'postgres://u:p@127.0.0.1:5432/postgres',
   ...changes,
@@ -65,6 +72,15 @@ describe('what a running stack leaves for the command line', () => {
     expect(await readStackInfo(dir)).toBeNull();
   });
 
+  it('is read as an earlier version wrote it: without a bus, and nobody listens where it would be', async () => {
+    const { busName: _, eventDeadLetterQueueUrls: __, ...rest } = info();
+    const { eventBridge: ___, ...endpoints } = rest.endpoints;
+    await writeFile(join(dir, 'stack.json'), JSON.stringify({ ...rest, endpoints }));
+    const read = await readStackInfo(dir);
+    expect(read).toMatchObject({ ledgerTable: 'ledger', busName: 'keyturn', eventDeadLetterQueueUrls: {} });
+    await expect(fetch(read?.endpoints.eventBridge ?? '')).rejects.toThrow();
+  });
+
   it('is none of a stack that was killed: its pid is gone, or somebody else’s', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
     expect(isAlive(pid)).toBe(false);
@@ -88,6 +104,7 @@ describe('what a running stack leaves for the command line', () => {
     expect(localResourceNames(info())).toEqual({
       ledgerTable: 'ledger',
       queueUrl: 'http://127.0.0.1:2/q',
+      busName: 'keyturn',
       stateMachineArns: info().stateMachineArns,
     });
     expect(embeddedUrl(null)).toBeUndefined();

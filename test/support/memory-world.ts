@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { KeyturnEvent } from '../../shared/bus/events.ts';
 import type { Clock } from '../../shared/clock/clock.ts';
 import { configSchema } from '../../shared/config/schema.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
@@ -59,6 +60,8 @@ export interface World {
   readonly notes: MemoryRecordStore;
   /** Messages that were sent and not yet deleted. */
   readonly queue: ChunkMessage[];
+  /** What went to the bus. */
+  readonly published: KeyturnEvent[];
   /** By name. */
   readonly executions: Map<string, { readonly machine: StateMachineName; running: boolean }>;
   /** A fault killed the process. */
@@ -112,6 +115,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
   const notes = createMemoryRecordStore('notes', FIELDS);
   const stores: Readonly<Record<string, MemoryRecordStore>> = { people, notes };
   const queue: ChunkMessage[] = [];
+  const published: KeyturnEvent[] = [];
   const executions: World['executions'] = new Map();
   const faults: Faults = { before: () => {}, after: () => {} };
   const recordSet = (table: string) => ({
@@ -145,6 +149,11 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
       },
       isRunning: async (_: StateMachineName, name: string) => executions.get(name)?.running ?? false,
     },
+    bus: {
+      async publish(events: readonly KeyturnEvent[]) {
+        published.push(...structuredClone(events));
+      },
+    },
   };
   const makeKeyring = (on: Pick<Deps, 'ledger' | 'provider'>) =>
     createKeyring({
@@ -175,6 +184,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
       provider: gate('provider', ports.provider, faults, process),
       queue: gate('queue', ports.queue, faults, process),
       executions: gate('executions', ports.executions, faults, process),
+      bus: gate('bus', ports.bus, faults, process),
     };
     const recordSets = createRecordSets(config.recordSets, (name) => {
       const store = stores[name];
@@ -220,6 +230,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
     people,
     notes,
     queue,
+    published,
     executions,
     get crashed() {
       return running.dead;

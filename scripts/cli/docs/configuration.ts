@@ -121,6 +121,7 @@ const ENVIRONMENT = [
     'AWS: the DynamoDB table of the ledger. Where it is set, and no embedded stack runs, the command line works on AWS',
   ],
   ['KEYTURN_QUEUE_URL', 'AWS: the SQS queue of chunks'],
+  ['KEYTURN_BUS_NAME', 'AWS: the EventBridge bus that events about jobs go to'],
   ['KEYTURN_ROTATE_KEY_ARN', 'AWS: the state machine rotate-key'],
   ['KEYTURN_PURGE_VERSION_ARN', 'AWS: the state machine purge-version'],
   ['KEYTURN_ADOPT_RECORDS_ARN', 'AWS: the state machine adopt-records'],

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { EVENT_FUNCTIONS, type EventFunctionName, STATE_FUNCTIONS } from '../functions/index.ts';
+import type { Handler } from '../functions/lambda.ts';
+import { systemClock } from '../shared/clock/system.ts';
+import type { Deps } from '../shared/deps/deps.ts';
+import type { StateHandlers } from './step-functions.ts';
+
+/** Lambda, in this process. */
+
+/** As in AWS: the longest time a Lambda may run. */
+const FUNCTION_TIMEOUT_MS = 900_000;
+
+export type Invoke = (event: object) => Promise<unknown>;
+
+/** Calls a handler as Lambda does: JSON in, JSON out, a deadline. */
+function invocation(handler: Handler<unknown>): (event: unknown) => Promise<z.core.util.JSONType> {
+  return async (event) => {
+    const deadline = systemClock.now() + FUNCTION_TIMEOUT_MS;
+    const context = { getRemainingTimeInMillis: () => Math.max(0, deadline - systemClock.now()) };
+    return z.json().parse(structuredClone(await handler(event, context)));
+  };
+}
+
+export function stateHandlers(deps: Deps): StateHandlers {
+  return Object.fromEntries(
+    Object.entries(STATE_FUNCTIONS).map(([state, create]) => [state, invocation(create(deps))]),
+  );
+}
+
+export function eventFunctions(deps: Deps): Readonly<Record<EventFunctionName, Invoke>> {
+  const make = (name: EventFunctionName) => invocation(EVENT_FUNCTIONS[name](deps));
+  return {
+    'kms-event': make('kms-event'),
+    monitor: make('monitor'),
+    'process-chunk': make('process-chunk'),
+    'rotation-request': make('rotation-request'),
+    sweep: make('sweep'),
+  };
+}
