@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Deps } from '../shared/deps/deps.ts';
+import type { Need } from '../shared/deps/needs.ts';
 import { KeyturnError } from '../shared/errors/errors.ts';
 
 /** The part of the Lambda context that is used. */
@@ -62,21 +63,18 @@ export function translate(error: unknown): Error {
   return new PermanentError(`UNEXPECTED: ${kind}`, error);
 }
 
-/** The handler that Lambda calls: makes its dependencies at the first call and keeps them. */
-export function lambda<Output>(create: CreateHandler<Output>): Handler<Output> {
-  let handler: Promise<Handler<Output>> | undefined;
-  return async (event, context) => {
-    handler ??= import('../shared/deps/compose.ts').then(async ({ composeFromEnvironment }) =>
-      create(await composeFromEnvironment(process.env)),
-    );
-    try {
-      return await (await handler)(event, context);
-    } catch (error) {
-      // A failed start is tried again by the next call.
-      if (!(error instanceof TransientError || error instanceof PermanentError)) handler = undefined;
-      throw error;
-    }
+/**
+ * The handler that Lambda calls. What it runs on is loaded and made by need, so that to import a function, as the
+ * embedded stack does, has no effect; in Lambda the modules are loaded before the first call, when there is more CPU.
+ */
+export function lambda<Output>(create: CreateHandler<Output>, needs: readonly Need[]): Handler<Output> {
+  let loading: Promise<Handler<Output>> | undefined;
+  const load = () => {
+    loading ??= import('./powertools.ts').then(({ runWithPowertools }) => runWithPowertools(create, needs));
+    return loading;
   };
+  if (process.env['AWS_LAMBDA_FUNCTION_NAME'] !== undefined) load().catch(() => undefined);
+  return async (event, context) => (await load())(event, context);
 }
 
 export const jobInput = z.object({ jobId: z.uuid() });

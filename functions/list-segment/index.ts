@@ -9,4 +9,5 @@ const RESERVE_MS = 20_000;
 export const create = step(input, (deps, task, context) =>
   listSegment(deps, task, deps.clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS),
 );
-export const handler = lambda(create);
+export const needs = ['ledger', 'stores:read', 'queue'] as const;
+export const handler = lambda(create, needs);

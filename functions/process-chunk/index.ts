@@ -45,7 +45,8 @@ export const create: CreateHandler<BatchResponse> = (deps) => {
     return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 };
-export const handler = lambda(create);
+export const needs = ['ledger', 'provider:unwrap', 'stores:read', 'stores:write'] as const;
+export const handler = lambda(create, needs);
 
 async function work(deps: Deps, jobs: JobCache, body: string): Promise<ChunkOutcome | null> {
   const message = chunkMessageSchema.parse(JSON.parse(body));

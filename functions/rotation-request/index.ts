@@ -11,4 +11,5 @@ export const create = step(rotationRequestEventSchema, async (deps, { detail }) 
   });
   return { answer, jobId: job.jobId };
 });
-export const handler = lambda(create);
+export const needs = ['ledger', 'executions'] as const;
+export const handler = lambda(create, needs);

@@ -4,4 +4,5 @@ import { lambda, step } from '../lambda.ts';
 
 /** Scheduled: takes no input. */
 export const create = step(z.unknown(), (deps) => sweepDaily(deps));
-export const handler = lambda(create);
+export const needs = ['ledger', 'executions'] as const;
+export const handler = lambda(create, needs);

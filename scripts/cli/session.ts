@@ -4,6 +4,7 @@ import { composeLocal } from '../../local/stack.ts';
 import { readStackInfo, type StackInfo } from '../../local/stack-info.ts';
 import { CONFIG_FILE_NAMES, loadConfig } from '../../shared/config/load.ts';
 import { type ComposedDeps, composeFromEnvironment } from '../../shared/deps/compose.ts';
+import { ALL_NEEDS } from '../../shared/deps/needs.ts';
 import { ConfigError } from '../../shared/errors/errors.ts';
 import { silentLog } from '../../shared/log/log.ts';
 import { CliError } from './cli-error.ts';
@@ -18,6 +19,9 @@ export interface Session {
 
 type Place = Pick<Cli, 'globals' | 'cwd' | 'environment'>;
 
+/** People have no business on the bus. */
+const CLI_NEEDS = ALL_NEEDS.filter((need) => need !== 'bus');
+
 const STACK_FOLDER = '.keyturn';
 
 export async function openSession(place: Place): Promise<Session> {
@@ -29,7 +33,8 @@ export async function openSession(place: Place): Promise<Session> {
     return { stack, deps: await composeLocal(stack, { loaded, environment, log: silentLog }) };
   }
   if (usesAws(environment)) {
-    const deps = await composeFromEnvironment({ ...environment, KEYTURN_CONFIG: loaded.path }, silentLog);
+    const variables = { ...environment, KEYTURN_CONFIG: loaded.path };
+    const deps = await composeFromEnvironment(variables, CLI_NEEDS, { log: silentLog });
     return { stack: null, deps };
   }
   throw notRunning(dir);

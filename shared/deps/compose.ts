@@ -1,8 +1,9 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { z } from 'zod';
+import { createEventBridgeBus } from '../bus/eventbridge-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
 import { newUuidV7, systemClock } from '../clock/system.ts';
 import { loadConfig } from '../config/load.ts';
@@ -15,7 +16,6 @@ import { createKeyring } from '../keyring/cached-keyring.ts';
 import type { Keyring } from '../keyring/keyring.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
 import type { Log } from '../log/log.ts';
-import { createPinoLog } from '../log/pino-log.ts';
 import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
 import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
@@ -27,28 +27,42 @@ import { createRecordSets } from '../records/record-sets.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import { createSecretsManager } from '../secrets/secrets-manager.ts';
 import type { Deps } from './deps.ts';
+import { type FunctionEnvironment, readEnvironment } from './environment.ts';
+import { ALL_NEEDS, absent, limitDeps, type Need } from './needs.ts';
 
 /**
  * The composition root: the one place where clients, clock, randomness and adapters are made. AWS and the embedded
  * stack differ only in the endpoints and names that are given here.
  */
 
+/** Gives the same client. */
+export type Instrument = <Client>(client: Client) => Client;
+
 export interface Clients {
   readonly dynamodb: DynamoDBClient;
   readonly sqs: SQSClient;
   readonly stepFunctions: SFNClient;
+  readonly eventBridge: EventBridgeClient;
 }
 
 export interface ResourceNames {
   readonly ledgerTable: string;
   readonly queueUrl: string;
+  readonly busName: string;
   readonly stateMachineArns: StateMachineArns;
 }
 
+/** null: no declared need asks for it. */
+type AsDeclared<T> = { readonly [Name in keyof T]: T[Name] | null };
+
 export interface Composition {
   readonly config: Config;
-  readonly clients: Clients;
-  readonly names: ResourceNames;
+  readonly clients: AsDeclared<Clients>;
+  readonly names: AsDeclared<ResourceNames>;
+  /** Everything where left out. */
+  readonly needs?: readonly Need[];
+  /** Put around every SDK client that is made: tracing. */
+  readonly instrument?: Instrument;
   readonly log: Log;
   /** Left out: nobody reads them, as on one machine. */
   readonly metrics?: Metrics;
@@ -68,13 +82,18 @@ export interface ComposedDeps extends Deps {
 }
 
 export async function compose(composition: Composition): Promise<ComposedDeps> {
-  const { config, clients, names, log } = composition;
+  const { config, clients, names, log, needs = ALL_NEEDS } = composition;
   const clock = composition.clock ?? systemClock;
   const random = composition.random ?? fillRandom;
-  const ledger = createDynamoDbLedger({ client: clients.dynamodb, tableName: names.ledgerTable });
-  const provider = await openProvider(config.provider, composition.environment, random);
-  const { recordSets, close } = openRecordSets(composition, await readSecretStores(composition));
-  return {
+  const ledger = openPort(clients.dynamodb, names.ledgerTable, (client, tableName) =>
+    createDynamoDbLedger({ client, tableName }),
+  );
+  const provider = asksFor(needs, 'provider:')
+    ? await openProvider(config.provider, composition.environment, random)
+    : absent<RootKeyProvider>();
+  const credentials = asksFor(needs, 'stores:') ? await readSecretStores(composition) : new Map();
+  const { recordSets, close } = openRecordSets(composition, credentials);
+  const deps: ComposedDeps = {
     config,
     clock,
     newId: composition.newId ?? newUuidV7,
@@ -85,13 +104,27 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     provider,
     keyring: createConfiguredKeyring({ config, ledger, provider, clock, log }),
     recordSets,
-    queue: createSqsWorkQueue(clients.sqs, names.queueUrl),
-    executions: createStepFunctions(clients.stepFunctions, names.stateMachineArns),
+    queue: openPort(clients.sqs, names.queueUrl, createSqsWorkQueue),
+    executions: openPort(clients.stepFunctions, names.stateMachineArns, createStepFunctions),
+    bus: openPort(clients.eventBridge, names.busName, createEventBridgeBus),
     async close() {
       await close();
-      for (const client of Object.values(clients)) client.destroy();
+      for (const client of Object.values(clients)) client?.destroy();
     },
   };
+  return composition.needs === undefined ? deps : limitDeps(deps, needs);
+}
+
+function asksFor(needs: readonly Need[], kind: 'provider:' | 'stores:'): boolean {
+  return needs.some((need) => need.startsWith(kind));
+}
+
+function openPort<Client, Name, Port extends object>(
+  client: Client | null,
+  name: Name | null,
+  make: (client: Client, name: Name) => Port,
+): Port {
+  return client === null || name === null ? absent<Port>() : make(client, name);
 }
 
 /** A caching keyring by the configured limits: the workers' here, and the one that applications use. */
@@ -154,12 +187,16 @@ export function providerSecret(
 }
 
 /** Users and passwords of the stores that keep them in Secrets Manager, by the store's name. */
-async function readSecretStores({ config, secrets }: Composition): Promise<Map<string, Credentials>> {
+async function readSecretStores({
+  config,
+  secrets,
+  instrument = (client) => client,
+}: Composition): Promise<Map<string, Credentials>> {
   const found = new Map<string, Credentials>();
   let reader = secrets;
   for (const [name, store] of Object.entries(config.stores)) {
-    if (store.secret === undefined) continue;
-    reader ??= createSecretsManager(new SecretsManagerClient());
+    if (store.type !== 'postgres' || store.secret === undefined) continue;
+    reader ??= createSecretsManager(instrument(new SecretsManagerClient()));
     found.set(name, await readCredentials(reader, name, { ...store, secret: store.secret }));
   }
   return found;
@@ -174,7 +211,7 @@ function openRecordSets(
     let pool = pools.get(name);
     if (pool === undefined) {
       const store = Object.hasOwn(config.stores, name) ? config.stores[name] : undefined;
-      if (store === undefined) throw new ConfigError('CONFIG_INVALID', `There is no store "${name}"`);
+      if (store?.type !== 'postgres') throw new ConfigError('CONFIG_INVALID', `There is no store "${name}"`);
       // The embedded server listens on the loopback address only, and has no TLS.
       const tls = store.embedded === undefined ? store.tls : 'off';
       const secret = credentials.get(name);
@@ -223,43 +260,44 @@ export function storeUrl(
   return url;
 }
 
-const environmentSchema = z.object({
-  KEYTURN_CONFIG: z.string().min(1),
-  KEYTURN_LEDGER_TABLE: z.string().min(1),
-  KEYTURN_QUEUE_URL: z.url(),
-  KEYTURN_ROTATE_KEY_ARN: z.string().min(1),
-  KEYTURN_PURGE_VERSION_ARN: z.string().min(1),
-  KEYTURN_ADOPT_RECORDS_ARN: z.string().min(1),
-});
-
-/** For Lambda, and for the command line against AWS. Region, credentials and endpoints are the SDK's own variables. */
+/**
+ * For Lambda, and for the command line against AWS: only the clients that the needs ask for. Region, credentials and
+ * endpoints are the SDK's own variables.
+ */
 export async function composeFromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
-  log: Log = createPinoLog(process.stdout),
+  needs: readonly Need[],
+  options: Pick<Composition, 'log' | 'metrics' | 'instrument'>,
 ): Promise<ComposedDeps> {
-  const parsed = environmentSchema.safeParse(environment);
-  if (!parsed.success) {
-    const missing = parsed.error.issues.map((issue) => issue.path.join('.')).join(', ');
-    throw new ConfigError('ENVIRONMENT_INVALID', `Environment variables are missing or invalid: ${missing}`, {
-      remedy:
-        'docs/configuration.md lists them. On one machine, start the embedded stack: `keyturn local start`.',
-    });
-  }
-  const names = parsed.data;
+  const names = readEnvironment(environment, needs);
   const { config } = await loadConfig(names.KEYTURN_CONFIG);
+  const { instrument = (client) => client } = options;
+  const makeFor = <Client>(need: Need, make: () => Client) =>
+    needs.includes(need) ? instrument(make()) : null;
   return compose({
+    ...options,
     config,
-    clients: { dynamodb: new DynamoDBClient(), sqs: new SQSClient(), stepFunctions: new SFNClient() },
+    needs,
+    clients: {
+      dynamodb: makeFor('ledger', () => new DynamoDBClient()),
+      sqs: makeFor('queue', () => new SQSClient()),
+      stepFunctions: makeFor('executions', () => new SFNClient()),
+      eventBridge: makeFor('bus', () => new EventBridgeClient()),
+    },
     names: {
       ledgerTable: names.KEYTURN_LEDGER_TABLE,
       queueUrl: names.KEYTURN_QUEUE_URL,
-      stateMachineArns: {
-        'rotate-key': names.KEYTURN_ROTATE_KEY_ARN,
-        'purge-version': names.KEYTURN_PURGE_VERSION_ARN,
-        'adopt-records': names.KEYTURN_ADOPT_RECORDS_ARN,
-      },
+      busName: names.KEYTURN_BUS_NAME,
+      stateMachineArns: stateMachineArns(names),
     },
-    log,
     environment,
   });
+}
+
+function stateMachineArns(names: FunctionEnvironment): StateMachineArns | null {
+  const rotateKey = names.KEYTURN_ROTATE_KEY_ARN;
+  const purgeVersion = names.KEYTURN_PURGE_VERSION_ARN;
+  const adoptRecords = names.KEYTURN_ADOPT_RECORDS_ARN;
+  if (rotateKey === null || purgeVersion === null || adoptRecords === null) return null;
+  return { 'rotate-key': rotateKey, 'purge-version': purgeVersion, 'adopt-records': adoptRecords };
 }

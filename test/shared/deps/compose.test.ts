@@ -47,12 +47,13 @@ describe('what the environment holds', () => {
   it('is named in one error where it is missing or wrong, without a value of it', async () => {
     const error: unknown = await composeFromEnvironment(
       { KEYTURN_CONFIG: '/none', KEYTURN_LEDGER_TABLE: 't', KEYTURN_QUEUE_URL: 'SECRET' },
-      silentLog,
+      ['ledger', 'queue', 'executions'],
+      { log: silentLog },
     ).catch((e: unknown) => e);
     expect(error).toMatchObject({
       code: 'ENVIRONMENT_INVALID',
       message:
-        'Environment variables are missing or invalid: KEYTURN_QUEUE_URL, KEYTURN_ROTATE_KEY_ARN, KEYTURN_PURGE_VERSION_ARN, KEYTURN_ADOPT_RECORDS_ARN',
+        'Environment variables are missing or invalid: KEYTURN_QUEUE_URL, KEYTURN_BUS_NAME, KEYTURN_ROTATE_KEY_ARN, KEYTURN_PURGE_VERSION_ARN, KEYTURN_ADOPT_RECORDS_ARN',
     });
     expect(String(error)).not.toContain('SECRET');
   });
