@@ -1,5 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
+/** Against AWS emulators in Python and Java, which `npm run test:emulators` installs and names itself to; `npm test` is npm only. */
+const emulator = {
+  test: {
+    name: 'emulator',
+    include: ['test/emulator/**/*.test.ts'],
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    fileParallelism: false,
+  },
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -7,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**'],
+          exclude: ['test/integration/**', 'test/emulator/**'],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
@@ -23,6 +34,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      ...(process.env['KEYTURN_EMULATORS'] === 'true' ? [emulator] : []),
     ],
   },
 });
