@@ -1,0 +1,66 @@
+import type { StateMachineName } from '../shared/executions/executions.ts';
+import { getAtt, sub } from './cloudformation.ts';
+import type { Stage } from './stage.ts';
+
+/**
+ * Names that are known before anything is made. Where two resources name each other (a key's policy its users' roles,
+ * a function the state machine that calls it), one of them does so by such a name, or the stack could not be ordered.
+ */
+
+/** Tag of the KMS keys that Keyturn works with: `root` of the stack's root key, `version` of a key made for one version. */
+export const KEY_TAG = 'keyturn:key';
+
+export function roleName(stage: Stage, owner: string): string {
+  return `${stage.service}-${stage.deployment.region}-${owner}`;
+}
+
+export function roleArn(stage: Stage, owner: string) {
+  return sub(`arn:\${AWS::Partition}:iam::\${AWS::AccountId}:role/${roleName(stage, owner)}`);
+}
+
+export function functionName(stage: Stage, name: string): string {
+  return `${stage.service}-${name}`;
+}
+
+/** osls's logical ids. */
+export function functionLogicalId(name: string): string {
+  return `${osls(name)}LambdaFunction`;
+}
+
+export function logGroupLogicalId(name: string): string {
+  return `${osls(name)}LogGroup`;
+}
+
+/** As osls writes a function's name in logical ids: create-version -> CreateDashversion. */
+function osls(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll('-', 'Dash');
+}
+
+export function stateMachineName(stage: Stage, machine: StateMachineName): string {
+  return `${stage.service}-${machine}`;
+}
+
+export function stateMachineArn(
+  stage: Stage,
+  machine: StateMachineName,
+  kind: 'stateMachine' | 'execution' = 'stateMachine',
+  suffix = '',
+) {
+  const name = stateMachineName(stage, machine);
+  return sub(`arn:\${AWS::Partition}:states:\${AWS::Region}:\${AWS::AccountId}:${kind}:${name}${suffix}`);
+}
+
+/** Every root key of the stage: what wraps now, what single tenants brought, and what wrapped before. */
+export function rootKeyArns(stage: Stage): unknown[] {
+  const { rootKey, tenantRootKeys, formerRootKeys } = stage.provider;
+  const named = [
+    ...(rootKey === undefined ? [] : [rootKey]),
+    ...Object.values(tenantRootKeys),
+    ...formerRootKeys,
+  ];
+  return [...(rootKey === undefined ? [getAtt('RootKey')] : []), ...new Set(named)];
+}
+
+export function makesRootKey(stage: Stage): boolean {
+  return stage.provider.rootKey === undefined;
+}
