@@ -43,8 +43,3 @@ export const RULES: EventRules = parseRules(rulesFile);
 export const SCHEDULES: Readonly<Record<ScheduleName, z.infer<typeof scheduleSchema>>> = z
   .strictObject({ sweep: scheduleSchema, monitor: scheduleSchema } satisfies Record<ScheduleName, z.ZodType>)
   .parse(schedulesFile);
-
-/** Functions that events and schedules call: what one of them cannot handle ends in its dead-letter queue. */
-export const ASYNC_FUNCTIONS: readonly EventFunctionName[] = [
-  ...new Set([...Object.values(RULES), ...Object.values(SCHEDULES)].map((part) => part.function)),
-].sort();

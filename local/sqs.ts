@@ -36,43 +36,35 @@ export async function startSqs(): Promise<LocalSqs> {
   return { endpoint: `http://127.0.0.1:${port}`, stop: () => app.close() };
 }
 
-export interface WorkQueueUrls {
+export interface QueueUrls {
   readonly queueUrl: string;
   readonly deadLetterQueueUrl: string;
+  /** Of what events and schedules start. */
+  readonly eventDeadLetterQueueUrl: string;
 }
 
-export const WORK_QUEUE = 'keyturn-chunks';
-
-/** Where a queue's messages, or the events of a function, end that nobody could handle. */
-export function deadLetterQueueOf(name: string): string {
-  return `${name}-dlq`;
-}
+/** As in AWS, where the service's name with its stage stands for `keyturn`. */
+export const QUEUES = {
+  work: 'keyturn-work',
+  workDeadLetters: 'keyturn-work-dead-letters',
+  eventDeadLetters: 'keyturn-event-dead-letters',
+} as const;
 
 /** Times a chunk is tried before it goes to the dead-letter queue. */
 const MAX_RECEIVES = 5;
 
-export async function createQueues(client: SQSClient, visibilitySeconds: number): Promise<WorkQueueUrls> {
-  const deadLetterQueueUrl = await createQueue(client, deadLetterQueueOf(WORK_QUEUE), {});
+export async function createQueues(client: SQSClient, visibilitySeconds: number): Promise<QueueUrls> {
+  const deadLetterQueueUrl = await createQueue(client, QUEUES.workDeadLetters, {});
   const attributes = await client.send(
     new GetQueueAttributesCommand({ QueueUrl: deadLetterQueueUrl, AttributeNames: ['QueueArn'] }),
   );
   const deadLetterTargetArn = attributes.Attributes?.['QueueArn'];
-  const queueUrl = await createQueue(client, WORK_QUEUE, {
+  const queueUrl = await createQueue(client, QUEUES.work, {
     VisibilityTimeout: String(visibilitySeconds),
     RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: MAX_RECEIVES }),
   });
-  return { queueUrl, deadLetterQueueUrl };
-}
-
-/** One for each function that events call, by its name. */
-export async function createEventDeadLetterQueues(
-  client: SQSClient,
-  functions: readonly string[],
-): Promise<Record<string, string>> {
-  const urls: Record<string, string> = {};
-  for (const name of functions)
-    urls[name] = await createQueue(client, deadLetterQueueOf(`keyturn-${name}`), {});
-  return urls;
+  const eventDeadLetterQueueUrl = await createQueue(client, QUEUES.eventDeadLetters, {});
+  return { queueUrl, deadLetterQueueUrl, eventDeadLetterQueueUrl };
 }
 
 async function createQueue(
@@ -87,14 +79,14 @@ async function createQueue(
 /** As the dead-letter queue of an asynchronous call gets it: the event itself, and why in the attributes. */
 export async function putDeadLetter(
   client: SQSClient,
-  queueUrl: string | undefined,
+  queueUrl: string,
   { origin, event, error }: Pick<DeadLetter, 'origin' | 'event' | 'error'>,
 ): Promise<void> {
   const text = error instanceof Error ? error.message : typeof error;
   const attribute = (value: string) => ({ DataType: 'String', StringValue: value });
   await client.send(
     new SendMessageCommand({
-      QueueUrl: z.string().parse(queueUrl),
+      QueueUrl: queueUrl,
       MessageBody: JSON.stringify(event),
       MessageAttributes: {
         ErrorMessage: attribute(text.slice(0, 1000) || 'none'),
@@ -156,7 +148,7 @@ function sqsEvent(messages: readonly Message[]): object {
       messageAttributes: {},
       md5OfBody: message.MD5OfBody,
       eventSource: 'aws:sqs',
-      eventSourceARN: 'arn:aws:sqs:us-east-1:000000000000:keyturn-chunks',
+      eventSourceARN: 'arn:aws:sqs:us-east-1:000000000000:keyturn-work',
       awsRegion: 'us-east-1',
     })),
   };

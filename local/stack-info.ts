@@ -23,8 +23,8 @@ export const stackInfoSchema = z.object({
   queueUrl: z.url(),
   deadLetterQueueUrl: z.url(),
   busName: z.string().default('keyturn'),
-  /** Where events end that a function could not handle, by the function's folder. */
-  eventDeadLetterQueueUrls: z.record(z.string(), z.url()).default({}),
+  /** Where events end that a function could not handle. null: a stack of an earlier version. */
+  eventDeadLetterQueueUrl: z.url().nullable().default(null),
   stateMachineArns: z.object({
     'rotate-key': z.string(),
     'purge-version': z.string(),

@@ -9,19 +9,11 @@ import { createLedgerTable } from '../shared/ledger/table.ts';
 import type { Log } from '../shared/log/log.ts';
 import { startDynamoDb } from './dynamodb.ts';
 import { BUS_NAME, type DeadLetter, type LocalEventBus, startEventBus } from './event-bus.ts';
-import { ASYNC_FUNCTIONS, RULES, SCHEDULES, type ScheduleName } from './event-parts.ts';
+import { RULES, SCHEDULES, type ScheduleName } from './event-parts.ts';
 import { eventFunctions, stateHandlers } from './functions.ts';
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
 import { INTERVAL_SECONDS, type Schedule, startSchedule } from './schedules.ts';
-import {
-  createEventDeadLetterQueues,
-  createQueues,
-  deadLetterQueueOf,
-  putDeadLetter,
-  startPoller,
-  startSqs,
-  WORK_QUEUE,
-} from './sqs.ts';
+import { createQueues, putDeadLetter, QUEUES, startPoller, startSqs } from './sqs.ts';
 import { createLocalClients, embeddedUrl, localResourceNames, type StackInfo } from './stack-info.ts';
 import { type StateHandlers, startStepFunctions } from './step-functions.ts';
 
@@ -65,11 +57,7 @@ export const STACK_PARTS = {
   bus: BUS_NAME,
   rules: Object.keys(RULES),
   schedules: Object.keys(SCHEDULES),
-  queues: [
-    WORK_QUEUE,
-    deadLetterQueueOf(WORK_QUEUE),
-    ...ASYNC_FUNCTIONS.map((name) => deadLetterQueueOf(`keyturn-${name}`)),
-  ],
+  queues: Object.values(QUEUES),
 } as const satisfies Record<string, string | readonly string[]>;
 
 const LEDGER_TABLE = 'keyturn-ledger';
@@ -105,7 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const onDeadLetter = async (letter: DeadLetter) => {
       const code = letter.error instanceof Error ? letter.error.name : 'UNKNOWN';
       log.error('event not handled', { code, step: letter.function });
-      await putDeadLetter(clients.sqs, info.eventDeadLetterQueueUrls[letter.function], letter);
+      await putDeadLetter(clients.sqs, queues.eventDeadLetterQueueUrl, letter);
     };
     // Its functions are made below, from what is reached through it; no event comes before.
     const bus = await startEventBus({
@@ -134,12 +122,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ledgerTable: LEDGER_TABLE,
       ...queues,
       busName: bus.busName,
-      eventDeadLetterQueueUrls: await createEventDeadLetterQueues(clients.sqs, ASYNC_FUNCTIONS),
       stateMachineArns: stepFunctions.arns,
       postgresUrl: postgres === null ? null : postgres.adminUrl,
     };
     const composed = await composeLocal(info, options);
-    started.push(composed.close);
+    // The bus again: what its functions use is closed only after them.
+    started.push(composed.close, bus.stop);
     const deps = options.decorate?.(composed) ?? composed;
     Object.assign(handlers, stateHandlers(deps));
     const functions = eventFunctions(deps);

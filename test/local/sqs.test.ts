@@ -1,11 +1,11 @@
 import { GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createQueues, type LocalSqs, startPoller, startSqs, type WorkQueueUrls } from '../../local/sqs.ts';
+import { createQueues, type LocalSqs, startPoller, startSqs, type QueueUrls } from '../../local/sqs.ts';
 
 let server: LocalSqs;
 let client: SQSClient;
-let queues: WorkQueueUrls;
+let queues: QueueUrls;
 let poller: { stop(): Promise<void> } | undefined;
 
 beforeEach(async () => {

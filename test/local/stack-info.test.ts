@@ -41,7 +41,7 @@ const info = (changes: Partial<StackInfo> = {}): StackInfo => ({
   queueUrl: 'http://127.0.0.1:2/q',
   deadLetterQueueUrl: 'http://127.0.0.1:2/dlq',
   busName: 'keyturn',
-  eventDeadLetterQueueUrls: { sweep: 'http://127.0.0.1:2/sweep-dlq' },
+  eventDeadLetterQueueUrl: 'http://127.0.0.1:2/events',
   stateMachineArns: { 'rotate-key': 'a', 'purge-version': 'b', 'adopt-records': 'c' },
   postgresUrl: 'postgres://u:p@127.0.0.1:5432/postgres',
   ...changes,
@@ -73,11 +73,11 @@ describe('what a running stack leaves for the command line', () => {
   });
 
   it('is read as an earlier version wrote it: without a bus, and nobody listens where it would be', async () => {
-    const { busName: _, eventDeadLetterQueueUrls: __, ...rest } = info();
+    const { busName: _, eventDeadLetterQueueUrl: __, ...rest } = info();
     const { eventBridge: ___, ...endpoints } = rest.endpoints;
     await writeFile(join(dir, 'stack.json'), JSON.stringify({ ...rest, endpoints }));
     const read = await readStackInfo(dir);
-    expect(read).toMatchObject({ ledgerTable: 'ledger', busName: 'keyturn', eventDeadLetterQueueUrls: {} });
+    expect(read).toMatchObject({ ledgerTable: 'ledger', busName: 'keyturn', eventDeadLetterQueueUrl: null });
     await expect(fetch(read?.endpoints.eventBridge ?? '')).rejects.toThrow();
   });
 
