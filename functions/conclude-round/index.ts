@@ -5,5 +5,5 @@ import { jobInput, lambda, step } from '../lambda.ts';
 const input = jobInput.extend({ round: z.int().min(1) });
 
 export const create = step(input, (deps, { jobId, round }) => concludeRound(deps, jobId, round));
-export const needs = ['ledger', 'stores:read'] as const;
+export const needs = ['ledger', 'stores:read', 'bus'] as const;
 export const handler = lambda(create, needs);

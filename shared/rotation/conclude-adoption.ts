@@ -1,4 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
+import { announceEnd } from './announce-end.ts';
 import { blockJob, changeJob, getJob, moveJob, timestamp } from './change.ts';
 import { type RoundOutcome, standingOutcome } from './conclude-round.ts';
 import { openLister } from './lister.ts';
@@ -32,6 +33,7 @@ export async function concludeAdoption(
     const message = `${left === LOOK ? 'At least ' : ''}${left} records still have plaintext without an envelope (${records} quarantined)`;
     return blockJob(current, 'PLAINTEXT_LEFT', message, deps.clock.now());
   });
+  await announceEnd(deps, job.status, concluded);
   return { outcome: standingOutcome(concluded, round) ?? outcome };
 }
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Deps } from '../deps/deps.ts';
+import { announceEnd } from './announce-end.ts';
 import { blockJob, changeJob, getJob, getKey, moveJob } from './change.ts';
 import { settleQuarantine } from './quarantine.ts';
 import type { Blocker, CensusResult, Job } from './rotation.ts';
@@ -32,6 +33,7 @@ export async function concludeRound(
     }
     return isDeepStrictEqual(current.census, census) ? current : next;
   });
+  await announceEnd(deps, job.status, concluded);
   return { outcome: standingOutcome(concluded, round) ?? 'CLEAN' };
 }
 

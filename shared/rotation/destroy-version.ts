@@ -3,6 +3,7 @@ import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/destruction.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { announceEnd } from './announce-end.ts';
 import { blockJob, changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { rotationJobId } from './job-id.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
@@ -33,18 +34,20 @@ export async function destroyVersion(
       (await authorize(deps, job));
     if (blocker !== null) {
       await changeKey(deps, job.tenant, job.purpose, (current) => cancelDestroy(current, job.from));
-      await changeJob(deps, jobId, (current) =>
+      const blocked = await changeJob(deps, jobId, (current) =>
         blockJob({ ...current, census }, blocker.code, blocker.message, deps.clock.now()),
       );
+      await announceEnd(deps, job.status, blocked);
       return { destroyed: false };
     }
     await changeJob(deps, jobId, (current) => ({ ...current, census }));
   }
   await destroyAtProvider(deps, job);
   const now = timestamp(deps.clock.now());
-  await changeJob(deps, jobId, (current) =>
+  const ended = await changeJob(deps, jobId, (current) =>
     current.status === 'COMPLETED' ? current : moveJob(current, 'COMPLETED', { completedAt: now }),
   );
+  await announceEnd(deps, job.status, ended);
   return { destroyed: true };
 }
 

@@ -1,6 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import { retireFrom } from '../keyring/versions.ts';
+import { announceEnd } from './announce-end.ts';
 import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
     retireFrom(current, job.from, { purgeNotBefore, rotationId: jobId }),
   );
-  await changeJob(deps, jobId, (current) =>
+  const ended = await changeJob(deps, jobId, (current) =>
     current.status === 'COMPLETED'
       ? current
       : moveJob(current, 'COMPLETED', {
@@ -28,4 +29,5 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
           purgeNotBefore: key.versions[String(job.from)]?.purgeNotBefore ?? purgeNotBefore,
         }),
   );
+  await announceEnd(deps, job.status, ended);
 }

@@ -1,6 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
+import { announceEnd } from './announce-end.ts';
 import { blockJob, changeJob, changeKey, getJob } from './change.ts';
 import type { BlockerCode } from './rotation.ts';
 
@@ -23,6 +24,9 @@ export async function stopJob(deps: Deps, jobId: string, error: string, cause: s
   }
   const code: BlockerCode = cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED';
   const message = cause === '' ? error : cause.slice(0, MESSAGE_LENGTH);
-  await changeJob(deps, jobId, (current) => blockJob(current, code, message, deps.clock.now()));
+  const blocked = await changeJob(deps, jobId, (current) =>
+    blockJob(current, code, message, deps.clock.now()),
+  );
+  await announceEnd(deps, job.status, blocked);
   deps.log.error('job stopped', { jobId, code, tenant: job.tenant, purpose: job.purpose });
 }
