@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { monitor } from '../../shared/rotation/monitor.ts';
 import { lambda, step } from '../lambda.ts';
 
-export const create = step(z.unknown(), async () => undefined);
+/** Scheduled every 15 minutes: takes no input. */
+export const create = step(z.unknown(), (deps) => monitor(deps));
 export const needs = ['ledger'] as const;
 export const handler = lambda(create, needs);

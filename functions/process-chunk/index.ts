@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
+import type { ChunkCounts } from '../../shared/ledger/ledger.ts';
 import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import {
   type ChunkOutcome,
@@ -42,6 +43,7 @@ export const create: CreateHandler<BatchResponse> = (deps) => {
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     failed.push(...(await report(deps, done)));
+    deps.metrics.add('ChunksFailed', failed.length);
     return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 };
@@ -63,8 +65,17 @@ async function report(deps: Deps, done: readonly Done[]): Promise<string[]> {
       patiently(deps, () => reportOutcomes(deps, outcomes)),
     );
     if (reported === FAILED) failed.push(...chunks.map(({ messageId }) => messageId));
+    else measure(deps, outcomes);
   }
   return failed;
+}
+
+function measure({ metrics }: Deps, outcomes: readonly ChunkOutcome[]): void {
+  const sum = (part: keyof ChunkCounts) =>
+    outcomes.reduce((total, { report: { counts } }) => total + counts[part], 0);
+  metrics.add('RecordsRewrapped', sum('rewrapped'));
+  metrics.add('RecordsSkipped', sum('skipped'));
+  metrics.add('RecordsQuarantined', sum('quarantined'));
 }
 
 /** A passing fault is waited out within the call: a message that goes back is invisible for minutes. */

@@ -52,7 +52,7 @@ function isDue({ state, purgeNotBefore, destroyAuthorizedAt }: KeyVersion, now: 
 }
 
 /** Blockers that may be gone by themselves, and how long after it the purge is tried again. */
-const PASSING: readonly BlockerCode[] = ['STEP_FAILED', 'OPEN_TRANSACTIONS'];
+export const PASSING: readonly BlockerCode[] = ['STEP_FAILED', 'OPEN_TRANSACTIONS'];
 const TRY_AGAIN_MS = 3_600_000;
 
 /**

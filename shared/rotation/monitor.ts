@@ -1,0 +1,138 @@
+import type { Deps } from '../deps/deps.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import type { RoundPlan } from '../ledger/ledger.ts';
+import type { MetricName } from '../metrics/metrics.ts';
+import { purgeJobId } from './job-id.ts';
+import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
+import { PASSING } from './sweep-daily.ts';
+import { censusName } from './take-census.ts';
+
+/**
+ * Looks at the ledger and says how things stand, for alarms and the dashboard. It only reads. For 10,000 tenants with a
+ * key each: the lists of keys and of jobs, one query a key for its quarantine, two reads a running job, and for one
+ * that shows no progress up to eight more a segment. That is some 10,000 read units and a few seconds.
+ */
+
+const GAUGES = [
+  'JobsRunning',
+  'JobsStuck',
+  'JobsPaused',
+  'QuarantinedRecords',
+  'OldestKeyAge',
+  'KeysOverdue',
+  'PurgesAwaitingApproval',
+] as const satisfies readonly MetricName[];
+export type Gauges = Readonly<Record<(typeof GAUGES)[number], number>>;
+
+/** Every gauge has a value each time, zero too: an alarm without data sees nothing. */
+export async function monitor(deps: Deps): Promise<Gauges> {
+  const now = deps.clock.now();
+  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] });
+  const keys = await deps.ledger.listKeys();
+  const running = jobs.filter(({ status }) => isRunning(status));
+  const ages = keys.flatMap((key) => ageSeconds(key, now));
+  const { everyDays } = deps.config.rotation;
+  const gauges: Gauges = {
+    JobsRunning: running.length,
+    JobsStuck: await sumOver(running, async (job) => ((await isStuck(deps, job)) ? 1 : 0)),
+    JobsPaused: jobs.filter(({ status }) => status === 'PAUSED').length,
+    QuarantinedRecords: await sumOver(keys, ({ keyId }) => countQuarantined(deps, keyId)),
+    OldestKeyAge: Math.max(0, ...ages),
+    KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
+    PurgesAwaitingApproval: countWaitingPurges(keys, jobs, now),
+  };
+  for (const name of GAUGES) deps.metrics.add(name, gauges[name]);
+  return gauges;
+}
+
+const DAY_SECONDS = 86_400;
+
+/** Of the active version. None where no version was ever activated. */
+function ageSeconds({ active, versions }: TenantKey, now: number): number[] {
+  const activatedAt = versions[String(active)]?.activatedAt ?? null;
+  return activatedAt === null ? [] : [(now - Date.parse(activatedAt)) / 1000];
+}
+
+async function countQuarantined(deps: Deps, keyId: string): Promise<number> {
+  const values = await deps.ledger.listQuarantined(keyId);
+  return new Set(values.map(({ recordSet, recordId }) => JSON.stringify([recordSet, recordId]))).size;
+}
+
+/** Versions whose grace is over, and whose purge stopped for a reason that only a person can do something about. */
+function countWaitingPurges(keys: readonly TenantKey[], jobs: readonly Job[], now: number): number {
+  const waiting = new Set(
+    jobs.flatMap(({ jobId, blocker }) => (blocker === null || PASSING.includes(blocker.code) ? [] : [jobId])),
+  );
+  let count = 0;
+  for (const { keyId, versions } of keys) {
+    for (const { version, state, purgeNotBefore } of Object.values(versions)) {
+      const due = state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
+      if (due && waiting.has(purgeJobId(keyId, version))) count += 1;
+    }
+  }
+  return count;
+}
+
+/** A stalled sweep goes on to its next round by itself: stuck is what shows no sign for longer than that takes. */
+const STALLS = 2;
+/** A step may try one census of fifteen minutes three times before it fails. */
+const STUCK_AT_LEAST_SECONDS = 3600;
+
+/** Whether a running job wrote nothing for so long that it will not go on by itself. */
+async function isStuck(deps: Deps, job: Job): Promise<boolean> {
+  const since = deps.clock.now() - Math.max(job.times.stallSeconds * STALLS, STUCK_AT_LEAST_SECONDS) * 1000;
+  const after = (timestamps: readonly (string | null)[]) =>
+    timestamps.some((timestamp) => timestamp !== null && Date.parse(timestamp) >= since);
+  if (after([job.requestedAt, job.startedAt, job.barrierUntil])) return false;
+  const plan = await deps.ledger.getRound(job.jobId, job.round);
+  if (plan === null) return true;
+  const segments = await deps.ledger.listSegments(job.jobId, job.round);
+  if (after([plan.createdAt, ...segments.map(({ updatedAt }) => updatedAt)])) return false;
+  if (job.status === 'CENSUS') {
+    const counted = await deps.ledger.listSegmentCensus(job.jobId, censusName(job.attempt, job.round));
+    return !after(counted.map(({ takenAt }) => takenAt));
+  }
+  const lowWater = new Map(segments.map((segment) => [segment.segment, segment.lowWater]));
+  return !(await anyPage(deps, plan, lowWater, ({ updatedAt }) => after([updatedAt])));
+}
+
+/** Pages read at a time. */
+const PAGES_A_READ = 50;
+
+/** Whether one of the pages that are not rolled up yet is such. */
+async function anyPage(
+  deps: Deps,
+  { jobId, round, segments }: RoundPlan,
+  lowWater: ReadonlyMap<number, number>,
+  isSuch: (page: { readonly updatedAt: string }) => boolean,
+): Promise<boolean> {
+  for (const { index } of segments) {
+    let from = lowWater.get(index) ?? 0;
+    for (;;) {
+      const pages = await deps.ledger.listPages(jobId, round, index, from, PAGES_A_READ);
+      if (pages.some(isSuch)) return true;
+      if (pages.length < PAGES_A_READ) break;
+      from += pages.length;
+    }
+  }
+  return false;
+}
+
+/** Reads at one time. */
+const LANES = 16;
+
+async function sumOver<Item>(
+  items: readonly Item[],
+  count: (item: Item) => Promise<number>,
+): Promise<number> {
+  const waiting = items.values();
+  let sum = 0;
+  const lane = async () => {
+    for (const item of waiting) {
+      const found = await count(item);
+      sum += found;
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return sum;
+}
