@@ -16,6 +16,11 @@ export const ref = (logicalId: string) => ({ Ref: logicalId });
 export const getAtt = (logicalId: string, attribute = 'Arn') => ({ 'Fn::GetAtt': [logicalId, attribute] });
 export const sub = (text: string) => ({ 'Fn::Sub': text });
 
+/** A resource of this account, in the stack's region where none is named; null for a service without regions. */
+export function arn(service: string, resource: string, region: string | null = `\${AWS::Region}`) {
+  return sub(`arn:\${AWS::Partition}:${service}:${region ?? ''}:\${AWS::AccountId}:${resource}`);
+}
+
 /** `create-version` or `rotate-key` -> `CreateVersion`, as the states and the logical ids are written. */
 export function pascalCase(name: string): string {
   return name.replace(/(^|-)([a-z])/g, (_, __, letter: string) => letter.toUpperCase());

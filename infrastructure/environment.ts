@@ -1,3 +1,5 @@
+import { VARIABLES } from '../shared/deps/environment.ts';
+import type { Need } from '../shared/deps/needs.ts';
 import { getAtt, ref } from './cloudformation.ts';
 import { makesRootKey, stateMachineArn } from './names.ts';
 import type { Stage } from './stage.ts';
@@ -6,29 +8,42 @@ import type { Stage } from './stage.ts';
  * Environment variables of the functions: names of resources only. What is secret is in Secrets Manager and KMS, and
  * is read with the function's role.
  */
-export const VARIABLES = {
+const VALUES: Readonly<Record<keyof typeof VARIABLES, (stage: Stage) => unknown>> = {
+  KEYTURN_CONFIG: (stage) => stage.file,
   KEYTURN_LEDGER_TABLE: () => ref('LedgerTable'),
   KEYTURN_QUEUE_URL: () => ref('WorkQueue'),
   KEYTURN_BUS_NAME: () => ref('EventBus'),
   KEYTURN_ROTATE_KEY_ARN: (stage) => stateMachineArn(stage, 'rotate-key'),
   KEYTURN_PURGE_VERSION_ARN: (stage) => stateMachineArn(stage, 'purge-version'),
   KEYTURN_ADOPT_RECORDS_ARN: (stage) => stateMachineArn(stage, 'adopt-records'),
-  KEYTURN_ROOT_KEY_ARN: (stage) => (makesRootKey(stage) ? getAtt('RootKey') : undefined),
-} as const satisfies Record<string, (stage: Stage) => unknown>;
+};
 
-export type Variable = keyof typeof VARIABLES;
-
-export function variables(stage: Stage, names: readonly Variable[]): Record<string, unknown> {
-  return Object.fromEntries(
-    names.map((name) => [name, VARIABLES[name](stage)] as const).filter(([, value]) => value !== undefined),
-  );
-}
-
-/** What every function has. */
-export function commonVariables(stage: Stage): Record<string, string> {
-  return {
-    KEYTURN_CONFIG: stage.file,
+/** Exactly the variables that the needs ask for. */
+export function environmentOf(stage: Stage, needs: readonly Need[]): Record<string, unknown> {
+  const environment: Record<string, unknown> = {
+    // The one dimension of every metric, and the service of every log line.
     POWERTOOLS_SERVICE_NAME: stage.service,
     POWERTOOLS_LOG_LEVEL: 'INFO',
   };
+  for (const [name, value] of Object.entries(VALUES) as [
+    keyof typeof VARIABLES,
+    (typeof VALUES)['KEYTURN_CONFIG'],
+  ][]) {
+    const { need } = VARIABLES[name];
+    if (need === null || needs.includes(need)) environment[name] = value(stage);
+  }
+  if (makesRootKey(stage) && needs.some((need) => need.startsWith('provider:'))) {
+    environment['KEYTURN_ROOT_KEY_ARN'] = getAtt('RootKey');
+  }
+  // The certificate authorities of RDS, which come with the runtime.
+  if (opensPostgres(stage, needs)) environment['NODE_EXTRA_CA_CERTS'] = '/var/runtime/ca-cert.pem';
+  return environment;
+}
+
+export function opensStores(needs: readonly Need[]): boolean {
+  return needs.includes('stores:read') || needs.includes('stores:write');
+}
+
+export function opensPostgres(stage: Stage, needs: readonly Need[]): boolean {
+  return opensStores(needs) && Object.values(stage.config.stores).some(({ type }) => type === 'postgres');
 }

@@ -1,18 +1,19 @@
-import { type Resources, sub } from './cloudformation.ts';
-import { FUNCTIONS } from './functions.ts';
+import type { Need } from '../shared/deps/needs.ts';
+import { arn, type Resources, sub } from './cloudformation.ts';
+import { FUNCTION_NAMES, type Needs } from './functions.ts';
 import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
-import { CONTEXT_KEYS, type Right } from './rights.ts';
+import { CONTEXT_KEYS } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /**
  * The KMS keys of the stack: the root key that wraps KEKs, and the store key that encrypts what the stack itself keeps
  * (ledger, alarms). Both outlive the stack.
  */
-export function keys(stage: Stage): Resources {
-  return { ...(makesRootKey(stage) ? { RootKey: rootKey(stage) } : {}), StoreKey: storeKey(stage) };
+export function keys(stage: Stage, needs: Needs): Resources {
+  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage, needs) }), StoreKey: storeKey(stage) };
 }
 
-const ACCOUNT = { AWS: sub('arn:${AWS::Partition}:iam::${AWS::AccountId}:root') };
+const ACCOUNT = { AWS: arn('iam', 'root', null) };
 
 /** What administrators of the account may do with the keys: all but use them, and make grants that would let others. */
 const ADMINISTRATION = [
@@ -34,8 +35,10 @@ const ADMINISTRATION = [
   'kms:UpdateKeyDescription',
 ];
 
-function rootKey(stage: Stage) {
+function rootKey(stage: Stage, needs: Needs) {
   const { applicationRoles, operatorRoles } = stage.deployment;
+  const rolesWith = (need: Need) =>
+    FUNCTION_NAMES.filter((name) => needs[name].includes(need)).map((name) => roleArn(stage, name));
   return key({
     description: `${stage.service}: wraps the KEKs of tenants`,
     rotationPeriodDays: stage.deployment.rootKey.rotationPeriodDays,
@@ -44,14 +47,14 @@ function rootKey(stage: Stage) {
       use(
         'WrapKeks',
         ['kms:GenerateDataKeyWithoutPlaintext'],
-        [...rolesWith(stage, 'wrapKeks'), ...operatorRoles],
+        [...rolesWith('provider:generate'), ...operatorRoles],
       ),
       use(
         'UnwrapKeks',
         ['kms:Decrypt'],
-        [...rolesWith(stage, 'unwrapKeks'), ...applicationRoles, ...operatorRoles],
+        [...rolesWith('provider:unwrap'), ...applicationRoles, ...operatorRoles],
       ),
-      use('RewrapKeks', ['kms:ReEncryptFrom', 'kms:ReEncryptTo'], rolesWith(stage, 'rewrapKeks')),
+      use('RewrapKeks', ['kms:ReEncryptFrom', 'kms:ReEncryptTo'], rolesWith('provider:rewrap')),
       {
         // A KEK that is wrapped by a deleted key is lost. Nobody deletes this one before its policy was changed.
         Sid: 'NobodyDeletes',
@@ -80,12 +83,6 @@ function use(sid: string, actions: readonly string[], roles: readonly unknown[])
   };
 }
 
-function rolesWith(stage: Stage, right: Right): unknown[] {
-  return Object.entries(FUNCTIONS)
-    .filter(([, { rights }]) => rights.includes(right))
-    .map(([name]) => roleArn(stage, name));
-}
-
 function storeKey(stage: Stage) {
   return key({
     description: `${stage.service}: encrypts the ledger and the alarms`,
@@ -107,7 +104,7 @@ function storeKey(stage: Stage) {
           'kms:ReEncryptTo',
         ],
         Resource: '*',
-        Condition: { StringEquals: { 'kms:ViaService': sub('dynamodb.${AWS::Region}.${AWS::URLSuffix}') } },
+        Condition: { StringEquals: { 'kms:ViaService': sub(`dynamodb.\${AWS::Region}.\${AWS::URLSuffix}`) } },
       },
       {
         Sid: 'AlarmsToTopic',

@@ -1,5 +1,5 @@
 import type { StateMachineName } from '../shared/executions/executions.ts';
-import { getAtt, sub } from './cloudformation.ts';
+import { arn, getAtt } from './cloudformation.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -15,7 +15,7 @@ export function roleName(stage: Stage, owner: string): string {
 }
 
 export function roleArn(stage: Stage, owner: string) {
-  return sub(`arn:\${AWS::Partition}:iam::\${AWS::AccountId}:role/${roleName(stage, owner)}`);
+  return arn('iam', `role/${roleName(stage, owner)}`, null);
 }
 
 export function functionName(stage: Stage, name: string): string {
@@ -47,7 +47,7 @@ export function stateMachineArn(
   suffix = '',
 ) {
   const name = stateMachineName(stage, machine);
-  return sub(`arn:\${AWS::Partition}:states:\${AWS::Region}:\${AWS::AccountId}:${kind}:${name}${suffix}`);
+  return arn('states', `${kind}:${name}${suffix}`);
 }
 
 /** Every root key of the stage: what wraps now, what single tenants brought, and what wrapped before. */

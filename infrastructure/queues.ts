@@ -1,4 +1,4 @@
-import { getAtt, type Resources, ref } from './cloudformation.ts';
+import { arn, getAtt, type Resources, ref } from './cloudformation.ts';
 import { ruleLogicalIds } from './events.ts';
 import { WORKER_TIMEOUT } from './functions.ts';
 import type { Stage } from './stage.ts';
@@ -39,9 +39,7 @@ export function queues(stage: Stage): Resources {
 
 /** By name: the work queue names its dead letters, so these cannot refer back to it. */
 function workQueueArn(stage: Stage) {
-  return {
-    'Fn::Sub': `arn:\${AWS::Partition}:sqs:\${AWS::Region}:\${AWS::AccountId}:${stage.service}-work`,
-  };
+  return arn('sqs', `${stage.service}-work`);
 }
 
 function queue(

@@ -1,6 +1,10 @@
+import type { Need } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
-import { getAtt, sub } from './cloudformation.ts';
+import { LIST_INDEX } from '../shared/ledger/attributes.ts';
+import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
+import { arn, getAtt } from './cloudformation.ts';
 import { KEY_TAG, rootKeyArns, stateMachineArn } from './names.ts';
+import { readRecords, writeRecords } from './record-rights.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -15,13 +19,6 @@ export interface Statement {
   readonly Resource: unknown;
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
-
-/** Wildcards that stand as an action or a whole resource, and why. A test lists every one. */
-export const WILDCARD_REASONS = {
-  Traces: 'X-Ray segments have no resource to name',
-  NetworkInterfaces: 'Lambda makes the interfaces, so their ids are not known before',
-  DestroyVersionKeys: 'keys of single versions are made later; the tag and the window bind it',
-} as const satisfies Record<string, string>;
 
 /** Items of the ledger, by what their partition key begins with (shared/ledger/attributes.ts). */
 export const LEDGER_ITEMS = { keys: 'KEY#*', jobs: 'JOB#*', quarantine: 'QUARANTINE#*' } as const;
@@ -52,76 +49,39 @@ function rootKey(stage: Stage, sid: string, actions: readonly string[]): Stateme
 }
 
 /** The names in the encryption context of a wrapped KEK. */
-export const CONTEXT_KEYS = ['tenant', 'purpose', 'keyId', 'version'];
+export const CONTEXT_KEYS = Object.values(CONTEXT_NAMES);
 
-export const RIGHTS = {
-  readKeys: () => [ledger('ReadKeys', ['GetItem'], 'keys')],
-  changeKeys: () => [ledger('ChangeKeys', ['GetItem', 'PutItem'], 'keys')],
-  readJobs: () => [ledger('ReadJobs', ['GetItem', 'Query'], 'jobs')],
-  changeJobs: () => [ledger('ChangeJobs', ['GetItem', 'Query', 'PutItem'], 'jobs')],
+/** What a function may do in the ledger; functions.ts names these. */
+export const LEDGER_RIGHTS = {
+  readKeys: [ledger('ReadKeys', ['GetItem'], 'keys')],
+  changeKeys: [ledger('ChangeKeys', ['GetItem', 'PutItem'], 'keys')],
+  readJobs: [ledger('ReadJobs', ['GetItem', 'Query'], 'jobs')],
+  changeJobs: [ledger('ChangeJobs', ['GetItem', 'Query', 'PutItem'], 'jobs')],
   /** Counts on a page that is there; it makes no job and changes none. */
-  reportChunks: () => [ledger('ReportChunks', ['UpdateItem'], 'jobs')],
-  readQuarantine: () => [ledger('ReadQuarantine', ['Query'], 'quarantine')],
-  addQuarantined: () => [ledger('AddQuarantined', ['PutItem'], 'quarantine')],
-  settleQuarantine: () => [ledger('SettleQuarantine', ['Query', 'DeleteItem'], 'quarantine')],
-  /** Lists of keys and of jobs, from the index. */
-  listLedger: () => [
+  reportChunks: [ledger('ReportChunks', ['UpdateItem'], 'jobs')],
+  readQuarantine: [ledger('ReadQuarantine', ['Query'], 'quarantine')],
+  addQuarantined: [ledger('AddQuarantined', ['PutItem'], 'quarantine')],
+  settleQuarantine: [ledger('SettleQuarantine', ['Query', 'DeleteItem'], 'quarantine')],
+  /** All keys, or all jobs, from the index. */
+  listLedger: [
     {
       Sid: 'ListLedger',
       Effect: 'Allow',
       Action: 'dynamodb:Query',
-      Resource: { 'Fn::Join': ['/', [getAtt('LedgerTable'), 'index', 'list']] },
+      Resource: { 'Fn::Join': ['/', [getAtt('LedgerTable'), 'index', LIST_INDEX]] },
     },
   ],
+} as const satisfies Record<string, readonly Statement[]>;
 
-  /** A new KEK, wrapped: its plaintext is never asked for. */
-  wrapKeks: (stage) => [rootKey(stage, 'WrapKeks', ['GenerateDataKeyWithoutPlaintext'])],
-  unwrapKeks: (stage) => [rootKey(stage, 'UnwrapKeks', ['Decrypt'])],
-  rewrapKeks: (stage) => [rootKey(stage, 'RewrapKeks', ['ReEncryptFrom', 'ReEncryptTo'])],
-  inspectRootKeys: (stage) => [
-    {
-      Sid: 'InspectRootKeys',
-      Effect: 'Allow',
-      Action: ['kms:DescribeKey', 'kms:ListKeyRotations', 'kms:GetKeyRotationStatus'],
-      Resource: rootKeyArns(stage),
-    },
-  ],
-  /** The only right to destroy in the whole stack: keys made for one version each, never a shared root key. */
-  destroyVersionKeys: () => [
-    {
-      Sid: 'DestroyVersionKeys',
-      Effect: 'Allow',
-      Action: 'kms:ScheduleKeyDeletion',
-      Resource: sub('arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*'),
-      Condition: {
-        StringEquals: { [`aws:ResourceTag/${KEY_TAG}`]: 'version' },
-        NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '7' },
-        NumericLessThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '30' },
-      },
-    },
-  ],
+export type LedgerRight = keyof typeof LEDGER_RIGHTS;
 
-  sendChunks: () => [
+/** What a declared need gives. The ledger's is split up further, by LEDGER_RIGHTS. */
+const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>> = {
+  ledger: () => [],
+  queue: () => [
     { Sid: 'SendChunks', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: getAtt('WorkQueue') },
   ],
-  /** Lambda polls with the function's role. */
-  receiveChunks: () => [
-    {
-      Sid: 'ReceiveChunks',
-      Effect: 'Allow',
-      Action: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'],
-      Resource: getAtt('WorkQueue'),
-    },
-  ],
-  readQueueDepth: () => [
-    {
-      Sid: 'ReadQueueDepth',
-      Effect: 'Allow',
-      Action: 'sqs:GetQueueAttributes',
-      Resource: getAtt('WorkQueue'),
-    },
-  ],
-  startJobs: (stage) => [
+  executions: (stage) => [
     {
       Sid: 'StartJobs',
       Effect: 'Allow',
@@ -129,23 +89,53 @@ export const RIGHTS = {
       Resource: STATE_MACHINES.map((machine) => stateMachineArn(stage, machine)),
     },
     {
-      Sid: 'LookAtJobs',
+      Sid: 'LookAtAndStopJobs',
       Effect: 'Allow',
-      Action: 'states:DescribeExecution',
+      Action: ['states:DescribeExecution', 'states:StopExecution'],
       Resource: STATE_MACHINES.map((machine) => stateMachineArn(stage, machine, 'execution', ':*')),
     },
   ],
-  publishEvents: () => [
+  bus: () => [
     { Sid: 'PublishEvents', Effect: 'Allow', Action: 'events:PutEvents', Resource: getAtt('EventBus') },
   ],
-  /** Events that a function could not handle after all tries. */
-  giveUpEvents: () => [
-    { Sid: 'GiveUpEvents', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: getAtt('EventDeadLetters') },
+  /** A new KEK, wrapped: its plaintext is never asked for. */
+  'provider:generate': (stage) => [rootKey(stage, 'WrapKeks', ['GenerateDataKeyWithoutPlaintext'])],
+  'provider:unwrap': (stage) => [rootKey(stage, 'UnwrapKeks', ['Decrypt'])],
+  'provider:rewrap': (stage) => [rootKey(stage, 'RewrapKeks', ['ReEncryptFrom', 'ReEncryptTo'])],
+  'provider:inspect': (stage) => [
+    {
+      Sid: 'InspectRootKeys',
+      Effect: 'Allow',
+      Action: ['kms:DescribeKey', 'kms:GetKeyRotationStatus', 'kms:ListKeyRotations'],
+      Resource: rootKeyArns(stage),
+    },
   ],
-} as const satisfies Record<string, (stage: Stage) => readonly Statement[]>;
+  /** The only right to destroy in the whole stack: keys that were made for one version each, never a shared root key. */
+  'provider:destroy': () => [
+    {
+      Sid: 'DestroyVersionKeys',
+      Effect: 'Allow',
+      Action: 'kms:ScheduleKeyDeletion',
+      // Any key: which one is known at its making only. The tag and the window below bind it.
+      Resource: arn('kms', 'key/*'),
+      Condition: {
+        StringEquals: { [`aws:ResourceTag/${KEY_TAG}`]: 'version' },
+        NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '7' },
+        NumericLessThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '30' },
+      },
+    },
+  ],
+  'stores:read': readRecords,
+  'stores:write': writeRecords,
+};
 
-export type Right = keyof typeof RIGHTS;
-
-export function statementsFor(stage: Stage, rights: readonly Right[]): Statement[] {
-  return rights.flatMap((right): readonly Statement[] => RIGHTS[right](stage));
+export function statementsFor(
+  stage: Stage,
+  needs: readonly Need[],
+  ledgerRights: readonly LedgerRight[],
+): Statement[] {
+  return [
+    ...ledgerRights.flatMap((right): readonly Statement[] => LEDGER_RIGHTS[right]),
+    ...needs.flatMap((need) => NEED_RIGHTS[need](stage)),
+  ];
 }

@@ -1,37 +1,53 @@
-import { pascalCase, type Resource, type Resources, sub } from './cloudformation.ts';
-import { FUNCTIONS, type FunctionSpec, opensPostgres, roleLogicalId } from './functions.ts';
+import type { Need } from '../shared/deps/needs.ts';
+import { arn, getAtt, pascalCase, type Resource, type Resources } from './cloudformation.ts';
+import { opensStores } from './environment.ts';
+import { FUNCTION_NAMES, FUNCTIONS, type FunctionName, type Needs, roleLogicalId } from './functions.ts';
 import { functionName, roleName } from './names.ts';
-import { recordStatements } from './record-rights.ts';
 import { type Statement, statementsFor } from './rights.ts';
 import type { Stage } from './stage.ts';
 
-/** One role a function, with its row of functions.ts and nothing else. */
-export function functionRoles(stage: Stage): Resources {
+/** One role a function, with the rights of its needs and of its row in functions.ts, and nothing else. */
+export function functionRoles(stage: Stage, needs: Needs): Resources {
   return Object.fromEntries(
-    Object.entries(FUNCTIONS).map(([name, spec]) => [
+    FUNCTION_NAMES.map((name) => [
       roleLogicalId(name),
-      role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name, spec)),
+      role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name, needs[name])),
     ]),
   );
 }
 
-function functionStatements(stage: Stage, name: string, spec: FunctionSpec): Statement[] {
+function functionStatements(stage: Stage, name: FunctionName, needs: readonly Need[]): Statement[] {
+  const { ledger, asynchronous } = FUNCTIONS[name];
   return [
     {
       Sid: 'Logs',
       Effect: 'Allow',
       Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
-      Resource: sub(
-        `arn:\${AWS::Partition}:logs:\${AWS::Region}:\${AWS::AccountId}:log-group:/aws/lambda/${functionName(stage, name)}:*`,
-      ),
+      Resource: arn('logs', `log-group:/aws/lambda/${functionName(stage, name)}:*`),
     },
     TRACES,
-    ...statementsFor(stage, spec.rights),
-    ...(spec.asynchronous ? statementsFor(stage, ['giveUpEvents']) : []),
-    ...(spec.records === undefined ? [] : recordStatements(stage, spec.records)),
-    ...(spec.records !== undefined && opensPostgres(stage) && stage.deployment.vpc ? [NETWORK] : []),
+    ...statementsFor(stage, needs, ledger),
+    ...(name === 'process-chunk' ? [RECEIVE_CHUNKS] : []),
+    ...(asynchronous ? [GIVE_UP_EVENTS] : []),
+    ...(opensStores(needs) && stage.deployment.vpc !== undefined ? [NETWORK_INTERFACES] : []),
   ];
 }
+
+/** Lambda polls the queue with the function's role. */
+const RECEIVE_CHUNKS: Statement = {
+  Sid: 'ReceiveChunks',
+  Effect: 'Allow',
+  Action: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'],
+  Resource: getAtt('WorkQueue'),
+};
+
+/** What a function could not handle after all tries, Lambda puts there with the function's role. */
+const GIVE_UP_EVENTS: Statement = {
+  Sid: 'GiveUpEvents',
+  Effect: 'Allow',
+  Action: 'sqs:SendMessage',
+  Resource: getAtt('EventDeadLetters'),
+};
 
 export const TRACES: Statement = {
   Sid: 'Traces',
@@ -41,7 +57,7 @@ export const TRACES: Statement = {
 };
 
 /** D/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions */
-const NETWORK: Statement = {
+const NETWORK_INTERFACES: Statement = {
   Sid: 'NetworkInterfaces',
   Effect: 'Allow',
   Action: [

@@ -1,6 +1,6 @@
 import type { Resources } from './cloudformation.ts';
 import { events } from './events.ts';
-import { serverlessFunctions } from './functions.ts';
+import { type Needs, readNeeds, serverlessFunctions } from './functions.ts';
 import { keys } from './keys.ts';
 import { ledger } from './ledger.ts';
 import { queues } from './queues.ts';
@@ -9,26 +9,27 @@ import { DEFAULT_STAGE, filesOf, readStage, type Stage } from './stage.ts';
 import { stateMachines } from './state-machines.ts';
 
 /** What serverless.yml reads of a stage. */
-export function template(stageName: string = DEFAULT_STAGE) {
+export async function template(stageName: string = DEFAULT_STAGE) {
   const stage = readStage(stageName);
+  const needs = await readNeeds();
   return {
     stage: stage.name,
     region: stage.deployment.region,
     logRetentionDays: stage.deployment.logRetentionDays,
     tags: { ...stage.deployment.tags, service: stage.service },
     files: filesOf(stage),
-    functions: serverlessFunctions(stage),
-    resources: { Resources: resources(stage) },
+    functions: serverlessFunctions(stage, needs),
+    resources: { Resources: resources(stage, needs) },
   };
 }
 
-function resources(stage: Stage): Resources {
+function resources(stage: Stage, needs: Needs): Resources {
   return {
-    ...keys(stage),
+    ...keys(stage, needs),
     ...ledger(stage),
     ...queues(stage),
     ...events(stage),
     ...stateMachines(stage),
-    ...functionRoles(stage),
+    ...functionRoles(stage, needs),
   };
 }
