@@ -106,7 +106,7 @@ describe('a process that dies', () => {
       ports.add(hit.split('.')[0] ?? '');
     }
     expect(at).toBeGreaterThan(100);
-    expect([...ports].sort()).toEqual(['executions', 'ledger', 'provider', 'queue', 'store']);
+    expect([...ports].sort()).toEqual(['bus', 'executions', 'ledger', 'provider', 'queue', 'store']);
   });
 
   it('on a real ledger, at some of them', async () => {
