@@ -37,7 +37,7 @@ export async function startLocalEmu(settings: Readonly<Record<string, string>> =
   const emulator = await startEmulator({
     name: 'localemu',
     program: join(await programsOf('localemu'), 'python'),
-    args: ['-m', 'localemu.runtime.main'],
+    args: [join(PROJECT, 'test/emulator/start_localemu.py')],
     env: {
       // Its other server listens on every address.
       GATEWAY_SERVER: 'hypercorn',
