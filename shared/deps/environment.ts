@@ -53,7 +53,9 @@ export function readEnvironment(
     KEYTURN_PURGE_VERSION_ARN: when('KEYTURN_PURGE_VERSION_ARN'),
     KEYTURN_ADOPT_RECORDS_ARN: when('KEYTURN_ADOPT_RECORDS_ARN'),
   }) satisfies z.ZodType<FunctionEnvironment>;
-  const parsed = schema.safeParse(environment);
+  // Each by its name, so that one that is not set is there as undefined.
+  const given = Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, environment[name]]));
+  const parsed = schema.safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data);
   const missing = parsed.error.issues.map((issue) => issue.path.join('.')).join(', ');
   throw new ConfigError('ENVIRONMENT_INVALID', `Environment variables are missing or invalid: ${missing}`, {

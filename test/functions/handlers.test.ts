@@ -1,8 +1,7 @@
-import { rm } from 'node:fs/promises';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../../functions/index.ts';
-import { jobInput, lambda, PermanentError, step, TransientError, translate } from '../../functions/lambda.ts';
+import { jobInput, PermanentError, step, TransientError, translate } from '../../functions/lambda.ts';
 import {
   ConfigError,
   KeyError,
@@ -14,7 +13,6 @@ import {
 } from '../../shared/errors/errors.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { prepareWorlds } from '../support/memory-world.ts';
-import { makeStackFolder } from '../support/stack.ts';
 
 const worlds = await prepareWorlds();
 const { deps } = await worlds.makeWorld(createMemoryLedger());
@@ -160,60 +158,5 @@ describe('an error of a step', () => {
   it('is translated once', () => {
     for (const error of [new TransientError('a', null), new PermanentError('b', null)])
       expect(translate(error)).toBe(error);
-  });
-});
-
-describe('the handler that Lambda calls', () => {
-  const folders: string[] = [];
-  afterEach(async () => {
-    vi.unstubAllEnvs();
-    for (const dir of folders.splice(0)) await rm(dir, { recursive: true, force: true });
-  });
-
-  it('names the variables that are missing, tries a failed start again, and keeps what it made', async () => {
-    let made = 0;
-    let answer: () => string = () => 'done';
-    const handler = lambda(() => {
-      made += 1;
-      return async () => answer();
-    });
-    for (let i = 0; i < 2; i++) {
-      const error = await failure(handler({}, context));
-      expect(error).toMatchObject({
-        code: 'ENVIRONMENT_INVALID',
-        message: expect.stringContaining('KEYTURN_CONFIG'),
-      });
-    }
-    expect(made).toBe(0);
-
-    const { dir, configPath } = await makeStackFolder({ recordSets: {} });
-    folders.push(dir);
-    for (const [name, value] of Object.entries({
-      KEYTURN_CONFIG: configPath,
-      KEYTURN_LEDGER_TABLE: 'ledger',
-      KEYTURN_QUEUE_URL: 'http://127.0.0.1:1/queue',
-      KEYTURN_ROTATE_KEY_ARN: 'a',
-      KEYTURN_PURGE_VERSION_ARN: 'b',
-      KEYTURN_ADOPT_RECORDS_ARN: 'c',
-      AWS_REGION: 'us-east-1',
-    }))
-      vi.stubEnv(name, value);
-    expect(await handler({}, context)).toBe('done');
-    expect(await handler({}, context)).toBe('done');
-    expect(made).toBe(1);
-
-    // A step that failed says nothing against the start; anything else does.
-    answer = () => {
-      throw new TransientError('X: later', null);
-    };
-    await failure(handler({}, context));
-    answer = () => {
-      throw new Error('broken');
-    };
-    await failure(handler({}, context));
-    expect(made).toBe(1);
-    answer = () => 'again';
-    expect(await handler({}, context)).toBe('again');
-    expect(made).toBe(2);
   });
 });
