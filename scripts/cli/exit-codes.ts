@@ -152,7 +152,14 @@ export const ERRORS = {
       'Transactions that began before the census are still open, and it would not see what they write.',
   },
   STORE_BUSY: { exit: 'unavailable', meaning: 'The database gave up on a lock, a conflict or a time limit.' },
-  STORE_FAILED: { exit: 'unexpected', meaning: 'The database failed in another way; its SQLSTATE is named.' },
+  STORE_THROTTLED: {
+    exit: 'unavailable',
+    meaning: 'The store (DynamoDB) asks to slow down, and went on asking for as long as was waited.',
+  },
+  STORE_FAILED: {
+    exit: 'unexpected',
+    meaning: 'The database failed in another way; its SQLSTATE or error name is given.',
+  },
   TABLE_NOT_FOUND: { exit: 'notFound', meaning: 'The table of a record set does not exist.' },
   COLUMN_NOT_FOUND: { exit: 'notFound', meaning: 'A column of a record set does not exist.' },
   COLUMN_TYPE: {
@@ -163,9 +170,17 @@ export const ERRORS = {
     exit: 'input',
     meaning: 'The key columns of a record set do not identify one row.',
   },
+  TABLE_UNSUITABLE: {
+    exit: 'input',
+    meaning: 'A table of DynamoDB, or its index, is not of the form that its record set needs.',
+  },
   RECORD_KEY_INVALID: { exit: 'input', meaning: "A record's key is not of the form of the key columns." },
   RECORD_SET_NOT_FOUND: { exit: 'notFound', meaning: 'The configuration declares no such record set.' },
   TENANT_INVALID: { exit: 'input', meaning: 'A row has no tenant, or one that cannot be used.' },
+  ADOPTION_NOT_OFFERED: {
+    exit: 'refused',
+    meaning: 'The kind of store cannot take over plaintext in place; the application writes the envelopes.',
+  },
   PLAINTEXT_DIFFERS: {
     exit: 'refused',
     meaning: 'Plaintext and envelope of a record differ, so no plaintext was dropped. The record is named.',
@@ -173,6 +188,10 @@ export const ERRORS = {
 
   ROTATION_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such job.' },
   ROTATION_STATE: { exit: 'refused', meaning: "The job's status does not allow this step." },
+  JOB_PAUSED: {
+    exit: 'refused',
+    meaning: 'The job is paused, and nothing works on it until it is taken up.',
+  },
   PURGE_REFUSED: { exit: 'refused', meaning: 'The purge is not due, or something still needs the version.' },
   MESSAGE_INVALID: {
     exit: 'unexpected',

@@ -142,14 +142,20 @@ export type RecordStoreErrorCode =
   /** Transactions that began before the barrier are still open, so a census would not see what they write. */
   | 'STORE_OPEN_TRANSACTIONS'
   | 'STORE_BUSY'
+  /** The store asks to slow down, and went on asking for as long as was waited. */
+  | 'STORE_THROTTLED'
   | 'TABLE_NOT_FOUND'
   | 'COLUMN_NOT_FOUND'
   | 'COLUMN_TYPE'
   /** The key columns do not identify one row. */
   | 'KEY_COLUMNS_NOT_UNIQUE'
+  /** The table or its index is not of the form that the adapter needs. */
+  | 'TABLE_UNSUITABLE'
   | 'RECORD_KEY_INVALID'
   | 'TENANT_INVALID'
   | 'RECORD_SET_NOT_FOUND'
+  /** The store cannot take over plaintext in place. */
+  | 'ADOPTION_NOT_OFFERED'
   /** Plaintext and envelope of a record differ, so the plaintext is not dropped. */
   | 'PLAINTEXT_DIFFERS'
   | 'STORE_FAILED';
@@ -166,6 +172,8 @@ export type RotationErrorCode =
   | 'ROTATION_NOT_FOUND'
   /** The rotation's status does not allow this step. */
   | 'ROTATION_STATE'
+  /** The job is at rest: whoever works on it ends quietly. */
+  | 'JOB_PAUSED'
   /** The purge is not due, or something still needs the version. */
   | 'PURGE_REFUSED'
   | 'MESSAGE_INVALID'

@@ -34,6 +34,10 @@ export interface RecordStoreFixture<Store extends RecordStore = RecordStore> {
   readonly store: Store;
   /** Tenants that a row may have: one where the tenant is fixed, else two. */
   readonly tenants: readonly [string, ...string[]];
+  /** Most plaintext bytes of a value, where a record cannot have a megabyte in each of its fields. */
+  readonly largestValue?: number;
+  /** A tenant's records are one segment, however many are asked for. */
+  readonly wholeTenants?: boolean;
   /** A different key for each n >= 0, in no particular order. */
   keyOf(n: number): RecordKey;
   insert(rows: readonly FixtureRow[]): Promise<void>;
@@ -183,6 +187,8 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
       values: store.fields.map(() => envelope(version)),
     });
 
+    const largest = () => fixture.largestValue ?? 1_000_000;
+
     const staleKeys = async (segments: readonly string[], limit: number, active = 2) => {
       const keys: RecordKey[] = [];
       for (const segment of segments) {
@@ -261,7 +267,8 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
     it('splits a table with enough rows into as many parts as it is asked for', async () => {
       await fixture.insert(Array.from({ length: 120 }, (_, n) => row(n, 1)));
       const segments = await store.segments(scope, 4);
-      expect(segments.length).toBe(4);
+      expect(segments.length).toBe(fixture.wholeTenants ? 1 : 4);
+      if (fixture.wholeTenants) return;
       for (const segment of segments) {
         const { rows } = await store.census(scope, segment, 'tenant');
         expect(rows).toBeGreaterThan(10);
@@ -399,11 +406,11 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
         expect(await store.replace([strange, upgrade(own)])).toEqual(['conflict', 'replaced']);
       });
 
-      it('replaces by values of another length, and by a megabyte', async () => {
+      it('replaces by values of another length, and by a large one', async () => {
         const original = row(1, 1);
         await fixture.insert([original]);
         const before = original.values[0] ?? Buffer.alloc(0);
-        const after = envelope(2, KEY_ID, 'y'.repeat(1_000_000));
+        const after = envelope(2, KEY_ID, 'y'.repeat(largest()));
         expect(
           await store.replace([
             { key: original.key, tenant: original.tenant, changes: [{ field: 0, before, after }] },
@@ -483,8 +490,8 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
         tenant: scope.tenant,
         values,
       });
-      /** On either side of each form of the length header, of what is read whole, and some large ones. */
-      const PLAINTEXTS = [0, 7, 8, 90, 91, 239, 240, 241, 300, 65_519, 65_520, 70_000, 1_000_000];
+      /** On either side of each form of the length header, of what is read whole, and a large one. */
+      const PLAINTEXTS = [0, 7, 8, 90, 91, 239, 240, 241, 300, 65_519, 65_520, 70_000];
 
       it('show each value from its start and to its end, in the order asked for', async () => {
         expect(await store.readFrames([])).toEqual([]);
@@ -512,7 +519,7 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
       });
 
       it('rewrap values of every length, and leave all but the recipient bit for bit', async () => {
-        const rows = PLAINTEXTS.map((length, n) =>
+        const rows = [...PLAINTEXTS, largest()].map((length, n) =>
           oneRow(
             store.fields.map((_, f) =>
               (n + f) % 4 === 3 ? null : envelope(1, KEY_ID, 'x'.repeat(length + f)),
@@ -543,7 +550,7 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
       it('rewrap to what whole values rewrap to, and fail like them, however a value is damaged', async () => {
         const damaged = fc
           .record({
-            length: fc.constantFrom(...PLAINTEXTS.slice(0, -1)),
+            length: fc.constantFrom(...PLAINTEXTS),
             version: fc.constantFrom(1, 1, 1, 2, 3),
             keyId: fc.constantFrom(KEY_ID, KEY_ID, KEY_ID, OTHER_KEY_ID),
             damage: fc.constantFrom('none', 'head', 'tail', 'longer', 'shorter', 'headless', 'tailless'),
@@ -597,9 +604,8 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
       });
 
       it('fail as malformed for what is no envelope, short or long', async () => {
-        const values = ['', 'tiny', 'no envelope '.repeat(20), 'no envelope '.repeat(9_000)].map((text) =>
-          Buffer.from(text),
-        );
+        const long = 'no envelope '.repeat(Math.min(9_000, largest() / 12));
+        const values = ['', 'tiny', 'no envelope '.repeat(20), long].map((text) => Buffer.from(text));
         await fixture.insert(
           values.map((value, n) =>
             oneRow(

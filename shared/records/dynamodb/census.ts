@@ -1,0 +1,84 @@
+import type { CensusCount, CensusReach, RecordKey, Scope } from '../record-store.ts';
+import type { Segment } from './cursor.ts';
+import { namedVersion, tenantOf, valuesOf } from './envelopes.ts';
+import type { Requests } from './requests.ts';
+import { inLanes } from './slots.ts';
+import type { TableShape } from './table.ts';
+import { partitionWalk, scanWalk, type Walk } from './walk.ts';
+
+/** Scans that one segment is counted by, side by side: one alone waits for DynamoDB most of its time. */
+const SCANS = 4;
+
+/**
+ * Strongly consistent: each item is read as it is after every write that was answered before the call. DynamoDB
+ * has no transaction that stays open while others work: TransactWriteItems is one request, and none of it is seen
+ * before all of it is. A write that is under way is over within its request's time, which the propagation barrier
+ * before a census allows for (`maxTransactionSeconds`), and the census of a purge comes a whole grace later.
+ */
+export async function countEnvelopes(
+  requests: Requests,
+  shape: TableShape,
+  scope: Scope,
+  segment: Segment,
+  reach: CensusReach,
+): Promise<CensusCount> {
+  const walks = censusWalks(requests, shape, scope, segment, reach);
+  const counts = await inLanes(walks, requests.lanes, (walk) => countWalk(walk, shape, scope, reach));
+  return counts.reduce(addCounts, NONE);
+}
+
+function censusWalks(
+  requests: Requests,
+  shape: TableShape,
+  scope: Scope,
+  segment: Segment,
+  reach: CensusReach,
+): readonly Walk[] {
+  if (segment.kind === 'partition') return [partitionWalk(requests, shape, scope, true)];
+  // Never by an index, however its segments are listed.
+  const options = { consistent: true, ...(reach === 'tenant' ? { tenant: scope.tenant } : {}) };
+  return Array.from({ length: SCANS }, (_, i) =>
+    scanWalk(requests, shape, segment.part * SCANS + i, segment.of * SCANS, options),
+  );
+}
+
+async function countWalk(
+  walk: Walk,
+  shape: TableShape,
+  scope: Scope,
+  reach: CensusReach,
+): Promise<CensusCount> {
+  const count = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+  const versions: Record<string, number> = {};
+  for (let after: RecordKey | null = null; ; ) {
+    const page = await walk.next(after);
+    for (const item of page.items) {
+      const mine = tenantOf(shape, item) === scope.tenant && scope.tenant !== '';
+      if (!mine && reach === 'tenant') continue;
+      count.rows += 1;
+      for (const value of valuesOf(shape, item)) {
+        if (value === null) continue;
+        count.values += 1;
+        const named = namedVersion(value);
+        if (named?.keyId === scope.keyId) versions[named.version] = (versions[named.version] ?? 0) + 1;
+        else if (mine) count[named === null ? 'malformed' : 'foreign'] += 1;
+      }
+    }
+    if (page.last === null) return { ...count, versions };
+    after = page.last;
+  }
+}
+
+const NONE: CensusCount = { rows: 0, values: 0, foreign: 0, malformed: 0, versions: {} };
+
+function addCounts(a: CensusCount, b: CensusCount): CensusCount {
+  const versions = { ...a.versions };
+  for (const [version, n] of Object.entries(b.versions)) versions[version] = (versions[version] ?? 0) + n;
+  return {
+    rows: a.rows + b.rows,
+    values: a.values + b.values,
+    foreign: a.foreign + b.foreign,
+    malformed: a.malformed + b.malformed,
+    versions,
+  };
+}

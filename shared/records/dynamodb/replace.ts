@@ -1,0 +1,152 @@
+import { type AttributeValue, ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
+import type { FieldChange, RecordChange, ReplaceOutcome } from '../record-store.ts';
+import {
+  type Form,
+  fieldValue,
+  formOf,
+  type Item,
+  keyItem,
+  storedValue,
+  tenantValues,
+} from './attributes.ts';
+import { tenantOf } from './envelopes.ts';
+import { attemptsOf, isConditionFailure, translate } from './failures.ts';
+import { type Forms, getItems } from './read.ts';
+import type { Requests } from './requests.ts';
+import { inLanes } from './slots.ts';
+import type { TableShape } from './table.ts';
+
+/** Throws for what no record of this table can be, or a change that names a field there is not. */
+export function assertChanges(shape: TableShape, records: readonly RecordChange[]): void {
+  for (const { key, changes } of records) {
+    keyItem(key, shape.keys);
+    if (changes.length === 0 || changes.some(({ field }) => shape.fields[field] === undefined)) {
+      throw new RangeError('A change names no field, or one that the record set does not have.');
+    }
+  }
+}
+
+/** One conditional UpdateItem a record, all its fields in it; so many at a time as the store allows. */
+export function applyChanges(
+  requests: Requests,
+  shape: TableShape,
+  records: readonly RecordChange[],
+  forms: Forms,
+): Promise<ReplaceOutcome[]> {
+  return inLanes(records, requests.lanes, (record) => applyChange(requests, shape, record, forms));
+}
+
+async function applyChange(
+  requests: Requests,
+  shape: TableShape,
+  record: RecordChange,
+  forms: Forms,
+): Promise<ReplaceOutcome> {
+  const usual = record.changes.map(({ field }) => forms.get(attributeOf(shape, field)) ?? 'B');
+  const first = await tryUpdate(requests, shape, record, usual);
+  if (first === 'replaced') return first;
+  const failed = first.item === undefined ? await refused(requests, shape, record) : first.item;
+  if (failed === null) return 'missing';
+  if (first.repeated && holds(shape, failed, record, 'after')) return 'replaced';
+  // The same bytes in the other form: this record has text where others have binary.
+  const own = record.changes.map(({ field }) => formOf(failed[attributeOf(shape, field)]));
+  const other = own.every((form) => form !== undefined) && own.some((form, i) => form !== usual[i]);
+  if (!other || !holds(shape, failed, record, 'before')) return 'conflict';
+  const second = await tryUpdate(requests, shape, record, own);
+  if (second === 'replaced') return second;
+  const now = await refused(requests, shape, record);
+  if (now === null) return 'missing';
+  return second.repeated && holds(shape, now, record, 'after') ? 'replaced' : 'conflict';
+}
+
+/** Nothing was written. `item` where DynamoDB showed it: what it found instead. */
+interface Refusal {
+  readonly item: Item | undefined;
+  /**
+   * The SDK sent it more than once: a try whose answer was lost may have written, and then the condition failed on
+   * what we wrote ourselves.
+   */
+  readonly repeated: boolean;
+}
+
+async function tryUpdate(
+  requests: Requests,
+  shape: TableShape,
+  { key, tenant, changes }: RecordChange,
+  forms: readonly Form[],
+): Promise<'replaced' | Refusal> {
+  const names: Record<string, string> = {};
+  const values: Record<string, AttributeValue> = {};
+  const set: string[] = [];
+  const conditions: string[] = [];
+  for (const [i, { field, before, after }] of changes.entries()) {
+    const form = forms[i] ?? 'B';
+    names[`#f${i}`] = attributeOf(shape, field);
+    values[`:b${i}`] = storedValue(form, before);
+    values[`:a${i}`] = storedValue(form, after);
+    set.push(`#f${i} = :a${i}`);
+    conditions.push(`#f${i} = :b${i}`);
+  }
+  const source = shape.tenant;
+  if (!('fixed' in source)) {
+    const tenants = tenantValues(tenant);
+    if (tenants.length === 0) return NEVER_SENT;
+    names['#t'] = source.attribute;
+    for (const [i, value] of tenants.entries()) values[`:t${i}`] = value;
+    conditions.push(`#t IN (${tenants.map((_, i) => `:t${i}`).join(', ')})`);
+  } else if (source.fixed !== tenant) {
+    return NEVER_SENT;
+  }
+  try {
+    await requests.update({
+      Key: keyItem(key, shape.keys),
+      UpdateExpression: `SET ${set.join(', ')}`,
+      ConditionExpression: conditions.join(' AND '),
+      ExpressionAttributeNames: names,
+      ExpressionAttributeValues: values,
+      ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+    });
+    return 'replaced';
+  } catch (error) {
+    if (isConditionFailure(error)) return { item: itemIn(error), repeated: attemptsOf(error) > 1 };
+    // Larger than an item may be: this record cannot be written, and the others can. No rewrap lets a value grow.
+    if (changes.some(grows)) return NEVER_SENT;
+    throw translate(error, 'UpdateItem', requests.place);
+  }
+}
+
+const NEVER_SENT: Refusal = { item: undefined, repeated: false };
+
+function grows({ before, after }: FieldChange): boolean {
+  return after.length > before.length;
+}
+
+/** The item is missing, or it was not shown: not every engine does that. */
+async function refused(requests: Requests, shape: TableShape, { key }: RecordChange): Promise<Item | null> {
+  const [item = null] = await getItems(requests, shape, [key], true);
+  return item;
+}
+
+/** Every changed field has these bytes, in whatever form, and it is still the tenant's. */
+function holds(
+  shape: TableShape,
+  item: Item,
+  { tenant, changes }: RecordChange,
+  which: 'before' | 'after',
+): boolean {
+  return (
+    tenantOf(shape, item) === tenant &&
+    changes.every((change) => {
+      const value = fieldValue(item[attributeOf(shape, change.field)]);
+      return value !== null && Buffer.compare(value, change[which]) === 0;
+    })
+  );
+}
+
+function attributeOf({ fields }: TableShape, field: number): string {
+  return fields[field]?.attribute ?? '';
+}
+
+function itemIn(error: unknown): Item | undefined {
+  return error instanceof ConditionalCheckFailedException ? error.Item : undefined;
+}
