@@ -1,4 +1,4 @@
-import { arn, getAtt, type Resources, ref } from './cloudformation.ts';
+import { arn, getAtt, kebabCase, type Resources, ref } from './cloudformation.ts';
 import { ruleLogicalIds } from './events.ts';
 import { WORKER_TIMEOUT } from './functions.ts';
 import type { Stage } from './stage.ts';
@@ -7,24 +7,32 @@ const DAY = 86_400;
 /** The longest that SQS allows. A grace is never shorter than twice this. */
 const RETENTION = 14 * DAY;
 
+export const QUEUE_NAMES = ['WorkQueue', 'WorkDeadLetters', 'EventDeadLetters'] as const;
+
+/** keyturn-<stage>-work, and so on. */
+export function queueName(stage: Stage, logicalId: (typeof QUEUE_NAMES)[number]): string {
+  return `${stage.service}-${kebabCase(logicalId).replace(/-queue$/, '')}`;
+}
+
 /**
  * The work queue and its dead letters; and the dead letters of everything that events and schedules start. Messages
  * are in fair order between tenants by the MessageGroupId that the sender sets.
  */
 export function queues(stage: Stage): Resources {
   return {
-    ...queue('WorkQueue', `${stage.service}-work`, {
+    ...queue(stage, 'WorkQueue', {
       // D/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout, so that its retries fit in.
       VisibilityTimeout: 6 * WORKER_TIMEOUT,
       RedrivePolicy: { deadLetterTargetArn: getAtt('WorkDeadLetters'), maxReceiveCount: 5 },
     }),
-    ...queue('WorkDeadLetters', `${stage.service}-work-dead-letters`, {
+    ...queue(stage, 'WorkDeadLetters', {
       RedriveAllowPolicy: {
         redrivePermission: 'byQueue',
-        sourceQueueArns: [workQueueArn(stage)],
+        // By name: the work queue names its dead letters, so these cannot refer back to it.
+        sourceQueueArns: [arn('sqs', queueName(stage, 'WorkQueue'))],
       },
     }),
-    ...queue('EventDeadLetters', `${stage.service}-event-dead-letters`, {}, [
+    ...queue(stage, 'EventDeadLetters', {}, [
       {
         Sid: 'RulesGiveUp',
         Effect: 'Allow',
@@ -37,14 +45,9 @@ export function queues(stage: Stage): Resources {
   };
 }
 
-/** By name: the work queue names its dead letters, so these cannot refer back to it. */
-function workQueueArn(stage: Stage) {
-  return arn('sqs', `${stage.service}-work`);
-}
-
 function queue(
-  logicalId: string,
-  name: string,
+  stage: Stage,
+  logicalId: (typeof QUEUE_NAMES)[number],
   properties: Readonly<Record<string, unknown>>,
   statements: readonly unknown[] = [],
 ): Resources {
@@ -52,7 +55,7 @@ function queue(
     [logicalId]: {
       Type: 'AWS::SQS::Queue',
       Properties: {
-        QueueName: name,
+        QueueName: queueName(stage, logicalId),
         SqsManagedSseEnabled: true,
         MessageRetentionPeriod: RETENTION,
         ...properties,

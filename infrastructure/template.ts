@@ -1,4 +1,6 @@
+import { alarms } from './alarms.ts';
 import type { Resources } from './cloudformation.ts';
+import { dashboard } from './dashboard.ts';
 import { events } from './events.ts';
 import { type Needs, readNeeds, serverlessFunctions } from './functions.ts';
 import { keys } from './keys.ts';
@@ -31,5 +33,7 @@ function resources(stage: Stage, needs: Needs): Resources {
     ...events(stage),
     ...stateMachines(stage),
     ...functionRoles(stage, needs),
+    ...alarms(stage),
+    ...dashboard(stage),
   };
 }
