@@ -69,7 +69,9 @@ function resolvePaths(config: Config, base: string): Config {
     stores: Object.fromEntries(
       Object.entries(config.stores).map(([name, store]) => [
         name,
-        typeof store.tls === 'object' ? { ...store, tls: { ca: resolve(base, store.tls.ca) } } : store,
+        store.type === 'postgres' && typeof store.tls === 'object'
+          ? { ...store, tls: { ca: resolve(base, store.tls.ca) } }
+          : store,
       ]),
     ),
   };

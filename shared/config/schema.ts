@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { KMS_KEY_ARN } from '../providers/aws-kms/key-arn.ts';
+import { deploymentSchema } from './deployment.ts';
+import { dynamodbProblems, postgresProblems } from './record-set-rules.ts';
 
 /**
  * The one configuration file: what is stored where, and by which rules keys rotate. The JSON Schema that editors
@@ -15,10 +18,8 @@ const name = z
 
 const identifier = z.string().min(1).max(63);
 
-/** `table` or `schema.table`, each part as the database spells it (no quotes). */
-const tableName = z
-  .string()
-  .regex(/^[^."]{1,63}(\.[^."]{1,63})?$/, 'write it as table or schema.table, without quotes');
+/** A column of PostgreSQL (at most 63 characters) or an attribute of DynamoDB. */
+const columnName = z.string().min(1).max(255);
 
 const environmentVariable = z
   .string()
@@ -78,9 +79,26 @@ export const postgresStoreSchema = z.strictObject({
     .describe('Largest number of connections a process opens'),
 });
 
+export const dynamodbStoreSchema = z.strictObject({
+  type: z.literal('dynamodb').describe('Amazon DynamoDB'),
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/, 'is not a name of an AWS region')
+    .describe("Region of the tables. Left out: the environment's, AWS_REGION")
+    .optional(),
+  requestsInFlight: z
+    .int()
+    .min(1)
+    .max(500)
+    .default(32)
+    .describe('Most requests that a process has in flight at one time: each record is written by its own'),
+});
+
+export const storeSchema = z.discriminatedUnion('type', [postgresStoreSchema, dynamodbStoreSchema]);
+
 const tenantSource = z.union([
   z
-    .strictObject({ column: identifier.describe('Column with the tenant of each row') })
+    .strictObject({ column: columnName.describe('Column or attribute with the tenant of each row') })
     .describe('The column that says whose row it is'),
   z
     .strictObject({ fixed: z.string().min(1).max(256).describe('The one tenant of every row') })
@@ -89,8 +107,12 @@ const tenantSource = z.union([
 
 export const fieldSchema = z.strictObject({
   name: name.describe('Bound into every envelope: renaming it makes the stored envelopes unreadable'),
-  column: identifier.describe('The column that holds the envelope: bytea, or text (base64url)'),
-  plaintextColumn: identifier.describe('For `keyturn adopt`: the plaintext column it takes over').optional(),
+  column: columnName.describe(
+    'Column (PostgreSQL) or attribute (DynamoDB) with the envelope: bytea or binary, or text or string (base64url)',
+  ),
+  plaintextColumn: columnName
+    .describe('For `keyturn adopt`, on PostgreSQL: the plaintext column it takes over')
+    .optional(),
   sensitivity: z
     .enum(SENSITIVITIES)
     .default('high')
@@ -99,9 +121,26 @@ export const fieldSchema = z.strictObject({
 
 export const recordSetSchema = z.strictObject({
   store: name.describe('One of the stores'),
-  table: tableName.describe('The table, or schema.table, as the database spells it, without quotes'),
-  key: z.array(identifier).min(1).max(8).describe('Columns that identify one row, in order'),
+  table: z
+    .string()
+    .min(1)
+    .max(255)
+    .describe('The table as the database spells it, without quotes; on PostgreSQL also schema.table'),
+  key: z
+    .array(columnName)
+    .min(1)
+    .max(8)
+    .describe(
+      'Columns that identify one row, in order. On DynamoDB the partition key and, where there is one, the sort key',
+    ),
   tenant: tenantSource,
+  index: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{3,255}$/, 'is no name of a DynamoDB index')
+    .describe(
+      "DynamoDB: a global secondary index (keys only) whose partition key is the tenant attribute, so that a tenant's sweep lists its own records",
+    )
+    .optional(),
   purpose: name.default('default').describe("Which of the tenant's keys encrypts these fields"),
   fields: z
     .array(fieldSchema)
@@ -208,6 +247,12 @@ export const rotationSchema = z
       .max(DAY)
       .default(900)
       .describe('A sweep without any progress for this long goes on to its next round'),
+    materialWarningDays: z
+      .int()
+      .min(1)
+      .max(365)
+      .default(14)
+      .describe("How many days before a root key's imported material expires it is reported every day"),
   })
   .superRefine((r, ctx) => {
     if (r.cacheCeilingSeconds < r.cacheMaxAgeSeconds) {
@@ -242,7 +287,7 @@ export const rotationSchema = z
 const kmsKeyArn = z
   .string()
   .regex(
-    /^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key\/[A-Za-z0-9-]+$/,
+    KMS_KEY_ARN,
     'must be the ARN of a KMS key (arn:aws:kms:region:account:key/id), never an alias or a bare id',
   );
 
@@ -289,14 +334,14 @@ export const providerSchema = z.discriminatedUnion('type', [
 export const retiredSchema = z.strictObject({
   store: z.string().min(1).describe('The store, by its name under stores, now or then'),
   table: z.string().min(1).describe('The table, as the record set named it'),
-  columns: z.array(identifier).min(1).optional().describe('Only these columns; left out: the whole table'),
+  columns: z.array(columnName).min(1).optional().describe('Only these columns; left out: the whole table'),
 });
 
 export const configSchema = z
   .strictObject({
     $schema: z.string().describe('For editors: the JSON Schema of this file').optional(),
     provider: providerSchema.describe("What wraps the tenants' keys"),
-    stores: z.record(name, postgresStoreSchema).describe('The databases, by a name of your own'),
+    stores: z.record(name, storeSchema).describe('The databases, by a name of your own'),
     recordSets: z
       .record(name, recordSetSchema)
       .describe('The tables with encrypted fields, by a name of your own'),
@@ -307,9 +352,11 @@ export const configSchema = z
         'Tables and columns that keys once served and that hold no envelopes any more. A purge refuses while one that it remembers is neither declared nor listed here',
       ),
     rotation: rotationSchema.prefault({}).describe('How keys rotate'),
+    deployment: deploymentSchema.describe('For `npm run deploy` only: the stack in AWS').optional(),
   })
   .superRefine((config, ctx) => {
     for (const [id, store] of Object.entries(config.stores)) {
+      if (store.type !== 'postgres') continue;
       const sources = [store.urlFrom, store.secret, store.embedded].filter((source) => source !== undefined);
       if (sources.length !== 1) {
         ctx.addIssue({
@@ -329,7 +376,12 @@ export const configSchema = z
       }
     }
     for (const [id, set] of Object.entries(config.recordSets)) {
-      if (!Object.hasOwn(config.stores, set.store)) {
+      const type = Object.hasOwn(config.stores, set.store) ? config.stores[set.store]?.type : undefined;
+      const problemsOf = type === 'dynamodb' ? dynamodbProblems : postgresProblems;
+      for (const { path, message } of type === undefined ? [] : problemsOf(set)) {
+        ctx.addIssue({ code: 'custom', path: ['recordSets', id, ...path], message });
+      }
+      if (type === undefined) {
         ctx.addIssue({
           code: 'custom',
           path: ['recordSets', id, 'store'],
@@ -350,7 +402,9 @@ export const configSchema = z
   });
 
 export type Config = z.output<typeof configSchema>;
+export type StoreConfig = z.output<typeof storeSchema>;
 export type PostgresStoreConfig = z.output<typeof postgresStoreSchema>;
+export type DynamoDbStoreConfig = z.output<typeof dynamodbStoreSchema>;
 export type RecordSetConfig = z.output<typeof recordSetSchema>;
 export type RotationConfig = z.output<typeof rotationSchema>;
 export type ProviderConfig = z.output<typeof providerSchema>;
