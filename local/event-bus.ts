@@ -98,10 +98,11 @@ export async function startEventBus(options: EventBusOptions): Promise<LocalEven
     functionName: EventFunctionName,
     event: object,
   ): Promise<void> {
+    const pauses = options.pausesMs ?? PAUSES_MS;
     let error: unknown;
-    for (const pause of [0, ...(options.pausesMs ?? PAUSES_MS)]) {
+    for (let attempt = 0; attempt <= pauses.length; attempt++) {
       try {
-        await sleep(pause, undefined, { signal: abort.signal });
+        if (attempt > 0) await sleep(pauses[attempt - 1], undefined, { signal: abort.signal });
       } catch {
         return;
       }
