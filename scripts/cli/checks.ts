@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { createLocalClients, readStackInfo, type StackInfo } from '../../local/stack-info.ts';
+import { systemClock } from '../../shared/clock/system.ts';
 import { type LoadedConfig, loadConfig } from '../../shared/config/load.ts';
 import type { Config } from '../../shared/config/schema.ts';
 import { openProvider } from '../../shared/deps/compose.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { fillRandom } from '../../shared/envelope/seed.ts';
 import { STATE_MACHINES } from '../../shared/executions/executions.ts';
+import { createKmsClients } from '../../shared/providers/aws-kms/client.ts';
 import type { Cli } from './command.ts';
 import { shownError } from './failures.ts';
 import { count, counted } from './format.ts';
@@ -46,14 +48,18 @@ export async function runChecks(cli: Cli, report: Report): Promise<void> {
   });
   if (loaded === undefined) return skip(report, 'keystore, stack, stores', 'they need the configuration');
   await check('keystore', async () => {
-    const provider = await openProvider(loaded.config.provider, cli.environment, fillRandom);
-    await provider.check();
-    const {
-      config: { provider: configured },
-    } = loaded;
+    const { provider: configured } = loaded.config;
+    const kmsClients = createKmsClients();
+    try {
+      const { environment } = cli;
+      const parts = { environment, random: fillRandom, clock: systemClock, kmsClients };
+      await (await openProvider(configured, parts)).check();
+    } finally {
+      kmsClients.destroy();
+    }
     return configured.type === 'local'
       ? `${configured.keystore} opens, and nobody else can read it`
-      : `${provider.name} answers, and its root keys can be used`;
+      : 'AWS KMS answers, and every root key that wraps new KEKs can be used';
   });
   await check('timing', async () => timing(loaded.config));
   await checkPlace(cli, loaded, check, report);

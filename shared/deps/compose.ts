@@ -17,6 +17,9 @@ import type { Keyring } from '../keyring/keyring.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
 import type { Log } from '../log/log.ts';
 import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
+import { createAwsKmsProvider } from '../providers/aws-kms/aws-kms-provider.ts';
+import { createKmsClients, type KmsClients } from '../providers/aws-kms/client.ts';
+import { isKeyArn } from '../providers/aws-kms/key-arn.ts';
 import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
@@ -88,9 +91,10 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   const ledger = openPort(clients.dynamodb, names.ledgerTable, (client, tableName) =>
     createDynamoDbLedger({ client, tableName }),
   );
+  const kmsClients = createKmsClients({}, composition.instrument);
   const provider = asksFor(needs, 'provider:')
-    ? await openProvider(config.provider, composition.environment, random)
-    : absent<RootKeyProvider>();
+    ? await openProvider(config.provider, { ...composition, random, clock, kmsClients })
+    : absent<RootKeyProvider>('provider:unwrap', needs);
   const credentials = asksFor(needs, 'stores:') ? await readSecretStores(composition) : new Map();
   const { recordSets, close } = openRecordSets(composition, credentials);
   const deps: ComposedDeps = {
@@ -109,7 +113,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     bus: openPort(clients.eventBridge, names.busName, createEventBridgeBus),
     async close() {
       await close();
-      for (const client of Object.values(clients)) client?.destroy();
+      for (const client of [...Object.values(clients), kmsClients]) client?.destroy();
     },
   };
   return composition.needs === undefined ? deps : limitDeps(deps, needs);
@@ -158,16 +162,35 @@ function pickEvent(event: { readonly tenant: string; readonly purpose: string; r
   };
 }
 
+export interface ProviderParts extends Pick<Composition, 'environment' | 'metrics'> {
+  readonly random: RandomFill;
+  readonly clock: Clock;
+  /** For aws-kms. Nothing is asked of them yet. */
+  readonly kmsClients: KmsClients;
+}
+
 export async function openProvider(
   config: ProviderConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-  random: RandomFill,
+  { environment, random, clock, kmsClients, metrics = silentMetrics }: ProviderParts,
 ): Promise<RootKeyProvider> {
-  if (config.type === 'aws-kms') throw new ConfigError('CONFIG_INVALID', 'aws-kms is not wired yet');
+  if (config.type === 'aws-kms') {
+    const rootKey = config.rootKey ?? deployedRootKey(environment);
+    return createAwsKmsProvider({ ...config, rootKey, clients: kmsClients, clock, metrics });
+  }
   return createLocalProvider({
     keystorePath: config.keystore,
     secret: providerSecret(config, environment),
     random,
+  });
+}
+
+/** The root key that the deployment made, for a configuration that names none. */
+export function deployedRootKey(environment: Readonly<Record<string, string | undefined>>): string {
+  const rootKey = environment['KEYTURN_ROOT_KEY_ARN'] ?? '';
+  if (isKeyArn(rootKey)) return rootKey;
+  const is = rootKey === '' ? 'is not set' : 'is not the ARN of a KMS key';
+  throw new ConfigError('ENVIRONMENT_INVALID', `The environment variable KEYTURN_ROOT_KEY_ARN ${is}`, {
+    remedy: 'It holds the ARN of the root key that the deployment made; or name one as provider.rootKey.',
   });
 }
 

@@ -18,14 +18,20 @@ const ATTEMPTS = 4;
 /** Milliseconds. KMS answers within some ten; an external key store within 250 or not at all. */
 const TIMEOUTS = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true };
 
-/** `settings` take the place of the ones here: an endpoint, fewer attempts. */
-export function createKmsClients(settings: KMSClientConfig = {}): KmsClients {
+/**
+ * `settings` take the place of the ones here: an endpoint, fewer attempts. `instrument` is put around every client:
+ * tracing.
+ */
+export function createKmsClients(
+  settings: KMSClientConfig = {},
+  instrument: (client: KMSClient) => KMSClient = (client) => client,
+): KmsClients {
   const clients = new Map<string, KMSClient>();
   return {
     of(region) {
       let client = clients.get(region);
       if (client === undefined) {
-        client = createKmsClient({ ...settings, region });
+        client = instrument(createKmsClient({ ...settings, region }));
         clients.set(region, client);
       }
       return client;
