@@ -10,7 +10,7 @@ import type { Need } from '../shared/deps/needs.ts';
 import type { Log } from '../shared/log/log.ts';
 import { createPowertoolsLog } from '../shared/log/powertools-log.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
-import { type CreateHandler, type Handler, PermanentError, TransientError, translate } from './lambda.ts';
+import { type CreateHandler, type Handler, JobPaused, TransientError, translate } from './lambda.ts';
 
 /**
  * What a function runs on in Lambda: dependencies by its needs, made at the first call and kept; a log, metrics and
@@ -65,11 +65,12 @@ class QuietTracer extends Tracer {
 function report(log: Log, error: Error): Error {
   const [code = ''] = error.message.split(':', 1);
   const at = framesOf(error.cause);
-  log.error('failed', { code, status: error.name, ...(at !== '' && { stack: at }) });
-  const Kind = error instanceof TransientError ? TransientError : PermanentError;
-  const bare = new Kind(error.message, undefined);
-  bare.stack = `${bare.name}: ${bare.message}`;
-  return bare;
+  // The state machine tries a transient one again, and ends in peace on a paused job.
+  const level = error instanceof JobPaused ? 'info' : error instanceof TransientError ? 'warn' : 'error';
+  log[level]('failed', { code, status: error.name, ...(at !== '' && { stack: at }) });
+  error.cause = undefined;
+  error.stack = `${error.name}: ${error.message}`;
+  return error;
 }
 
 /** Where an error was thrown, without its text. */

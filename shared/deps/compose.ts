@@ -1,4 +1,4 @@
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
@@ -7,7 +7,13 @@ import { createEventBridgeBus } from '../bus/eventbridge-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
 import { newUuidV7, systemClock } from '../clock/system.ts';
 import { loadConfig } from '../config/load.ts';
-import type { Config, LocalProviderConfig, PostgresStoreConfig, ProviderConfig } from '../config/schema.ts';
+import type {
+  Config,
+  DynamoDbStoreConfig,
+  LocalProviderConfig,
+  PostgresStoreConfig,
+  ProviderConfig,
+} from '../config/schema.ts';
 import { fillRandom } from '../envelope/seed.ts';
 import type { RandomFill } from '../envelope/types.ts';
 import { ConfigError } from '../errors/errors.ts';
@@ -23,6 +29,9 @@ import { isKeyArn } from '../providers/aws-kms/key-arn.ts';
 import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
+import { createStoreClient } from '../records/dynamodb/client.ts';
+import { createSlots, type Slots } from '../records/dynamodb/slots.ts';
+import { createDynamoDbRecordStore } from '../records/dynamodb/store.ts';
 import { type Credentials, readCredentials } from '../records/postgres/credentials.ts';
 import { createPostgresPool } from '../records/postgres/pool.ts';
 import { createPostgresRecordStore } from '../records/postgres/store.ts';
@@ -74,6 +83,8 @@ export interface Composition {
   readonly secrets?: Secrets;
   /** URL of a database in the embedded stack's PostgreSQL; absent in AWS. */
   readonly embeddedUrl?: (database: string) => string;
+  /** Endpoint and credentials of dynamodb stores in the embedded stack; absent in AWS. */
+  readonly embeddedDynamoDb?: DynamoDBClientConfig;
   readonly clock?: Clock;
   readonly newId?: NewId;
   readonly random?: RandomFill;
@@ -88,7 +99,13 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   const { config, clients, names, log, needs = ALL_NEEDS } = composition;
   const clock = composition.clock ?? systemClock;
   const random = composition.random ?? fillRandom;
-  const ledger = openPort(clients.dynamodb, names.ledgerTable, (client, tableName) =>
+  const port = <Client, Name, Port extends object>(
+    need: Need,
+    client: Client | null,
+    name: Name | null,
+    make: (client: Client, name: Name) => Port,
+  ): Port => (client === null || name === null ? absent<Port>(need, needs) : make(client, name));
+  const ledger = port('ledger', clients.dynamodb, names.ledgerTable, (client, tableName) =>
     createDynamoDbLedger({ client, tableName }),
   );
   const kmsClients = createKmsClients({}, composition.instrument);
@@ -108,9 +125,9 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     provider,
     keyring: createConfiguredKeyring({ config, ledger, provider, clock, log }),
     recordSets,
-    queue: openPort(clients.sqs, names.queueUrl, createSqsWorkQueue),
-    executions: openPort(clients.stepFunctions, names.stateMachineArns, createStepFunctions),
-    bus: openPort(clients.eventBridge, names.busName, createEventBridgeBus),
+    queue: port('queue', clients.sqs, names.queueUrl, createSqsWorkQueue),
+    executions: port('executions', clients.stepFunctions, names.stateMachineArns, createStepFunctions),
+    bus: port('bus', clients.eventBridge, names.busName, createEventBridgeBus),
     async close() {
       await close();
       for (const client of [...Object.values(clients), kmsClients]) client?.destroy();
@@ -121,14 +138,6 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
 
 function asksFor(needs: readonly Need[], kind: 'provider:' | 'stores:'): boolean {
   return needs.some((need) => need.startsWith(kind));
-}
-
-function openPort<Client, Name, Port extends object>(
-  client: Client | null,
-  name: Name | null,
-  make: (client: Client, name: Name) => Port,
-): Port {
-  return client === null || name === null ? absent<Port>() : make(client, name);
 }
 
 /** A caching keyring by the configured limits: the workers' here, and the one that applications use. */
@@ -226,7 +235,7 @@ async function readSecretStores({
 }
 
 function openRecordSets(
-  { config, environment, embeddedUrl, log }: Composition,
+  { config, environment, embeddedUrl, embeddedDynamoDb, instrument = (client) => client, log }: Composition,
   credentials: ReadonlyMap<string, Credentials>,
 ) {
   const pools = new Map<string, ReturnType<typeof createPostgresPool>>();
@@ -248,10 +257,23 @@ function openRecordSets(
     }
     return pool;
   };
-  const recordSets = createRecordSets(config.recordSets, (recordSet, setConfig) =>
-    createPostgresRecordStore({ recordSet, config: setConfig, pool: poolOf(setConfig.store) }),
-  );
+  const tableClients = new Map<string, { readonly client: DynamoDBClient; readonly slots: Slots }>();
+  const tableClientOf = (name: string, store: DynamoDbStoreConfig) => {
+    const known = tableClients.get(name);
+    if (known !== undefined) return known;
+    const client = instrument(createStoreClient(store, embeddedDynamoDb));
+    const made = { client, slots: createSlots(store.requestsInFlight) };
+    tableClients.set(name, made);
+    return made;
+  };
+  const recordSets = createRecordSets(config.recordSets, (recordSet, setConfig) => {
+    const store = config.stores[setConfig.store];
+    return store?.type === 'dynamodb'
+      ? createDynamoDbRecordStore({ recordSet, config: setConfig, ...tableClientOf(setConfig.store, store) })
+      : createPostgresRecordStore({ recordSet, config: setConfig, pool: poolOf(setConfig.store) });
+  });
   const close = async () => {
+    for (const { client } of tableClients.values()) client.destroy();
     for (const pool of pools.values()) await pool.end();
   };
   return { recordSets, close };

@@ -14,7 +14,7 @@ import type { Deps } from './deps.ts';
 export const NEEDS = {
   ledger: 'the ledger table',
   queue: 'sends chunks to the work queue',
-  executions: 'starts executions of the state machines and looks whether one runs',
+  executions: 'starts and stops executions of the state machines, and looks whether one runs',
   bus: 'publishes on the event bus',
   'provider:generate': 'has KEKs made under a root key, without their plaintext',
   'provider:unwrap': 'unwraps KEKs',
@@ -37,7 +37,11 @@ const QUEUE: MethodNeeds<WorkQueue> = { send: ['queue'] };
 
 const BUS: MethodNeeds<EventBus> = { publish: ['bus'] };
 
-const EXECUTIONS: MethodNeeds<Executions> = { start: ['executions'], isRunning: ['executions'] };
+const EXECUTIONS: MethodNeeds<Executions> = {
+  start: ['executions'],
+  isRunning: ['executions'],
+  stop: ['executions'],
+};
 
 const PROVIDER: MethodNeeds<RootKeyProvider> = {
   name: [],
@@ -79,47 +83,65 @@ const STORE: MethodNeeds<AdoptableStore> = {
   dropPlaintext: ['stores:read', 'stores:write'],
 };
 
+const METHODS = {
+  queue: QUEUE,
+  bus: BUS,
+  executions: EXECUTIONS,
+  provider: PROVIDER,
+  keyring: KEYRING,
+  store: STORE,
+} as const;
+
+export type GuardedPort = keyof typeof METHODS | 'ledger';
+
+/** Every method of the ledger needs the ledger. */
+export function needsOf(port: GuardedPort, method: string): readonly Need[] {
+  if (port === 'ledger') return ['ledger'];
+  return Object.entries<readonly Need[]>(METHODS[port]).find(([name]) => name === method)?.[1] ?? [];
+}
+
 /** The same dependencies, of which only the declared parts answer. Everything else throws NEED_NOT_DECLARED. */
 export function limitDeps<Given extends Deps>(deps: Given, declared: readonly Need[]): Given {
+  const limit = <Port extends object>(name: GuardedPort, port: Port): Port => guard(name, port, declared);
   const { recordSets } = deps;
   return {
     ...deps,
-    ledger: guard(deps.ledger, () => ['ledger'], declared),
-    queue: guard(deps.queue, byMethod(QUEUE), declared),
-    bus: guard(deps.bus, byMethod(BUS), declared),
-    executions: guard(deps.executions, byMethod(EXECUTIONS), declared),
-    provider: guard(deps.provider, byMethod(PROVIDER), declared),
-    keyring: guard(deps.keyring, byMethod(KEYRING), declared),
-    recordSets: { ...recordSets, store: (name) => guard(recordSets.store(name), byMethod(STORE), declared) },
+    ledger: limit('ledger', deps.ledger),
+    queue: limit('queue', deps.queue),
+    bus: limit('bus', deps.bus),
+    executions: limit('executions', deps.executions),
+    provider: limit('provider', deps.provider),
+    keyring: limit('keyring', deps.keyring),
+    recordSets: { ...recordSets, store: (name) => limit('store', recordSets.store(name)) },
   };
 }
 
-/** A port that no declared need asks for, and for which no client was made. `limitDeps` refuses its every method. */
-export function absent<Port extends object>(): Port {
-  return {} as Port;
-}
-
-function byMethod<Port>(table: MethodNeeds<Port>): (method: string) => readonly Need[] | undefined {
-  const needs = new Map<string, readonly Need[]>(Object.entries(table));
-  return (method) => needs.get(method);
-}
-
-function guard<Port extends object>(
-  port: Port,
-  needsOf: (method: string) => readonly Need[] | undefined,
-  declared: readonly Need[],
-): Port {
-  return new Proxy(port, {
-    get(target, name) {
-      // A promise that resolves to the port looks for this.
-      if (typeof name === 'string' && name !== 'then') {
-        for (const need of needsOf(name) ?? [])
-          if (!declared.includes(need)) throw notDeclared(need, declared);
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? value.bind(target) : value;
+/** A port that no declared need asks for, and for which no client was made. */
+export function absent<Port extends object>(need: Need, declared: readonly Need[]): Port {
+  return new Proxy({} as Port, {
+    get(_, name) {
+      if (isMember(name)) throw notDeclared(need, declared);
+      return undefined;
     },
   });
+}
+
+function guard<Port extends object>(port: GuardedPort, target: Port, declared: readonly Need[]): Port {
+  return new Proxy(target, {
+    get(of, name) {
+      if (isMember(name)) {
+        const missing = needsOf(port, name).find((need) => !declared.includes(need));
+        if (missing !== undefined) throw notDeclared(missing, declared);
+      }
+      const value: unknown = Reflect.get(of, name, of);
+      return typeof value === 'function' ? value.bind(of) : value;
+    },
+  });
+}
+
+/** A promise that resolves to a port looks for `then`. */
+function isMember(name: string | symbol): name is string {
+  return typeof name === 'string' && name !== 'then';
 }
 
 function notDeclared(need: Need, declared: readonly Need[]): ConfigError {

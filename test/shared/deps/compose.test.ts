@@ -9,7 +9,7 @@ const config = configSchema.parse({
   recordSets: {},
 });
 const { main, local } = config.stores;
-if (main === undefined || local === undefined) throw new Error('no stores');
+if (main?.type !== 'postgres' || local?.type !== 'postgres') throw new Error('no stores');
 const { provider } = config;
 if (provider.type !== 'local') throw new Error('another provider');
 
@@ -47,7 +47,7 @@ describe('what the environment holds', () => {
   it('is named in one error where it is missing or wrong, without a value of it', async () => {
     const error: unknown = await composeFromEnvironment(
       { KEYTURN_CONFIG: '/none', KEYTURN_LEDGER_TABLE: 't', KEYTURN_QUEUE_URL: 'SECRET' },
-      ['ledger', 'queue', 'executions'],
+      ['ledger', 'queue', 'bus', 'executions'],
       { log: silentLog },
     ).catch((e: unknown) => e);
     expect(error).toMatchObject({
