@@ -52,6 +52,7 @@ describeRootKeyProvider('local', async () => {
   return {
     provider: (await makeWithKeyFile('one')).provider,
     another: (await makeWithKeyFile('two')).provider,
+    unknownRootKeyId: 'local:00000000-0000-0000-0000-000000000000',
   };
 });
 
