@@ -92,14 +92,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+const COMMON = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+
+/** Where the tables of dynamodb stores are on one machine: beside the ledger. */
+export function embeddedDynamoDb({ dynamodb }: Pick<StackInfo['endpoints'], 'dynamodb'>) {
+  return { ...COMMON, endpoint: dynamodb };
+}
+
 /** The SDK's clients at the embedded stack's endpoints. Its engines check no credentials, so these are none. */
 export function createLocalClients(endpoints: StackInfo['endpoints']): Clients {
-  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
   return {
-    dynamodb: new DynamoDBClient({ ...common, endpoint: endpoints.dynamodb }),
-    sqs: new SQSClient({ ...common, endpoint: endpoints.sqs, useQueueUrlAsEndpoint: false }),
-    stepFunctions: new SFNClient({ ...common, endpoint: endpoints.stepFunctions }),
-    eventBridge: new EventBridgeClient({ ...common, endpoint: endpoints.eventBridge }),
+    dynamodb: new DynamoDBClient(embeddedDynamoDb(endpoints)),
+    sqs: new SQSClient({ ...COMMON, endpoint: endpoints.sqs, useQueueUrlAsEndpoint: false }),
+    stepFunctions: new SFNClient({ ...COMMON, endpoint: endpoints.stepFunctions }),
+    eventBridge: new EventBridgeClient({ ...COMMON, endpoint: endpoints.eventBridge }),
   };
 }
 

@@ -14,7 +14,13 @@ import { eventFunctions, stateHandlers } from './functions.ts';
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
 import { INTERVAL_SECONDS, type Schedule, startSchedule } from './schedules.ts';
 import { createQueues, putDeadLetter, QUEUES, startPoller, startSqs } from './sqs.ts';
-import { createLocalClients, embeddedUrl, localResourceNames, type StackInfo } from './stack-info.ts';
+import {
+  createLocalClients,
+  embeddedDynamoDb,
+  embeddedUrl,
+  localResourceNames,
+  type StackInfo,
+} from './stack-info.ts';
 import { type StateHandlers, startStepFunctions } from './step-functions.ts';
 
 /**
@@ -177,6 +183,7 @@ export async function composeLocal(
     log: options.log,
     environment: options.environment,
     ...(url !== undefined && { embeddedUrl: url }),
+    embeddedDynamoDb: embeddedDynamoDb(info.endpoints),
   });
 }
 

@@ -1,4 +1,5 @@
 import type { Deps } from '../../shared/deps/deps.ts';
+import { adoptionNotOffered } from '../../shared/records/dynamodb/no-adoption.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { requestAdoption } from '../../shared/rotation/request-job.ts';
 import { CliError } from './cli-error.ts';
@@ -41,11 +42,13 @@ export async function askForAdoptions(
   return { keysCreated: keys.filter(({ created }) => created).length, asked };
 }
 
-/** The fields that declare a plaintext column. Throws INPUT_INVALID where none does. */
+/** The fields that declare a plaintext column. Throws INPUT_INVALID where none does, ADOPTION_NOT_OFFERED on DynamoDB. */
 export function adoptedFields(
-  { recordSets }: Pick<Deps, 'recordSets'>,
+  { config, recordSets }: Pick<Deps, 'config' | 'recordSets'>,
   recordSet: string,
 ): readonly { readonly column: string; readonly plaintextColumn: string }[] {
+  if (config.stores[recordSets.config(recordSet).store]?.type === 'dynamodb')
+    throw adoptionNotOffered(recordSet);
   const fields = recordSets
     .config(recordSet)
     .fields.flatMap(({ column, plaintextColumn }) =>

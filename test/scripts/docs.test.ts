@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { listSettings } from '../../scripts/cli/docs/configuration.ts';
+import { DYNAMODB_EXAMPLE, listSettings } from '../../scripts/cli/docs/configuration.ts';
 import { PAGES } from '../../scripts/cli/docs/pages.ts';
 import { exampleConfig } from '../../scripts/cli/example-config.ts';
 import { ERRORS, EXIT_CODES } from '../../scripts/cli/exit-codes.ts';
@@ -61,6 +61,15 @@ describe('the pages made from the code', () => {
       if (link.startsWith('#')) expect(anchors).toContain(link.slice(1));
       else await expect(read(link)).resolves.not.toBe('');
     }
+  });
+});
+
+describe('the example of a table of DynamoDB', () => {
+  it('is valid', () => {
+    const provider = 'provider: { type: local, keystore: k.json, keyFile: k.key }\n';
+    const config = parseConfig(provider + DYNAMODB_EXAMPLE, 'test');
+    expect(config.stores['tables']).toMatchObject({ type: 'dynamodb', requestsInFlight: 32 });
+    expect(config.recordSets['customers']).toMatchObject({ index: 'by-tenant' });
   });
 });
 

@@ -77,7 +77,7 @@ function nestedSettings(path: string, schema: JsonSchema): Setting[] {
   const map = typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined;
   return [
     ...settingsOf(path, schema),
-    ...(map === undefined ? [] : settingsOf(`${path}.<name>`, map)),
+    ...(map === undefined ? [] : nestedSettings(`${path}.<name>`, map)),
     ...(schema.items === undefined ? [] : settingsOf(`${path}[]`, schema.items)),
     ...choicesOf(schema).flatMap((choice, _, all) =>
       settingsOf(path, choice).map((setting) =>
@@ -129,6 +129,24 @@ const ENVIRONMENT = [
   ['DEBUG', '`keyturn`: errors with their stacks'],
 ] as const;
 
+/** The stores and recordSets of a configuration; a test checks that they are valid. */
+export const DYNAMODB_EXAMPLE = `stores:
+  tables:
+    type: dynamodb
+    region: eu-central-1          # or left out: AWS_REGION
+recordSets:
+  customers:
+    store: tables
+    table: customers
+    key: [customer_id]            # the partition key, and the sort key where there is one
+    tenant:
+      column: tenant_id
+    index: by-tenant
+    fields:
+      - name: email
+        column: email_encrypted   # binary, or a string of base64url
+`;
+
 export function configurationPage(): string {
   const rows = listSettings().map(
     ({ path, values, presence, meaning }) =>
@@ -160,7 +178,9 @@ ${rows.join('\n')}
 Rules between settings:
 
 - \`provider\` has exactly one of \`passphraseFrom\` and \`keyFile\`.
-- A store has exactly one of \`urlFrom\` and \`embedded\`.
+- A postgres store has exactly one of \`urlFrom\`, \`secret\` and \`embedded\`; \`host\`, \`port\` and \`database\` go with \`secret\`.
+- A record set of a dynamodb store has one or two \`key\` attributes and no \`plaintextColumn\`. An \`index\` goes with a
+  tenant attribute that is not the table's partition key; that one finds a tenant's records by itself.
 - \`recordSets.<name>.store\` is one of the stores; within a record set no field name and no column stands twice.
 - \`rotation.graceSeconds\` is at least the longest of \`cacheMaxAgeSeconds + clockSkewSeconds + maxTransactionSeconds\`, 28 days
   (SQS retention and redrive) and \`backupRetentionSeconds\`. Only \`acceptShortGrace\` allows less: for a trial, never for
@@ -173,6 +193,15 @@ Rules between settings:
 ${ENVIRONMENT.map(([name, meaning]) => `| \`${name}\` | ${cell(meaning)} |`).join('\n')}
 
 Besides these, the variables that the configuration names (\`urlFrom\`, \`passphraseFrom\`), and for AWS those of its SDK.
+
+## A table of DynamoDB
+
+\`\`\`yaml
+${DYNAMODB_EXAMPLE}\`\`\`
+
+The index is keyed by the tenant attribute and projects keys only, so a rotation costs no write in it; without one a
+tenant's sweep scans the table. On one machine such tables are in the embedded stack's DynamoDB, which your application
+reaches at the endpoint that \`keyturn local status\` shows.
 
 ## The file that \`keyturn init\` writes
 
