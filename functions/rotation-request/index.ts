@@ -1,15 +1,30 @@
 import { rotationRequestEventSchema } from '../../shared/bus/rotation-request.ts';
-import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { lambda, step } from '../lambda.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
+import { type RotationAnswer, requestByEvent } from '../../shared/rotation/request-by-event.ts';
+import { type CreateHandler, lambda, PermanentError, step } from '../lambda.ts';
 
-export const create = step(rotationRequestEventSchema, async (deps, { detail }) => {
-  const { answer, job } = await requestRotation(deps, {
-    tenant: detail.tenant,
-    purpose: detail.purpose,
-    ...(detail.mode !== undefined && { mode: detail.mode }),
-    requestedBy: detail.requestedBy,
-  });
-  return { answer, jobId: job.jobId };
-});
-export const needs = ['ledger', 'executions'] as const;
+const answer = step(rotationRequestEventSchema, requestByEvent);
+
+/** Throws what it cannot answer: Lambda tries it again, and puts it into the dead-letter queue in the end. */
+export const create: CreateHandler<RotationAnswer | null> = (deps) => {
+  const handle = answer(deps);
+  return async (event, context) => {
+    try {
+      return await handle(event, context);
+    } catch (error) {
+      if (error instanceof PermanentError) countRefusal(deps, error);
+      throw error;
+    }
+  };
+};
+export const needs = ['ledger', 'executions', 'provider:inspect'] as const;
 export const handler = lambda(create, needs);
+
+/** The sender's event, not ours: its field names are logged, and nothing that it holds. */
+function countRefusal(deps: Deps, { message }: PermanentError): void {
+  const [code = ''] = message.split(':');
+  if (code === 'UNEXPECTED') return;
+  deps.metrics.add('RequestsRefused', 1);
+  const fields = code === 'INPUT_INVALID' ? message.slice(code.length) : '';
+  deps.log.warn(`rotation request refused${fields}`, { code, step: 'rotation-request' });
+}

@@ -25,16 +25,17 @@ export const rotationRequestSchema = z
       .optional()
       .describe('rewrap or re-encrypt; left out: rotation.mode of the configuration'),
     reason: id(64).optional().describe('Why, as a word of your own: suspected-leak, offboarding'),
-    requestId: id(128).describe('Names the request in logs and audit; the same when it is sent again'),
+    requestId: id(128).describe('Names the request in the audit; the same when it is sent again'),
     requestedBy: id(128).describe('Who asks, as an id of your system; never a name or an e-mail address'),
   })
   .describe('Asks for a rotation of one key; while one runs, the answer is the running one');
-
-export type RotationRequested = z.infer<typeof rotationRequestSchema>;
 
 /** The part of an EventBridge event that is used. D/eventbridge/latest/ref/overiew-event-structure.html */
 export const rotationRequestEventSchema = z.object({
   'detail-type': z.literal(ROTATION_REQUESTED),
   source: z.string().min(1),
+  /** When it was sent. */
+  time: z.iso.datetime(),
   detail: rotationRequestSchema,
 });
+export type RotationRequestEvent = z.infer<typeof rotationRequestEventSchema>;
