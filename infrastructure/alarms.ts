@@ -131,7 +131,7 @@ function alarmTopic(stage: Stage): Resources {
   return {
     AlarmTopic: {
       Type: 'AWS::SNS::Topic',
-      Properties: { TopicName: `${stage.service}-alarms`, KmsMasterKeyId: getAtt('StoreKey') },
+      Properties: { TopicName: `${stage.service}-alarms`, KmsMasterKeyId: getAtt('AlarmKey') },
     },
     AlarmTopicPolicy: {
       Type: 'AWS::SNS::TopicPolicy',

@@ -18,26 +18,31 @@ const VALUES: Readonly<Record<keyof typeof VARIABLES, (stage: Stage) => unknown>
   KEYTURN_ADOPT_RECORDS_ARN: (stage) => stateMachineArn(stage, 'adopt-records'),
 };
 
+/** Every variable of the stage, as the command line has them too. */
+export function environmentValues(stage: Stage): Record<string, unknown> {
+  return {
+    ...Object.fromEntries(Object.entries(VALUES).map(([name, value]) => [name, value(stage)])),
+    ...(makesRootKey(stage) && { KEYTURN_ROOT_KEY_ARN: getAtt('RootKey') }),
+  };
+}
+
 /** Exactly the variables that the needs ask for. */
 export function environmentOf(stage: Stage, needs: readonly Need[]): Record<string, unknown> {
-  const environment: Record<string, unknown> = {
+  const asked = Object.entries(environmentValues(stage)).filter(([name]) => asksFor(needs, name));
+  return {
     // The one dimension of every metric, and the service of every log line.
     POWERTOOLS_SERVICE_NAME: stage.service,
     POWERTOOLS_LOG_LEVEL: 'INFO',
+    ...Object.fromEntries(asked),
+    // The certificate authorities of RDS, which come with the runtime.
+    ...(opensPostgres(stage, needs) && { NODE_EXTRA_CA_CERTS: '/var/runtime/ca-cert.pem' }),
   };
-  for (const [name, value] of Object.entries(VALUES) as [
-    keyof typeof VARIABLES,
-    (typeof VALUES)['KEYTURN_CONFIG'],
-  ][]) {
-    const { need } = VARIABLES[name];
-    if (need === null || needs.includes(need)) environment[name] = value(stage);
-  }
-  if (makesRootKey(stage) && needs.some((need) => need.startsWith('provider:'))) {
-    environment['KEYTURN_ROOT_KEY_ARN'] = getAtt('RootKey');
-  }
-  // The certificate authorities of RDS, which come with the runtime.
-  if (opensPostgres(stage, needs)) environment['NODE_EXTRA_CA_CERTS'] = '/var/runtime/ca-cert.pem';
-  return environment;
+}
+
+function asksFor(needs: readonly Need[], name: string): boolean {
+  if (name === 'KEYTURN_ROOT_KEY_ARN') return needs.some((need) => need.startsWith('provider:'));
+  const { need } = VARIABLES[name as keyof typeof VARIABLES];
+  return need === null || needs.includes(need);
 }
 
 export function opensStores(needs: readonly Need[]): boolean {

@@ -1,16 +1,13 @@
 import type { Need } from '../shared/deps/needs.ts';
-import { arn, type Resources, sub } from './cloudformation.ts';
+import { arn, type Resource, type Resources } from './cloudformation.ts';
 import { FUNCTION_NAMES, type Needs } from './functions.ts';
 import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
 import { CONTEXT_KEYS } from './rights.ts';
 import type { Stage } from './stage.ts';
 
-/**
- * The KMS keys of the stack: the root key that wraps KEKs, and the store key that encrypts what the stack itself keeps
- * (ledger, alarms). Both outlive the stack.
- */
+/** The KMS keys of the stack: the root key that wraps KEKs, and one that encrypts alarms on their way. */
 export function keys(stage: Stage, needs: Needs): Resources {
-  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage, needs) }), StoreKey: storeKey(stage) };
+  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage, needs) }), AlarmKey: alarmKey(stage) };
 }
 
 const ACCOUNT = { AWS: arn('iam', 'root', null) };
@@ -35,11 +32,11 @@ const ADMINISTRATION = [
   'kms:UpdateKeyDescription',
 ];
 
-function rootKey(stage: Stage, needs: Needs) {
+function rootKey(stage: Stage, needs: Needs): Resource {
   const { applicationRoles, operatorRoles } = stage.deployment;
   const rolesWith = (need: Need) =>
     FUNCTION_NAMES.filter((name) => needs[name].includes(need)).map((name) => roleArn(stage, name));
-  return key({
+  const root = key({
     description: `${stage.service}: wraps the KEKs of tenants`,
     rotationPeriodDays: stage.deployment.rootKey.rotationPeriodDays,
     tag: 'root',
@@ -65,6 +62,8 @@ function rootKey(stage: Stage, needs: Needs) {
       },
     ],
   });
+  // It outlives the stack: without it, no KEK can be unwrapped and every value is lost.
+  return { ...root, DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' };
 }
 
 /** Allows nothing by itself: the role's own policy has to allow it too. */
@@ -83,36 +82,27 @@ function use(sid: string, actions: readonly string[], roles: readonly unknown[])
   };
 }
 
-function storeKey(stage: Stage) {
+function alarmKey(stage: Stage): Resource {
   return key({
-    description: `${stage.service}: encrypts the ledger and the alarms`,
+    description: `${stage.service}: encrypts the alarms`,
     rotationPeriodDays: 365,
-    tag: 'store',
+    tag: 'alarms',
     statements: [
       {
-        Sid: 'LedgerThroughDynamoDb',
-        Effect: 'Allow',
-        Principal: ACCOUNT,
-        Action: [
-          'kms:CreateGrant',
-          'kms:Decrypt',
-          'kms:DescribeKey',
-          'kms:Encrypt',
-          'kms:GenerateDataKey',
-          'kms:GenerateDataKeyWithoutPlaintext',
-          'kms:ReEncryptFrom',
-          'kms:ReEncryptTo',
-        ],
-        Resource: '*',
-        Condition: { StringEquals: { 'kms:ViaService': sub(`dynamodb.\${AWS::Region}.\${AWS::URLSuffix}`) } },
-      },
-      {
+        // CloudWatch cannot publish to a topic under the AWS managed key.
         Sid: 'AlarmsToTopic',
         Effect: 'Allow',
         Principal: { Service: 'cloudwatch.amazonaws.com' },
         Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
         Resource: '*',
         Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+      },
+      {
+        Sid: 'Deletion',
+        Effect: 'Allow',
+        Principal: ACCOUNT,
+        Action: 'kms:ScheduleKeyDeletion',
+        Resource: '*',
       },
     ],
   });
@@ -123,11 +113,9 @@ function key(options: {
   readonly rotationPeriodDays: number;
   readonly tag: string;
   readonly statements: readonly unknown[];
-}) {
+}): Resource {
   return {
     Type: 'AWS::KMS::Key',
-    DeletionPolicy: 'Retain',
-    UpdateReplacePolicy: 'Retain',
     Properties: {
       Description: options.description,
       EnableKeyRotation: true,
@@ -148,5 +136,5 @@ function key(options: {
         ],
       },
     },
-  } as const;
+  };
 }

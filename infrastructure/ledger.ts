@@ -1,5 +1,5 @@
 import { TABLE_DEFINITION } from '../shared/ledger/table.ts';
-import { getAtt, type Resources } from './cloudformation.ts';
+import type { Resources } from './cloudformation.ts';
 import type { Stage } from './stage.ts';
 
 /** The ledger's table. It outlives the stack: without it, no KEK can be unwrapped and every value is lost. */
@@ -12,7 +12,9 @@ export function ledger(stage: Stage): Resources {
       Properties: {
         TableName: `${stage.service}-ledger`,
         ...TABLE_DEFINITION,
-        SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: getAtt('StoreKey') },
+        // With the AWS managed key: a key of our own that is disabled by mistake would lock up what unwraps every KEK, and
+        // nothing in here is secret that the root key has not wrapped.
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
         PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
         DeletionProtectionEnabled: true,
       },

@@ -11,7 +11,10 @@ export function functionRoles(stage: Stage, needs: Needs): Resources {
   return Object.fromEntries(
     FUNCTION_NAMES.map((name) => [
       roleLogicalId(name),
-      role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name, needs[name])),
+      {
+        ...role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name, needs[name])),
+        ...(isInVpc(stage, needs[name]) && { Metadata: CHECKOV_NETWORK }),
+      },
     ]),
   );
 }
@@ -29,7 +32,7 @@ function functionStatements(stage: Stage, name: FunctionName, needs: readonly Ne
     ...statementsFor(stage, needs, ledger),
     ...(name === 'process-chunk' ? [RECEIVE_CHUNKS] : []),
     ...(asynchronous ? [GIVE_UP_EVENTS] : []),
-    ...(opensStores(needs) && stage.deployment.vpc !== undefined ? [NETWORK_INTERFACES] : []),
+    ...(isInVpc(stage, needs) ? [NETWORK_INTERFACES, onlyForLambda(stage, name)] : []),
   ];
 }
 
@@ -70,6 +73,33 @@ const NETWORK_INTERFACES: Statement = {
   ],
   Resource: '*', // Lambda makes the interfaces, so their ids are not known before.
 };
+
+/**
+ * The rights above are for Lambda, which has the function's role: the function's own code is denied them.
+ * D/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice
+ */
+function onlyForLambda(stage: Stage, name: FunctionName): Statement {
+  return {
+    ...NETWORK_INTERFACES,
+    Sid: 'NoNetworkInterfacesForCode',
+    Effect: 'Deny',
+    Condition: {
+      ArnEquals: { 'lambda:SourceFunctionArn': arn('lambda', `function:${functionName(stage, name)}`) },
+    },
+  };
+}
+
+const CHECKOV_NETWORK = {
+  checkov: {
+    skip: [
+      { id: 'CKV_AWS_111', comment: 'Lambda makes the network interfaces; the code itself is denied it' },
+    ],
+  },
+};
+
+function isInVpc(stage: Stage, needs: readonly Need[]): boolean {
+  return opensStores(needs) && stage.deployment.vpc !== undefined;
+}
 
 export function role(
   stage: Stage,

@@ -1,3 +1,4 @@
+import { accessPolicies } from './access.ts';
 import { alarms } from './alarms.ts';
 import type { Resources } from './cloudformation.ts';
 import { dashboard } from './dashboard.ts';
@@ -5,6 +6,7 @@ import { events } from './events.ts';
 import { type Needs, readNeeds, serverlessFunctions } from './functions.ts';
 import { keys } from './keys.ts';
 import { ledger } from './ledger.ts';
+import { outputs } from './outputs.ts';
 import { queues } from './queues.ts';
 import { functionRoles } from './roles.ts';
 import { DEFAULT_STAGE, filesOf, readStage, type Stage } from './stage.ts';
@@ -21,7 +23,7 @@ export async function template(stageName: string = DEFAULT_STAGE) {
     tags: { ...stage.deployment.tags, service: stage.service },
     files: filesOf(stage),
     functions: serverlessFunctions(stage, needs),
-    resources: { Resources: resources(stage, needs) },
+    resources: { Resources: resources(stage, needs), Outputs: outputs(stage) },
   };
 }
 
@@ -35,5 +37,6 @@ function resources(stage: Stage, needs: Needs): Resources {
     ...functionRoles(stage, needs),
     ...alarms(stage),
     ...dashboard(stage),
+    ...accessPolicies(stage),
   };
 }

@@ -1,0 +1,57 @@
+import type { Need } from '../shared/deps/needs.ts';
+import { getAtt, type Resource, type Resources } from './cloudformation.ts';
+import { roleName } from './names.ts';
+import { LEDGER_RIGHTS, type LedgerRight, type Statement, statementsFor } from './rights.ts';
+import type { Stage } from './stage.ts';
+
+/**
+ * Managed policies for those outside the stack: the applications that seal and open values, and the people who use the
+ * command line. Attach them to roles; the root key lets in only roles that the stage's file names.
+ */
+export function accessPolicies(stage: Stage): Resources {
+  return {
+    ApplicationPolicy: policy(stage, 'application', 'Seal and open values', [
+      // A key is changed only to call off the destruction of a version that is still asked for.
+      ...statementsFor(stage, ['provider:unwrap'], ['readKeys', 'changeKeys']),
+    ]),
+    OperatorPolicy: policy(stage, 'operator', 'Use the keyturn command line', [
+      ...statementsFor(stage, OPERATOR_NEEDS, OPERATOR_LEDGER),
+      {
+        Sid: 'LookAtLedgerAndQueue',
+        Effect: 'Allow',
+        Action: ['dynamodb:DescribeTable', 'sqs:GetQueueAttributes'],
+        Resource: [getAtt('LedgerTable'), getAtt('WorkQueue'), getAtt('WorkDeadLetters')],
+      },
+    ]),
+  };
+}
+
+const OPERATOR_NEEDS: readonly Need[] = [
+  'executions',
+  'queue',
+  'provider:generate',
+  'provider:unwrap',
+  'provider:inspect',
+  'stores:read',
+  'stores:write',
+];
+
+const OPERATOR_LEDGER = (Object.keys(LEDGER_RIGHTS) as LedgerRight[]).filter(
+  (right) => right !== 'reportChunks' && right !== 'addQuarantined',
+);
+
+function policy(
+  stage: Stage,
+  owner: string,
+  description: string,
+  statements: readonly Statement[],
+): Resource {
+  return {
+    Type: 'AWS::IAM::ManagedPolicy',
+    Properties: {
+      ManagedPolicyName: roleName(stage, owner),
+      Description: description,
+      PolicyDocument: { Version: '2012-10-17', Statement: statements },
+    },
+  };
+}
