@@ -47,7 +47,13 @@ export const create: CreateHandler<BatchResponse> = (deps) => {
     return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 };
-export const needs = ['ledger', 'provider:unwrap', 'stores:read', 'stores:write'] as const;
+export const needs = [
+  'ledger',
+  'provider:unwrap',
+  'provider:inspect',
+  'stores:read',
+  'stores:write',
+] as const;
 export const handler = lambda(create, needs);
 
 async function work(deps: Deps, jobs: JobCache, body: string): Promise<ChunkOutcome | null> {

@@ -9,7 +9,7 @@ const lambdaCause = z.object({ errorMessage: z.string() });
 export const create = step(input, (deps, { jobId, error }) =>
   stopJob(deps, jobId, error.Error, messageOf(error.Cause)),
 );
-export const needs = ['ledger', 'bus'] as const;
+export const needs = ['ledger', 'provider:inspect', 'bus'] as const;
 export const handler = lambda(create, needs);
 
 function messageOf(cause: string): string {

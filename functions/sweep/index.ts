@@ -4,5 +4,11 @@ import { lambda, step } from '../lambda.ts';
 
 /** Scheduled: takes no input. */
 export const create = step(z.unknown(), (deps) => sweepDaily(deps));
-export const needs = ['ledger', 'executions'] as const;
+export const needs = [
+  'ledger',
+  'executions',
+  'provider:inspect',
+  'provider:rewrap',
+  'provider:unwrap',
+] as const;
 export const handler = lambda(create, needs);

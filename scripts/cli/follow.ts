@@ -81,9 +81,11 @@ async function watchToEnd(
   }
 }
 
-/** A BLOCKED job is the refusal that a script must notice. */
+/** A BLOCKED or PAUSED job is the refusal that a script must notice. */
 export function exitCodeOfJobs(jobs: readonly Job[]): number {
-  return jobs.some(({ status }) => status === 'BLOCKED') ? EXIT_CODES.refused.code : EXIT_CODES.done.code;
+  return jobs.some(({ status }) => status === 'BLOCKED' || status === 'PAUSED')
+    ? EXIT_CODES.refused.code
+    : EXIT_CODES.done.code;
 }
 
 /** For the audit: who asked. */

@@ -28,6 +28,20 @@ export function stepOf(job: Job): string {
       return 'completed';
     case 'BLOCKED':
       return `blocked: ${job.blocker?.message ?? 'no reason was written down'}`;
+    case 'PAUSED':
+      return pauseWords(job);
+  }
+}
+
+/** Why a job rests, and what takes it up again. */
+export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
+  switch (pause?.reason) {
+    case 'ROOT_KEY':
+      return `paused: root key ${pause.rootKeyId ?? '(unnamed)'} cannot be used; it goes on by itself when it can`;
+    case 'PERSON':
+      return 'paused by a person';
+    case undefined:
+      return 'paused';
   }
 }
 
@@ -95,6 +109,7 @@ export function jobJson(job: Job, counts: Counts | null): object {
     seconds: secondsOf(job),
     progress: counts,
     blocker: job.blocker,
+    pause: job.pause,
     census: job.census,
   };
 }

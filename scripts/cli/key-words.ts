@@ -36,7 +36,9 @@ export const STATE_STYLES = {
 
 export function keyJson(key: TenantKey): object {
   const { tenant, purpose, keyId, active, rotationId, createdAt } = key;
-  const versions = versionsOf(key).map(({ wrapped: _wrapped, check: _check, ...shown }) => shown);
+  const versions = versionsOf(key).map(
+    ({ wrapped: _wrapped, formerWrapped: _former, check: _check, ...shown }) => shown,
+  );
   return { tenant, purpose, keyId, active, rotationId, createdAt, versions };
 }
 

@@ -37,8 +37,10 @@ export async function readOverview(
 ): Promise<Overview> {
   const known = new Set(keys.map(({ keyId }) => keyId));
   const jobs = (await deps.ledger.listJobs()).filter(({ keyId }) => known.has(keyId));
-  const running = jobs.filter((job) => !isOver(job));
-  const over = jobs.filter(isOver);
+  // A paused one goes on by itself.
+  const isOpen = (job: Job) => !isOver(job) || job.status === 'PAUSED';
+  const running = jobs.filter(isOpen);
+  const over = jobs.filter((job) => !isOpen(job));
   const shown = [...running, ...over.slice(0, newest)];
   // A quarantined value is on an old version or was never sealed, so its key has something that is not finished.
   const open = new Set(jobs.filter(({ status }) => status !== 'COMPLETED').map(({ keyId }) => keyId));

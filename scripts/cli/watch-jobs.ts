@@ -2,7 +2,7 @@ import type { Deps } from '../../shared/deps/deps.ts';
 import { getJob } from '../../shared/rotation/change.ts';
 import { type RoundProgress, readRoundProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import type { JobRequest } from '../../shared/rotation/request-job.ts';
-import type { Job } from '../../shared/rotation/rotation.ts';
+import { isRunning, type Job } from '../../shared/rotation/rotation.ts';
 import { mapConcurrently } from './concurrent.ts';
 
 /** Follows jobs to their end by reading the ledger. The stack does the work; this only looks. */
@@ -20,8 +20,9 @@ const SLOWEST_POLL_MS = 1_000;
 const BACK_OFF = 1.3;
 const READERS = 8;
 
+/** Nothing happens to it any more, or not before somebody enables a root key: there is nothing to wait for. */
 export function isOver(job: Job): boolean {
-  return job.status === 'COMPLETED' || job.status === 'BLOCKED';
+  return !isRunning(job.status);
 }
 
 /** Resolves with the last snapshot of each, in order. */

@@ -116,7 +116,8 @@ async function seal(
       out.line(`${job.tenant}: ${stepOf(job)}. \`keyturn status --watch\` shows it.`);
   }
   for (const { job } of followed) {
-    if (job.status === 'BLOCKED') out.line(out.paint('red', `${job.tenant}: ${stepOf(job)}`));
+    if (job.status === 'BLOCKED' || job.status === 'PAUSED')
+      out.line(out.paint('red', `${job.tenant}: ${stepOf(job)}`));
   }
   for (const { subject, error } of failed) {
     out.line(out.paint('red', `${subject}: ${error.code}: ${error.message}`));

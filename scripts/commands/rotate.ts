@@ -6,7 +6,7 @@ import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, NO_WAIT, option, PURPOSE, TENANT } from '../cli/command.ts';
 import { type Asked, askAll, exitCodeOfJobs, type Followed, follow, requestedBy } from '../cli/follow.ts';
 import { time } from '../cli/format.ts';
-import { censusLines, countsLine, jobJson, keyName, stepOf, tookLine } from '../cli/job-words.ts';
+import { censusLines, countsLine, jobJson, keyName, pauseWords, stepOf, tookLine } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
 
 type KeyName = Pick<TenantKey, 'tenant' | 'purpose'>;
@@ -18,8 +18,9 @@ export const rotate = defineCommand({
     'Makes, proves and activates a new version, rewraps the records, waits for the propagation barrier, and counts by\n' +
     'reading every envelope. Shows the progress to the end, then the counts, what the census read, and when the old\n' +
     'version may be purged. A rotation that runs already is joined. Ctrl-C leaves it running in the stack.\n' +
-    'Ends with exit code 4 when a rotation is BLOCKED; asking again takes it up from there.',
-  json: '{answer: "started" | "running" | "resumed" | "completed", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}',
+    'Ends with exit code 4 when a rotation is BLOCKED, and asking again takes it up from there; or PAUSED, because its\n' +
+    'root key cannot be used, and then it goes on by itself when that is enabled.',
+  json: '{answer: "started" | "running" | "resumed" | "completed" | "paused", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, pause, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}',
   options: [
     option(TENANT, 'Whose key'),
     PURPOSE(),
@@ -90,6 +91,12 @@ function report(out: Output, { job, counts }: Followed): void {
     out.line(`  why      ${job.blocker?.message ?? 'no reason was written down'}`);
     out.line(`  records  ${countsLine('rotate', counts)}`);
     out.line('  Both versions stay. Remove the cause, then ask again: it goes on from there.');
+    return;
+  }
+  if (job.status === 'PAUSED') {
+    out.line(out.paint('yellow', `Rotation of ${name} is ${pauseWords(job)}.`));
+    out.line(`  records  ${countsLine('rotate', counts)}`);
+    out.line('  Both versions stay, and no record has failed. Asking again looks at the root key again.');
     return;
   }
   if (job.status !== 'COMPLETED') {

@@ -69,8 +69,8 @@ function show(out: Output, overview: Overview): void {
     const step =
       job.status === 'COMPLETED' && job.completedAt !== null
         ? out.paint('green', `completed ${time(job.completedAt)}`)
-        : job.status === 'BLOCKED'
-          ? out.paint('red', stepOf(job))
+        : job.status === 'BLOCKED' || job.status === 'PAUSED'
+          ? out.paint(job.status === 'BLOCKED' ? 'red' : 'yellow', stepOf(job))
           : out.paint('cyan', stepOf(job));
     out.line(`  ${nameOf(job)}: ${step}${records}`);
   }

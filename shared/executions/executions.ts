@@ -14,4 +14,6 @@ export interface Executions {
     input: Readonly<Record<string, string>>,
   ): Promise<'started' | 'exists'>;
   isRunning(machine: StateMachineName, name: string): Promise<boolean>;
+  /** Ends it where it stands; a step that runs is not interrupted. One that ended, or never was, is no error. */
+  stop(machine: StateMachineName, name: string): Promise<void>;
 }

@@ -4,6 +4,7 @@ import {
   ExecutionDoesNotExist,
   type SFNClient,
   StartExecutionCommand,
+  StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { RotationError } from '../errors/errors.ts';
 import type { Executions, StateMachineName } from './executions.ts';
@@ -12,6 +13,8 @@ import type { Executions, StateMachineName } from './executions.ts';
 export type StateMachineArns = Readonly<Record<StateMachineName, string>>;
 
 export function createStepFunctions(client: SFNClient, arns: StateMachineArns): Executions {
+  const executionArnOf = (machine: StateMachineName, name: string) =>
+    `${arns[machine].replace(':stateMachine:', ':execution:')}:${name}`;
   return {
     async start(machine, name, input) {
       try {
@@ -26,13 +29,21 @@ export function createStepFunctions(client: SFNClient, arns: StateMachineArns): 
     },
 
     async isRunning(machine, name) {
-      const executionArn = `${arns[machine].replace(':stateMachine:', ':execution:')}:${name}`;
+      const executionArn = executionArnOf(machine, name);
       try {
         const reply = await client.send(new DescribeExecutionCommand({ executionArn }));
         return reply.status === 'RUNNING' || reply.status === 'PENDING_REDRIVE';
       } catch (cause) {
         if (cause instanceof ExecutionDoesNotExist) return false;
         throw unavailable(cause);
+      }
+    },
+
+    async stop(machine, name) {
+      try {
+        await client.send(new StopExecutionCommand({ executionArn: executionArnOf(machine, name) }));
+      } catch (cause) {
+        if (!(cause instanceof ExecutionDoesNotExist)) throw unavailable(cause);
       }
     },
   };

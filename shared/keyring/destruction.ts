@@ -56,7 +56,12 @@ export function finishDestroy(key: TenantKey, version: number, at: Timestamp): T
   if (found.state !== 'DESTROY_PENDING' || found.destroyAuthorizedAt === null) {
     throw refused(key, found, `is ${found.state} and its destruction is not authorized`);
   }
-  return changeVersion(key, version, { state: 'DESTROYED', wrapped: null, destroyedAt: at });
+  return changeVersion(key, version, {
+    state: 'DESTROYED',
+    wrapped: null,
+    formerWrapped: null,
+    destroyedAt: at,
+  });
 }
 
 function destroyed(key: TenantKey, version: number): KeyError {

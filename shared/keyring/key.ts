@@ -4,11 +4,33 @@ import type { VersionState } from './states.ts';
 /** Times are ISO 8601 in UTC with milliseconds, as `Date.toISOString` gives them. */
 export type Timestamp = string;
 
+export const SUSPENSION_REASONS = [
+  /** Its root key cannot be used. The version is resumed when it can be. */
+  'ROOT_KEY',
+  /** A person said so, and only a person resumes it. */
+  'PERSON',
+] as const;
+export type SuspensionReason = (typeof SUSPENSION_REASONS)[number];
+
+export interface Suspension {
+  readonly reason: SuspensionReason;
+  /** The root key that could not be used; null for another reason. */
+  readonly rootKeyId: string | null;
+  readonly at: Timestamp;
+}
+
 export interface KeyVersion {
   readonly version: number;
   readonly state: VersionState;
   /** The KEK under its root key; gone once the version is destroyed. */
   readonly wrapped: WrappedKek | null;
+  /**
+   * The last wrapping that was proved, kept while the one in `wrapped` is not: the KEK was wrapped anew since. Null
+   * otherwise. See rewrapping.ts.
+   */
+  readonly formerWrapped: WrappedKek | null;
+  /** Why it is SUSPENDED; null unless it is. */
+  readonly suspended: Suspension | null;
   readonly provider: string;
   /** What the proved KEK gave in the key check, base64url; null until it was proved. See key-check.ts. */
   readonly check: string | null;

@@ -140,6 +140,8 @@ function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyV
     version,
     state: 'PRE_ACTIVE',
     wrapped,
+    formerWrapped: null,
+    suspended: null,
     provider,
     check: null,
     createdAt: at,

@@ -1,8 +1,15 @@
 import { z } from 'zod';
 import { LedgerError } from '../errors/errors.ts';
-import type { KeyVersion, TenantKey } from '../keyring/key.ts';
+import { type KeyVersion, SUSPENSION_REASONS, type TenantKey } from '../keyring/key.ts';
 import { VERSION_STATES } from '../keyring/states.ts';
-import { BLOCKER_CODES, JOB_KINDS, JOB_STATUSES, type Job, ROTATION_MODES } from '../rotation/rotation.ts';
+import {
+  BLOCKER_CODES,
+  JOB_KINDS,
+  JOB_STATUSES,
+  type Job,
+  PAUSE_REASONS,
+  ROTATION_MODES,
+} from '../rotation/rotation.ts';
 import { type Item, unmarshalItem } from './attribute-values.ts';
 import type {
   PagePlan,
@@ -28,13 +35,23 @@ const censusCount = z.object({
   malformed: count,
 });
 
+const wrappedKek = z.object({
+  rootKeyId: text,
+  // Versions that were written before materials were recorded have none.
+  materialId: text.nullable().default(null),
+  wrapped: z.instanceof(Uint8Array),
+});
+
+// Defaults: items of earlier releases have no such attribute.
 const keyVersion = z.object({
   version: z.int().min(1),
   state: z.enum(VERSION_STATES),
-  wrapped: z
-    // Versions that were written before materials were recorded have none.
-    .object({ rootKeyId: text, materialId: text.nullable().default(null), wrapped: z.instanceof(Uint8Array) })
-    .nullable(),
+  wrapped: wrappedKek.nullable(),
+  formerWrapped: wrappedKek.nullable().default(null),
+  suspended: z
+    .object({ reason: z.enum(SUSPENSION_REASONS), rootKeyId: text.nullable(), at: timestamp })
+    .nullable()
+    .default(null),
   provider: text,
   check: text.nullable(),
   createdAt: timestamp,
@@ -95,6 +112,10 @@ export const jobSchema = z.object({
   purgeNotBefore: timestamp.nullable(),
   restoreEpoch: count,
   blocker: z.object({ code: z.enum(BLOCKER_CODES), message: text, at: timestamp }).nullable(),
+  pause: z
+    .object({ reason: z.enum(PAUSE_REASONS), rootKeyId: text.nullable(), at: timestamp })
+    .nullable()
+    .default(null),
   census: censusResult.nullable(),
   revision: z.int().min(1),
 }) satisfies z.ZodType<Job>;

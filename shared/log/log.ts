@@ -5,6 +5,8 @@ export interface LogFields {
   readonly purpose?: string;
   readonly keyId?: string;
   readonly version?: number;
+  /** An ARN, or a keystore's id. */
+  readonly rootKeyId?: string;
   readonly recordSet?: string;
   readonly round?: number;
   readonly segment?: number;
@@ -27,6 +29,7 @@ const ALLOWED: FieldTypes = {
   purpose: 'string',
   keyId: 'string',
   version: 'number',
+  rootKeyId: 'string',
   recordSet: 'string',
   round: 'number',
   segment: 'number',

@@ -34,6 +34,7 @@ export const METRICS = {
     means: 'root keys in use that are disabled, gone or about to be deleted',
   },
   RootKeyMaterialExpiring: { unit: 'Count', means: 'root keys whose imported material expires soon' },
+  KmsEventsUnreadable: { unit: 'Count', means: 'KMS events that name no key where one is expected' },
   KeksRewrapped: { unit: 'Count', means: 'KEKs that were wrapped anew by the provider' },
   SweepCompleted: { unit: 'Count', means: 'daily sweeps that ran to their end' },
   SweepFailures: { unit: 'Count', means: 'keys or jobs that a daily sweep could not handle' },

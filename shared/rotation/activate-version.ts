@@ -1,14 +1,14 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { activateVersion as activate } from '../keyring/versions.ts';
-import { changeJob, changeKey, getJob, timestamp } from './change.ts';
+import { changeJob, changeKey, getRunningJob, timestamp } from './change.ts';
 
 /**
  * Step 3: one conditional write makes the old version RETIRING and the new one ACTIVE. The propagation barrier
  * counts from when the write was known to be done.
  */
 export async function activateVersion(deps: Deps, jobId: string): Promise<void> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   const key = await changeKey(deps, job.tenant, job.purpose, (current) =>
     activate(current, job.to, timestamp(deps.clock.now()), jobId),
   );

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { beginDestroy } from '../keyring/destruction.ts';
-import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
+import { changeJob, changeKey, getRunningJob, moveJob, timestamp } from './change.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
 import { checkPurgeable } from './purge-rules.ts';
 
@@ -14,7 +14,7 @@ export async function beginPurge(
   deps: Deps,
   jobId: string,
 ): Promise<{ round: number; segments: SegmentTask[] }> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   const now = deps.clock.now();
   const key = await changeKey(deps, job.tenant, job.purpose, (current) => {
     checkPurgeable(current, job.from, now, deps.config);

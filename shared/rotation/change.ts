@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyError, LedgerError, RotationError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { type BlockerCode, JOB_TRANSITIONS, type Job, type JobStatus } from './rotation.ts';
+import { type BlockerCode, isRunning, JOB_TRANSITIONS, type Job, type JobStatus } from './rotation.ts';
 
 /** Optimistic changes: read, decide by a pure function, write on condition that nothing changed in between. */
 
@@ -43,6 +43,22 @@ export async function changeKey(
   });
 }
 
+/** For the steps: throws JOB_PAUSED, on which an execution ends without a word. */
+export async function getRunningJob(deps: Pick<Deps, 'ledger'>, jobId: string): Promise<Job> {
+  return requireRunning(await getJob(deps, jobId));
+}
+
+export function requireRunning(job: Job): Job {
+  if (job.status === 'PAUSED') throw jobPaused(job.jobId);
+  return job;
+}
+
+export function jobPaused(jobId: string): RotationError {
+  return new RotationError('JOB_PAUSED', `Job ${jobId} is paused`, {
+    remedy: '`keyturn status` says what it waits for.',
+  });
+}
+
 export async function changeJob(
   deps: Pick<Deps, 'ledger'>,
   jobId: string,
@@ -70,17 +86,21 @@ async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
 /** Moves a job along JOB_TRANSITIONS. Already there: changes nothing but `more`. */
 export function moveJob(job: Job, status: JobStatus, more: Partial<Job> = {}): Job {
   const allowed: readonly JobStatus[] = JOB_TRANSITIONS[job.status];
+  // Paused in the middle of a step.
+  if (job.status === 'PAUSED' && status !== 'PAUSED' && !allowed.includes(status)) throw jobPaused(job.jobId);
   if (job.status !== status && !allowed.includes(status)) {
     throw new RotationError(
       'ROTATION_STATE',
       `Job ${job.jobId} is ${job.status} and cannot become ${status}`,
     );
   }
-  return { ...job, ...more, status };
+  const pause = status === 'PAUSED' ? (more.pause ?? job.pause) : null;
+  return { ...job, ...more, status, pause };
 }
 
 export function blockJob(job: Job, code: BlockerCode, message: string, now: number): Job {
-  if (job.status === 'COMPLETED' || job.status === 'BLOCKED') return job;
+  // Nobody works on one that is at rest, so nothing that fails is its own.
+  if (!isRunning(job.status)) return job;
   return moveJob(job, 'BLOCKED', { blocker: { code, message, at: timestamp(now) } });
 }
 

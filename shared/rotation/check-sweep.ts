@@ -1,5 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
-import { changeJob, getJob, moveJob } from './change.ts';
+import { changeJob, getRunningJob, moveJob } from './change.ts';
 import { isStalled, rollUp } from './roll-up.ts';
 import type { Job } from './rotation.ts';
 
@@ -16,7 +16,7 @@ export interface SweepCheck {
 
 /** Says whether every chunk of the round was reported, or no progress was made for so long that a new round is due. */
 export async function checkSweep(deps: Deps, jobId: string, round: number): Promise<SweepCheck> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   for (const pause of LOOKS_MS) {
     if (pause > 0) await deps.clock.sleep(pause);
     const state = await lookAtRound(deps, job, round);

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, getJob, moveJob, timestamp } from './change.ts';
+import { blockJob, changeJob, getRunningJob, moveJob, requireRunning, timestamp } from './change.ts';
 import { type RoundOutcome, standingOutcome } from './conclude-round.ts';
 import { openLister } from './lister.ts';
 import { settleQuarantine } from './quarantine.ts';
@@ -15,7 +15,7 @@ export async function concludeAdoption(
   jobId: string,
   round: number,
 ): Promise<{ outcome: RoundOutcome }> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   const earlier = standingOutcome(job, round);
   if (earlier !== null) return { outcome: earlier };
   const left = await countLeft(deps, job, round);
@@ -26,7 +26,7 @@ export async function concludeAdoption(
   const outcome: RoundOutcome =
     left === 0 ? 'CLEAN' : left > records && round < job.maxRounds ? 'SWEEP_AGAIN' : 'BLOCKED';
   const concluded = await changeJob(deps, jobId, (current) => {
-    if (standingOutcome(current, round) !== null) return current;
+    if (standingOutcome(requireRunning(current), round) !== null) return current;
     if (outcome === 'SWEEP_AGAIN') return moveJob(current, 'SWEEPING', { round: round + 1 });
     if (outcome === 'CLEAN')
       return moveJob(current, 'COMPLETED', { completedAt: timestamp(deps.clock.now()) });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Deps } from '../deps/deps.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, getJob, getKey, moveJob } from './change.ts';
+import { blockJob, changeJob, getKey, getRunningJob, moveJob, requireRunning } from './change.ts';
 import { settleQuarantine } from './quarantine.ts';
 import type { Blocker, CensusResult, Job } from './rotation.ts';
 import { readCensus } from './take-census.ts';
@@ -14,18 +14,19 @@ export async function concludeRound(
   jobId: string,
   round: number,
 ): Promise<{ outcome: RoundOutcome }> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   const earlier = standingOutcome(job, round);
   if (earlier !== null) return { outcome: earlier };
   const { active } = await getKey(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
+  deps.metrics.add('StaleRecords', census.stale);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
   const counted = quarantined.filter(
     ({ finding, recordSet }) => finding === 'stale' && Object.hasOwn(census.coverage, recordSet),
   );
   const decision = decideRound(census, counted.length, round, job.maxRounds);
   const concluded = await changeJob(deps, jobId, (current) => {
-    if (standingOutcome(current, round) !== null) return current;
+    if (standingOutcome(requireRunning(current), round) !== null) return current;
     const next = { ...current, census };
     if (decision.outcome === 'SWEEP_AGAIN') return moveJob(next, 'SWEEPING', { round: round + 1 });
     if (decision.outcome === 'BLOCKED') {

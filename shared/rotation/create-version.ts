@@ -1,14 +1,15 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import { addVersion, highestVersion, nextVersion } from '../keyring/versions.ts';
-import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { changeJob, getKey, getRunningJob, moveJob, timestamp } from './change.ts';
+import { askProvider } from './root-key-trouble.ts';
 
 /**
  * Step 1 of a rotation: one conditional write puts the new version PRE_ACTIVE and the rotation's id on the key,
  * which is the key's lock. Repeated: finds them there and changes nothing.
  */
 export async function createVersion(deps: Deps, jobId: string): Promise<void> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   const key = await getKey(deps, job.tenant, job.purpose);
   // With a version of its own it was here before; it may even have freed the lock and crashed before its end.
   if (key.rotationId !== jobId && job.to === 0) {
@@ -19,7 +20,7 @@ export async function createVersion(deps: Deps, jobId: string): Promise<void> {
       );
     }
     const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: nextVersion(key) };
-    const wrapped = await deps.provider.generateKek(context);
+    const wrapped = await askProvider(deps, job, () => deps.provider.generateKek(context));
     const provider = deps.provider.name;
     const at = timestamp(deps.clock.now());
     // The KEK is bound to this version number: only the key that was read may take it, so a lost race is an error

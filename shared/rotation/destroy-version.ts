@@ -4,9 +4,20 @@ import { versionOf } from '../keyring/change-version.ts';
 import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/destruction.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
+import {
+  blockJob,
+  changeJob,
+  changeKey,
+  getJob,
+  getKey,
+  getRunningJob,
+  moveJob,
+  requireRunning,
+  timestamp,
+} from './change.ts';
 import { rotationJobId } from './job-id.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
+import { askProvider, requireUsable } from './root-key-trouble.ts';
 import type { BlockerCode, CensusResult, Job } from './rotation.ts';
 import { describeTables, unreadTables } from './served.ts';
 import { readCensus } from './take-census.ts';
@@ -21,7 +32,7 @@ export async function destroyVersion(
   jobId: string,
   round: number,
 ): Promise<{ destroyed: boolean }> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   if (job.status === 'COMPLETED') return { destroyed: true };
   const key = await getKey(deps, job.tenant, job.purpose);
   const authorized = versionOf(key, job.from).destroyAuthorizedAt !== null;
@@ -31,7 +42,9 @@ export async function destroyVersion(
     const blocker =
       findBlocker(job, census, quarantined) ??
       findUncovered(key, deps.config, census, await retiringCensus(deps, job)) ??
-      (await authorize(deps, job));
+      (await authorizeIfUsable(deps, job));
+    // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
+    requireRunning(await getJob(deps, jobId));
     if (blocker !== null) {
       await changeKey(deps, job.tenant, job.purpose, (current) => cancelDestroy(current, job.from));
       const blocked = await changeJob(deps, jobId, (current) =>
@@ -119,6 +132,12 @@ async function retiringCensus(deps: Deps, job: Job): Promise<CensusResult | null
   return (await deps.ledger.getJob(rotationJobId(job.keyId, job.from)))?.census ?? null;
 }
 
+/** Nothing is destroyed while a root key of the key is disabled, also when no event has told of it yet. */
+async function authorizeIfUsable(deps: Deps, job: Job): Promise<Refusal | null> {
+  await requireUsable(deps, job);
+  return authorize(deps, job);
+}
+
 /** The write after which there is no way back. Refused when the version was asked for, or a store was restored. */
 async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
@@ -149,9 +168,9 @@ async function destroyAtProvider(deps: Deps, job: Job): Promise<void> {
   const key = await getKey(deps, job.tenant, job.purpose);
   const version = versionOf(key, job.from);
   if (version.state === 'DESTROYED') return;
-  if (version.wrapped !== null) {
-    const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: job.from };
-    await deps.provider.destroyKek(version.wrapped, context);
+  const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: job.from };
+  for (const wrapped of [version.wrapped, version.formerWrapped]) {
+    if (wrapped !== null) await askProvider(deps, job, () => deps.provider.destroyKek(wrapped, context));
   }
   await changeKey(deps, job.tenant, job.purpose, (current) =>
     finishDestroy(current, job.from, timestamp(deps.clock.now())),

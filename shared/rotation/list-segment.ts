@@ -3,7 +3,7 @@ import { RotationError } from '../errors/errors.ts';
 import type { PagePlan, PageProgress } from '../ledger/ledger.ts';
 import type { ChunkMessage } from '../queue/work-queue.ts';
 import type { RecordKey } from '../records/record-store.ts';
-import { getJob, timestamp } from './change.ts';
+import { getRunningJob, timestamp } from './change.ts';
 import { cutChunks } from './chunk.ts';
 import { type Lister, openLister } from './lister.ts';
 import type { SegmentTask } from './plan-sweep.ts';
@@ -40,7 +40,7 @@ export interface ListOutput extends SegmentTask {
  * the time does. A page is written to the ledger before its chunks are sent, so that no chunk is ever uncounted.
  */
 export async function listSegment(deps: Deps, input: ListInput, deadline: number): Promise<ListOutput> {
-  const job = await getJob(deps, input.jobId);
+  const job = await getRunningJob(deps, input.jobId);
   const lister = await openLister(deps, job, input.round, input.segment);
   let queued = input.queued ?? 0;
   let { segment, open } = await rollUp(deps, input.jobId, input.round, input.segment);
@@ -60,6 +60,7 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
     if (deps.clock.now() >= deadline) return { ...output, done: false };
     if (unfinished >= MAX_UNFINISHED_PAGES || ahead >= MAX_OPEN_PAGES) {
       await deps.clock.sleep(LOOK_AGAIN_MS);
+      await getRunningJob(deps, input.jobId);
       ({ segment, open } = await rollUp(deps, input.jobId, input.round, input.segment));
       // A chunk that nobody can finish must not hold up all that come after it: the next round lists them.
       if (isStalled(deps, job, segment, open)) return { ...output, done: true };

@@ -2,6 +2,7 @@ import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
+import { inLanes } from './in-lanes.ts';
 import { purgeJobId } from './job-id.ts';
 import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
 import { PASSING } from './sweep-daily.ts';
@@ -125,14 +126,10 @@ async function sumOver<Item>(
   items: readonly Item[],
   count: (item: Item) => Promise<number>,
 ): Promise<number> {
-  const waiting = items.values();
   let sum = 0;
-  const lane = async () => {
-    for (const item of waiting) {
-      const found = await count(item);
-      sum += found;
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  await inLanes(LANES, items, async (item) => {
+    const found = await count(item);
+    sum += found;
+  });
   return sum;
 }

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
-import { changeJob, moveJob, timestamp } from './change.ts';
+import { changeJob, moveJob, requireRunning, timestamp } from './change.ts';
 import type { Job, SegmentRef } from './rotation.ts';
 
 /** What the state machine's Map runs over. */
@@ -16,6 +16,7 @@ export async function planSweep(
   jobId: string,
 ): Promise<{ round: number; segments: SegmentTask[] }> {
   const job = await changeJob(deps, jobId, (current) => {
+    requireRunning(current);
     const begun =
       current.status === 'SWEEPING' || current.status === 'BARRIER' || current.status === 'CENSUS';
     if (begun) return current;

@@ -7,6 +7,7 @@ import { adoptRecords } from './adopt-records.ts';
 import { type BatchSizes, createBatchSizes } from './batch-sizes.ts';
 import { getJob, timestamp } from './change.ts';
 import { rewrapRecords } from './rewrap-records.ts';
+import { passing, pausedBy } from './root-key-trouble.ts';
 import type { Job } from './rotation.ts';
 
 /** What happened to the records of a chunk. Those in none of the counts were skipped: current, changed or gone. */
@@ -46,7 +47,10 @@ export async function processChunk(
 ): Promise<ChunkOutcome | null> {
   const job = await jobs.get(message.jobId);
   assertOfJob(job, message);
-  const result = await workInBatches(deps, job, message, jobs.batchSizes);
+  // At rest: not touched and not counted. The attempt that takes the job up lists what is left.
+  if (job.status === 'PAUSED') return null;
+  const result = await workUnlessPaused(deps, job, message, jobs);
+  if (result === null) return null;
   for (const field of result.quarantined) {
     await deps.ledger.putQuarantined(quarantinedRecord(deps, job, message.recordSet, field));
   }
@@ -71,6 +75,22 @@ function assertOfJob(job: Job, { tenant, recordSet }: ChunkMessage): void {
   // An adoption seals what stands beside an empty column: once it is over, only a new request may do that again.
   if (job.kind === 'purge' || (job.kind === 'adopt' && job.status === 'COMPLETED')) {
     throw new RotationError('MESSAGE_INVALID', `Job ${job.jobId} is a ${job.kind} that has no chunks`);
+  }
+}
+
+/** Null: the job rests now, because its root key cannot be used. No record of the chunk has failed. */
+async function workUnlessPaused(
+  deps: Deps,
+  job: Job,
+  message: ChunkMessage,
+  jobs: JobCache,
+): Promise<ChunkResult | null> {
+  try {
+    return await workInBatches(deps, job, message, jobs.batchSizes);
+  } catch (error) {
+    if (!(await pausedBy(deps, job.jobId, error))) throw passing(error);
+    jobs.forget(job.jobId);
+    return null;
   }
 }
 
@@ -120,28 +140,35 @@ export function mergeReports({ chunk, counts: a }: ChunkReport, { counts: b }: C
 /** What a worker keeps from one chunk to the next. */
 export interface JobCache {
   get(jobId: string): Promise<Job>;
+  forget(jobId: string): void;
   readonly batchSizes: BatchSizes;
 }
 
 /** Jobs in work at one time in one process; more only cost more reads. */
 const CACHED_JOBS = 100;
+/** How long a worker goes on with a job that was paused. */
+const JOB_AGE_MS = 5_000;
 
 /**
- * What a worker needs of a job (its key, mode and versions) never changes once its sweep has begun, so it is read
- * once a process and not once a chunk.
+ * What a worker needs of a job (its key, mode and versions) never changes once its sweep has begun, but for the pause:
+ * so it is read every few seconds and not once a chunk.
  */
-export function createJobCache(deps: Pick<Deps, 'ledger'>): JobCache {
-  const jobs = new Map<string, Job>();
+export function createJobCache(deps: Pick<Deps, 'ledger' | 'clock'>): JobCache {
+  const jobs = new Map<string, { readonly job: Job; readonly at: number }>();
   return {
     batchSizes: createBatchSizes(),
+    forget: (jobId) => jobs.delete(jobId),
     async get(jobId) {
+      const now = deps.clock.now();
       const cached = jobs.get(jobId);
-      if (cached !== undefined) return cached;
+      // A clock that was set back must not keep it for ever.
+      if (cached !== undefined && Math.abs(now - cached.at) < JOB_AGE_MS) return cached.job;
+      jobs.delete(jobId);
       const job = await getJob(deps, jobId);
       const [oldest] = jobs.keys();
       if (jobs.size >= CACHED_JOBS && oldest !== undefined) jobs.delete(oldest);
       // Whether an adoption is over is looked at each time.
-      if (job.round > 0 && job.kind === 'rotate') jobs.set(jobId, job);
+      if (job.round > 0 && job.kind === 'rotate') jobs.set(jobId, { job, at: now });
       return job;
     },
   };

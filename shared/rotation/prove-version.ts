@@ -2,15 +2,16 @@ import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { proveKek } from '../keyring/key-check.ts';
 import { proveVersion as markProved } from '../keyring/versions.ts';
-import { changeKey, getJob, getKey, timestamp } from './change.ts';
+import { changeKey, getKey, getRunningJob, timestamp } from './change.ts';
+import { askProvider } from './root-key-trouble.ts';
 
 /**
  * Step 2: reads the stored version back, unwraps it through the provider and checks that it wraps and unwraps.
  * No record names a version before this has passed, in a step of its own.
  */
 export async function proveVersion(deps: Deps, jobId: string): Promise<void> {
-  const job = await getJob(deps, jobId);
-  await proveStoredVersion(deps, job.tenant, job.purpose, job.to);
+  const job = await getRunningJob(deps, jobId);
+  await askProvider(deps, job, () => proveStoredVersion(deps, job.tenant, job.purpose, job.to));
 }
 
 export async function proveStoredVersion(

@@ -14,7 +14,9 @@ export function checkPurgeable(key: TenantKey, version: number, now: number, con
       remedy:
         found.state === 'ACTIVE'
           ? 'Rotate the key first: `keyturn rotate`.'
-          : '`keyturn keys show` has its state.',
+          : found.suspended?.reason === 'ROOT_KEY'
+            ? 'Its root key cannot be used: enable it, and it is RETIRING again by itself.'
+            : '`keyturn keys show` has its state.',
     });
   }
   if (found.purgeNotBefore === null) {

@@ -1,25 +1,22 @@
 import type { Deps } from '../deps/deps.ts';
-import { RecordStoreError } from '../errors/errors.ts';
-import type { StateMachineName } from '../executions/executions.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { changeJob, getJob, getKey, timestamp } from './change.ts';
 import { adoptionJobId, executionName, purgeJobId, rotationJobId } from './job-id.ts';
 import { checkPurgeable } from './purge-rules.ts';
 import { retireVersion } from './retire-version.ts';
-import type { Job, JobKind, JobTimes, RotationMode } from './rotation.ts';
+import { resumeIfUsable } from './root-key-trouble.ts';
+import { isRunning, type Job, type RotationMode } from './rotation.ts';
 import { registerServed } from './served.ts';
+import { configuredTimes, MACHINES, recordSetsOf, startExecution, takeUpAgain } from './take-up.ts';
 
-/** What a request got: a new job, the one that runs already, a stopped one taken up again, or one that is done. */
+/**
+ * What a request got: a new job, the one that runs already, one that stopped or rested taken up again, one that is
+ * done, or one that rests on: `job.pause` says what it waits for.
+ */
 export interface JobRequest {
-  readonly answer: 'started' | 'running' | 'resumed' | 'completed';
+  readonly answer: 'started' | 'running' | 'resumed' | 'completed' | 'paused';
   readonly job: Job;
 }
-
-const MACHINES = {
-  rotate: 'rotate-key',
-  purge: 'purge-version',
-  adopt: 'adopt-records',
-} as const satisfies Record<JobKind, StateMachineName>;
 
 export interface RotationRequest {
   readonly tenant: string;
@@ -85,22 +82,6 @@ export async function requestAdoption(deps: Deps, request: AdoptionRequest): Pro
   });
 }
 
-/**
- * A rotation sweeps the record sets that the key serves. A purge reads all that are declared, also those of other
- * purposes and tenants: an envelope of the key counts wherever it stands.
- */
-function recordSetsOf(
-  deps: Deps,
-  kind: 'rotate' | 'purge',
-  { tenant, purpose }: Pick<TenantKey, 'tenant' | 'purpose'>,
-): readonly string[] {
-  const names = kind === 'purge' ? deps.recordSets.names : deps.recordSets.ofKey(tenant, purpose);
-  if (names.length > 0) return names;
-  throw new RecordStoreError('RECORD_SET_NOT_FOUND', `No record set is declared for ${tenant}/${purpose}`, {
-    remedy: 'Declare the tables with its envelopes under recordSets: without them there is nothing to count.',
-  });
-}
-
 type NewJob = Omit<Job, 'kind' | 'jobId' | 'from' | 'mode' | 'recordSets'>;
 
 function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
@@ -125,30 +106,9 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     purgeNotBefore: null,
     restoreEpoch: key.restoreEpoch,
     blocker: null,
+    pause: null,
     census: null,
     revision: 1,
-  };
-}
-
-function configuredTimes({ config: { rotation } }: Deps): JobTimes {
-  return {
-    barrierSeconds: rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
-    graceSeconds: rotation.graceSeconds,
-    stallSeconds: rotation.stallSeconds,
-  };
-}
-
-/** A barrier that has begun ends as much later as caches may be older by now. */
-function extendBarrier({ barrierUntil, times }: Job, { barrierSeconds }: JobTimes): string | null {
-  if (barrierUntil === null) return null;
-  return timestamp(Date.parse(barrierUntil) + (barrierSeconds - times.barrierSeconds) * 1000);
-}
-
-function longerTimes(a: JobTimes, b: JobTimes): JobTimes {
-  return {
-    barrierSeconds: Math.max(a.barrierSeconds, b.barrierSeconds),
-    graceSeconds: Math.max(a.graceSeconds, b.graceSeconds),
-    stallSeconds: b.stallSeconds,
   };
 }
 
@@ -158,46 +118,27 @@ async function createAndStart(deps: Deps, job: Job): Promise<JobRequest> {
 }
 
 async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
-  const again = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
-  const current = again ? await takeUpAgain(deps, job.jobId) : job;
+  const paused = job.status === 'PAUSED';
+  const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
+  const current = paused
+    ? await resumeIfUsable(deps, job)
+    : over
+      ? await takeUpAgain(deps, job.jobId, ['BLOCKED', 'COMPLETED'])
+      : job;
   if (current.status === 'COMPLETED') return { answer: 'completed', job: current };
+  if (current.status === 'PAUSED') return { answer: 'paused', job: current };
   await startExecution(deps, current);
-  return { answer: created ? 'started' : again ? 'resumed' : 'running', job: current };
-}
-
-async function takeUpAgain(deps: Deps, jobId: string): Promise<Job> {
-  return changeJob(deps, jobId, (job) => {
-    // Somebody else took it up in between: theirs is the attempt that runs.
-    if (job.status !== 'BLOCKED' && job.status !== 'COMPLETED') return job;
-    const { chunkSize, segments } = deps.config.rotation;
-    const times = longerTimes(job.times, configuredTimes(deps));
-    return moveJob(job, 'REQUESTED', {
-      attempt: job.attempt + 1,
-      // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
-      ...(job.kind === 'adopt' ? {} : { recordSets: recordSetsOf(deps, job.kind, job) }),
-      chunkSize,
-      segments,
-      times,
-      barrierUntil: extendBarrier(job, times),
-      // A new attempt sweeps and counts afresh, with its full number of rounds.
-      maxRounds: job.round + deps.config.rotation.maxRounds,
-      blocker: null,
-      completedAt: null,
-    });
-  });
-}
-
-export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): Promise<void> {
-  await deps.executions.start(MACHINES[job.kind], executionName(job.jobId, job.attempt), {
-    jobId: job.jobId,
-  });
+  return { answer: created ? 'started' : over || paused ? 'resumed' : 'running', job: current };
 }
 
 /**
  * Takes up a job whose execution is gone: a stopped machine, an aborted execution. Every step may be repeated, so
  * the new execution passes quickly over what was done. Returns whether it started one.
  */
-export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
+export async function recoverJob(deps: Deps, listed: Job): Promise<boolean> {
+  // Lists lag behind: what came to rest or to an end since is not to be started.
+  const job = await getJob(deps, listed.jobId);
+  if (!isRunning(job.status)) return false;
   const machine = MACHINES[job.kind];
   if (await deps.executions.isRunning(machine, executionName(job.jobId, job.attempt))) return false;
   if (await isRetiredOnly(deps, job)) {
@@ -209,11 +150,11 @@ export async function recoverJob(deps: Deps, job: Job): Promise<boolean> {
   });
   if (started === 'started') return true;
   const next = await changeJob(deps, job.jobId, (current) =>
-    current.attempt === job.attempt && current.status !== 'COMPLETED' && current.status !== 'BLOCKED'
+    current.attempt === job.attempt && isRunning(current.status)
       ? { ...current, attempt: current.attempt + 1 }
       : current,
   );
-  if (next.status === 'COMPLETED' || next.status === 'BLOCKED') return false;
+  if (!isRunning(next.status)) return false;
   await startExecution(deps, next);
   return true;
 }

@@ -2,14 +2,14 @@ import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import { retireFrom } from '../keyring/versions.ts';
 import { announceEnd } from './announce-end.ts';
-import { changeJob, changeKey, getJob, moveJob, timestamp } from './change.ts';
+import { changeJob, changeKey, getRunningJob, moveJob, timestamp } from './change.ts';
 
 /**
  * Step 7: the old version decrypts on until its grace is over; the rotation is complete and the key's lock free.
  * The grace counts from the census, which is later than any write under the old version.
  */
 export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
-  const job = await getJob(deps, jobId);
+  const job = await getRunningJob(deps, jobId);
   if (job.status === 'COMPLETED') return;
   // The census of an earlier round stands while the next one sweeps: only a clean one ends in this status.
   if (job.status !== 'CENSUS' || job.census === null)

@@ -27,19 +27,52 @@ export const JOB_STATUSES = [
   'COMPLETED',
   /** Stopped with a named blocker; a repeated request goes on from there. */
   'BLOCKED',
+  /** At rest until what it waits for is there again: see `pause`. Nothing of it has failed. */
+  'PAUSED',
 ] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 export const JOB_TRANSITIONS = {
-  REQUESTED: ['PREPARING', 'BLOCKED'],
-  PREPARING: ['SWEEPING', 'CENSUS', 'BLOCKED'],
-  SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED'],
-  BARRIER: ['CENSUS', 'BLOCKED'],
-  CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED'],
+  REQUESTED: ['PREPARING', 'BLOCKED', 'PAUSED'],
+  PREPARING: ['SWEEPING', 'CENSUS', 'BLOCKED', 'PAUSED'],
+  SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED', 'PAUSED'],
+  BARRIER: ['CENSUS', 'BLOCKED', 'PAUSED'],
+  CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED', 'PAUSED'],
   /** Only an adoption: plaintext may have come since. */
   COMPLETED: ['REQUESTED'],
   BLOCKED: ['REQUESTED'],
+  /** COMPLETED: the last write of its work had been made when the pause came. */
+  PAUSED: ['REQUESTED', 'COMPLETED'],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>;
+
+/** Statuses of a job that an execution works on. */
+export const RUNNING_STATUSES = [
+  'REQUESTED',
+  'PREPARING',
+  'SWEEPING',
+  'BARRIER',
+  'CENSUS',
+] as const satisfies readonly JobStatus[];
+
+export function isRunning(status: JobStatus): boolean {
+  const running: readonly JobStatus[] = RUNNING_STATUSES;
+  return running.includes(status);
+}
+
+export const PAUSE_REASONS = [
+  /** A root key of the job's key cannot be used. It goes on by itself when it can be. */
+  'ROOT_KEY',
+  /** A person said so, and only a person takes it up again. */
+  'PERSON',
+] as const;
+export type PauseReason = (typeof PAUSE_REASONS)[number];
+
+export interface Pause {
+  readonly reason: PauseReason;
+  /** The root key that it waits for; null for another reason. */
+  readonly rootKeyId: string | null;
+  readonly at: Timestamp;
+}
 
 export const BLOCKER_CODES = [
   /** Records stay on an old version after the last round. */
@@ -93,7 +126,7 @@ export interface Job {
   readonly mode: RotationMode;
   readonly recordSets: readonly string[];
   readonly status: JobStatus;
-  /** 1 for the first execution; one more each time a BLOCKED job is taken up again. */
+  /** 1 for the first execution; one more each time a BLOCKED or PAUSED job is taken up again. */
   readonly attempt: number;
   /** The current sweep, 1 for the first; 0 before it. */
   readonly round: number;
@@ -110,6 +143,8 @@ export interface Job {
   /** purge: the key's restore epoch when it began. */
   readonly restoreEpoch: number;
   readonly blocker: Blocker | null;
+  /** Why it rests; null unless it is PAUSED. */
+  readonly pause: Pause | null;
   readonly census: CensusResult | null;
   readonly revision: number;
 }

@@ -2,18 +2,28 @@ import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, changeKey, getJob } from './change.ts';
-import type { BlockerCode } from './rotation.ts';
+import { blockJob, changeJob, changeKey, getJob, getKey, timestamp } from './change.ts';
+import { pauseJob } from './pause-job.ts';
+import { namesRootKeyTrouble, pauseIfUnusable } from './root-key-trouble.ts';
+import type { BlockerCode, Job } from './rotation.ts';
 
 /** Longest part of an error's text that is kept. Our own errors name shapes, never values. */
 const MESSAGE_LENGTH = 500;
 
 /**
  * A step failed for good: the job is BLOCKED with the step's error named, and what a purge had begun is undone.
- * The next request takes it up from there.
+ * The next request takes it up from there. A job that rests, or that its root key keeps from going on, is PAUSED instead.
  */
-export async function stopJob(deps: Deps, jobId: string, error: string, cause: string): Promise<void> {
+export async function stopJob(
+  deps: Deps,
+  jobId: string,
+  error: string,
+  cause: string,
+): Promise<{ paused: boolean }> {
   const job = await getJob(deps, jobId);
+  if (job.status === 'PAUSED') return { paused: true };
+  const rootKeyId = await rootKeyInTheWay(deps, job, cause);
+  if (rootKeyId !== null && (await pauseIfUnusable(deps, jobId))) return { paused: true };
   if (job.kind === 'purge') {
     await changeKey(deps, job.tenant, job.purpose, (key) => {
       const { state, destroyAuthorizedAt } = versionOf(key, job.from);
@@ -22,6 +32,12 @@ export async function stopJob(deps: Deps, jobId: string, error: string, cause: s
       return begun ? cancelDestroy(key, job.from) : key;
     });
   }
+  if (rootKeyId !== null) {
+    // The root key can be used again, as the provider says: the next reconciliation takes the job up.
+    const at = timestamp(deps.clock.now());
+    await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at });
+    return { paused: true };
+  }
   const code: BlockerCode = cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED';
   const message = cause === '' ? error : cause.slice(0, MESSAGE_LENGTH);
   const blocked = await changeJob(deps, jobId, (current) =>
@@ -29,4 +45,13 @@ export async function stopJob(deps: Deps, jobId: string, error: string, cause: s
   );
   await announceEnd(deps, job.status, blocked);
   deps.log.error('job stopped', { jobId, code, tenant: job.tenant, purpose: job.purpose });
+  return { paused: false };
+}
+
+/** The root key for which the step failed, by its error or by a version that is suspended for one; null: for none. */
+async function rootKeyInTheWay(deps: Deps, job: Job, cause: string): Promise<string | null> {
+  const key = await getKey(deps, job.tenant, job.purpose);
+  const suspended = Object.values(key.versions).find((version) => version.suspended?.reason === 'ROOT_KEY');
+  if (suspended !== undefined) return suspended.suspended?.rootKeyId ?? null;
+  return namesRootKeyTrouble(cause) ? deps.provider.rootKeyFor(job.tenant) : null;
 }

@@ -2,13 +2,13 @@ import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
 import type { CensusCount } from '../records/record-store.ts';
-import { getJob, timestamp } from './change.ts';
+import { getRunningJob, timestamp } from './change.ts';
 import type { SegmentTask } from './plan-sweep.ts';
 import type { CensusResult, Job } from './rotation.ts';
 
 /** Step 6, one part of it: counts a segment's envelopes by version, from the envelopes themselves. */
 export async function takeCensus(deps: Deps, task: SegmentTask): Promise<void> {
-  const job = await getJob(deps, task.jobId);
+  const job = await getRunningJob(deps, task.jobId);
   const plan = await deps.ledger.getRound(task.jobId, task.round);
   const ref = plan?.segments[task.segment];
   if (ref === undefined) {

@@ -50,6 +50,7 @@ export function testJob(changes: Partial<Job> = {}): Job {
     purgeNotBefore: null,
     restoreEpoch: 0,
     blocker: null,
+    pause: null,
     census: null,
     revision: 1,
     ...changes,

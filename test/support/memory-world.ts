@@ -13,8 +13,8 @@ import { versionOf } from '../../shared/keyring/change-version.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { Keyring } from '../../shared/keyring/keyring.ts';
 import type { Ledger } from '../../shared/ledger/ledger.ts';
-import { silentLog } from '../../shared/log/log.ts';
-import { silentMetrics } from '../../shared/metrics/metrics.ts';
+import { type Log, silentLog } from '../../shared/log/log.ts';
+import { type Metrics, silentMetrics } from '../../shared/metrics/metrics.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
 import { createLocalProvider } from '../../shared/providers/local/local-provider.ts';
 import { initKeyFile } from '../../shared/providers/local/secret.ts';
@@ -56,6 +56,8 @@ export interface World {
   readonly ledger: Ledger;
   readonly provider: RootKeyProvider;
   readonly faults: Faults;
+  /** Where what the domain measures goes. */
+  readonly meter: { metrics: Metrics };
   readonly people: MemoryRecordStore;
   readonly notes: MemoryRecordStore;
   /** Messages that were sent and not yet deleted. */
@@ -83,7 +85,12 @@ export interface World {
 }
 
 export interface WorldMaker {
-  makeWorld(ledger: Ledger, rotation?: object): Promise<World>;
+  /** Left out: the local provider, and nobody reads the log. */
+  makeWorld(
+    ledger: Ledger,
+    rotation?: object,
+    other?: { readonly provider?: RootKeyProvider; readonly log?: Log },
+  ): Promise<World>;
   remove(): Promise<void>;
 }
 
@@ -99,12 +106,16 @@ export async function prepareWorlds(): Promise<WorldMaker> {
   await initKeystore(options);
   const provider = await createLocalProvider(options);
   return {
-    makeWorld: async (ledger, rotation) => makeWorld(ledger, provider, rotation),
+    makeWorld: async (ledger, rotation, other) => makeWorld(ledger, { provider, ...other }, rotation),
     remove: () => rm(dir, { recursive: true, force: true }),
   };
 }
 
-async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: object = {}): Promise<World> {
+async function makeWorld(
+  ledger: Ledger,
+  { provider, log = silentLog }: { readonly provider: RootKeyProvider; readonly log?: Log },
+  rotation: object = {},
+): Promise<World> {
   const fake = createFakeClock();
   // What sleeps moves the time on: nothing waits in earnest.
   const clock: Clock = {
@@ -118,6 +129,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
   const published: KeyturnEvent[] = [];
   const executions: World['executions'] = new Map();
   const faults: Faults = { before: () => {}, after: () => {} };
+  const meter: World['meter'] = { metrics: silentMetrics };
   const recordSet = (table: string) => ({
     store: 'main',
     table,
@@ -148,6 +160,10 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
         return 'started';
       },
       isRunning: async (_: StateMachineName, name: string) => executions.get(name)?.running ?? false,
+      async stop(_: StateMachineName, name: string) {
+        const execution = executions.get(name);
+        if (execution !== undefined) execution.running = false;
+      },
     },
     bus: {
       async publish(events: readonly KeyturnEvent[]) {
@@ -173,8 +189,8 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
     clock,
     newId,
     random: seededRandom('records'),
-    log: silentLog,
-    metrics: silentMetrics,
+    log,
+    metrics: { add: (name, value) => meter.metrics.add(name, value) } satisfies Metrics,
   };
   let running: Process = { dead: false };
   const makeDeps = (): Deps => {
@@ -227,6 +243,7 @@ async function makeWorld(ledger: Ledger, provider: RootKeyProvider, rotation: ob
     ledger,
     provider,
     faults,
+    meter,
     people,
     notes,
     queue,
@@ -340,7 +357,7 @@ function seededRandom(seed: string): (buffer: Uint8Array) => void {
 }
 
 /** Synchronous methods: they leave the process not at all. */
-const LOCAL = new Set(['cursorAfter', 'close']);
+const LOCAL = new Set(['cursorAfter', 'close', 'rootKeyFor']);
 
 function gate<T extends object>(port: string, target: T, faults: Faults, process: Process): T {
   const pass = async (fault: Faults['before'], call: string) => {

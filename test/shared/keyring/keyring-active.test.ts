@@ -4,6 +4,8 @@ import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspensio
 import { activateVersion } from '../../../shared/keyring/versions.ts';
 import { type Harness, PURPOSE, type Stack, startStack, TENANT } from './harness.ts';
 
+const SUSPENSION = { reason: 'PERSON', rootKeyId: null, at: '2026-01-01T00:00:00.000Z' } as const;
+
 /** What the keyring seals with. */
 
 let stack: Stack;
@@ -151,7 +153,7 @@ describe('no active version', () => {
 
   it('follows a suspension within maxAge and a resumption within a second', async () => {
     await active();
-    await h.change((key) => suspendVersion(key, 1));
+    await h.change((key) => suspendVersion(key, 1, SUSPENSION));
     h.advance(300);
     await expect(active()).rejects.toMatchObject({ code: 'VERSION_STATE' });
     await h.change((key) => resumeVersion(key, 1));

@@ -6,6 +6,8 @@ import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspensio
 import { retireFrom } from '../../../shared/keyring/versions.ts';
 import { type Harness, PURPOSE, type Stack, startStack, TENANT } from './harness.ts';
 
+const SUSPENSION = { reason: 'PERSON', rootKeyId: null, at: '2026-01-01T00:00:00.000Z' } as const;
+
 /** What the keyring opens with. */
 
 let stack: Stack;
@@ -91,7 +93,7 @@ describe('a version', () => {
   });
 
   it('is refused while it is suspended, and found again a second after', async () => {
-    await h.change((key) => suspendVersion(key, 1));
+    await h.change((key) => suspendVersion(key, 1, SUSPENSION));
     await expect(version(1)).rejects.toMatchObject({ code: 'VERSION_STATE' });
     await expect(version(1, 'rewrap')).rejects.toMatchObject({ code: 'VERSION_STATE' });
     await h.change((key) => resumeVersion(key, 1));

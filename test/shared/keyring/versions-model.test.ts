@@ -18,6 +18,8 @@ import {
   retireFrom,
 } from '../../../shared/keyring/versions.ts';
 
+const SUSPENSION = { reason: 'PERSON', rootKeyId: null, at: '2026-01-01T00:00:00.000Z' } as const;
+
 /** Random sequences of every change, also on versions and by rotations that do not exist: refused, or the invariants hold. */
 
 const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(1) };
@@ -59,7 +61,7 @@ const CHANGES: readonly Change[] = [
   ...VERSIONS.flatMap((v): Change[] => [
     (key) => proveVersion(key, v, 'another check', minute(0)),
     (key) => cancelDestroy(key, v),
-    (key) => suspendVersion(key, v),
+    (key) => suspendVersion(key, v, SUSPENSION),
     (key) => resumeVersion(key, v),
   ]),
 ];

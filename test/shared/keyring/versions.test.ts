@@ -17,6 +17,8 @@ import {
   retireFrom,
 } from '../../../shared/keyring/versions.ts';
 
+const SUSPENSION = { reason: 'PERSON', rootKeyId: null, at: '2026-01-01T00:00:00.000Z' } as const;
+
 const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00.000Z`;
 const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(1) };
 const added = (day: number) => ({ wrapped, provider: 'local', at: at(day) });
@@ -107,7 +109,7 @@ describe('the whole way of a version', () => {
   it('changes no object that it was given', () => {
     const before = structuredClone(second);
     retireFrom(second, 1, { purgeNotBefore: at(10), rotationId: ROTATION });
-    suspendVersion(second, 2);
+    suspendVersion(second, 2, SUSPENSION);
     expect(second).toEqual(before);
   });
 });
@@ -156,8 +158,8 @@ describe('activating', () => {
   });
 
   it('does not lift a suspension', () => {
-    expect(() => activateVersion(suspendVersion(second, 1), 1, at(4), ROTATION)).toThrow(STATE);
-    const suspended = suspendVersion(first, 1);
+    expect(() => activateVersion(suspendVersion(second, 1, SUSPENSION), 1, at(4), ROTATION)).toThrow(STATE);
+    const suspended = suspendVersion(first, 1, SUSPENSION);
     expect(() => activateVersion(suspended, 1, at(4), null)).toThrow(STATE);
   });
 
@@ -174,7 +176,7 @@ describe('activating', () => {
   });
 
   it('leaves a suspended or compromised predecessor in its state, out of duty', () => {
-    const suspended = activateVersion(suspendVersion(provedSecond, 1), 2, at(3), ROTATION);
+    const suspended = activateVersion(suspendVersion(provedSecond, 1, SUSPENSION), 2, at(3), ROTATION);
     expect(v(suspended, 1)).toMatchObject({ state: 'SUSPENDED', retiringAt: at(3) });
     expect(v(resumeVersion(suspended, 1), 1)?.state).toBe('RETIRING');
     const compromised = withVersion(provedSecond, 1, { state: 'COMPROMISED' });
@@ -222,7 +224,7 @@ describe('destroying', () => {
     expect(() => cancelDestroy(destroyed, 1)).toThrow(expect.objectContaining({ code: 'VERSION_DESTROYED' }));
     expect(() => cancelDestroy(retired, 2)).toThrow(STATE);
     expect(() => cancelDestroy(created, 1)).toThrow(STATE);
-    expect(() => cancelDestroy(suspendVersion(second, 1), 1)).toThrow(STATE);
+    expect(() => cancelDestroy(suspendVersion(second, 1, SUSPENSION), 1)).toThrow(STATE);
   });
 
   it('is not authorized when it was called off, or a store was restored', () => {
@@ -245,9 +247,9 @@ describe('suspending', () => {
       [1, 'RETIRING'],
       [2, 'ACTIVE'],
     ] as const) {
-      const suspended = suspendVersion(second, version);
+      const suspended = suspendVersion(second, version, SUSPENSION);
       expect(v(suspended, version)?.state).toBe('SUSPENDED');
-      expect(suspendVersion(suspended, version)).toBe(suspended);
+      expect(suspendVersion(suspended, version, SUSPENSION)).toBe(suspended);
       const resumed = resumeVersion(suspended, version);
       expect(v(resumed, version)?.state).toBe(state);
       expect(resumeVersion(resumed, version)).toBe(resumed);
@@ -255,8 +257,8 @@ describe('suspending', () => {
   });
 
   it('is refused where the table has no such step', () => {
-    expect(() => suspendVersion(pending, 1)).toThrow(STATE);
-    expect(() => suspendVersion(destroyed, 1)).toThrow(STATE);
+    expect(() => suspendVersion(pending, 1, SUSPENSION)).toThrow(STATE);
+    expect(() => suspendVersion(destroyed, 1, SUSPENSION)).toThrow(STATE);
     expect(() => resumeVersion(pending, 1)).toThrow(STATE);
   });
 });

@@ -1,0 +1,172 @@
+import type { Deps } from '../deps/deps.ts';
+import { KeyturnError } from '../errors/errors.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import { changeKey, timestamp } from './change.ts';
+import { inLanes } from './in-lanes.ts';
+import { pauseJob, resumeJob } from './pause-job.ts';
+import { rewrapKeks } from './rewrap-keks.ts';
+import {
+  allEnabled,
+  inspectRootKeys,
+  isUnusable,
+  type RootKeyStatuses,
+  rootKeysOf,
+  settleVersions,
+  unusableRootKey,
+} from './root-key-states.ts';
+import { type Job, RUNNING_STATUSES } from './rotation.ts';
+
+/**
+ * What happens when something happened to a root key. Events only say that it is time to look: what is done follows from
+ * the provider's answer, so that lost, late, doubled, reordered and forged events change nothing (protocol, invariant 20).
+ */
+
+export interface RootKeyReport {
+  /** Root keys in use that were asked for. */
+  rootKeys: number;
+  unusable: number;
+  expiring: number;
+  /** Keys whose versions were suspended or resumed. */
+  changedKeys: number;
+  pausedJobs: number;
+  resumedJobs: number;
+  rewrapped: number;
+  proved: number;
+  restored: number;
+  /** Root keys, keys, versions and jobs that failed, each logged; none of them blocks another. */
+  failed: number;
+}
+
+export interface ReconcileOptions {
+  /** Only root keys in use of which this is true, and the keys that need them. Left out: all. */
+  readonly concerns?: (rootKeyId: string) => boolean;
+  /** Whether the caller may unwrap KEKs, to prove what an earlier run wrapped anew. Left out: yes. */
+  readonly prove?: boolean;
+}
+
+/** Tenant keys in work at one time. What the provider can bear, its own budget says. */
+const LANES = 8;
+
+/** Brings every key to what its root keys' states say now. May be repeated, and run side by side. */
+export async function reconcileRootKeys(
+  deps: Deps,
+  { concerns = () => true, prove = true }: ReconcileOptions = {},
+): Promise<RootKeyReport> {
+  const report = emptyReport();
+  const keys = (await deps.ledger.listKeys()).filter((key) => rootKeysOf(deps, key).some(concerns));
+  if (keys.length === 0) return report;
+  const needed = keys.flatMap((key) => rootKeysOf(deps, key));
+  const statuses = await inspectRootKeys(deps, needed);
+  tell(deps, statuses, report);
+  // A job that is missing in the list, which may lag behind, meets the root key itself.
+  const jobs = Map.groupBy(
+    await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] }),
+    ({ keyId }) => keyId,
+  );
+  await inLanes(LANES, keys, async (key) => {
+    await attempt(deps, report, key, () =>
+      reconcileKey(deps, key, jobs.get(key.keyId) ?? [], statuses, report, prove),
+    );
+  });
+  if (report.rewrapped > 0) deps.metrics.add('KeksRewrapped', report.rewrapped);
+  return report;
+}
+
+function emptyReport(): RootKeyReport {
+  return {
+    ...{ rootKeys: 0, unusable: 0, expiring: 0 },
+    ...{ changedKeys: 0, pausedJobs: 0, resumedJobs: 0 },
+    ...{ rewrapped: 0, proved: 0, restored: 0, failed: 0 },
+  };
+}
+
+/** Versions first: a version that is suspended stops the purge of its key, also one that is in the middle of a step. */
+async function reconcileKey(
+  deps: Deps,
+  listed: TenantKey,
+  jobs: readonly Job[],
+  statuses: RootKeyStatuses,
+  report: RootKeyReport,
+  prove: boolean,
+): Promise<void> {
+  const { tenant, purpose } = listed;
+  let changed = false;
+  const key = await changeKey(deps, tenant, purpose, (current) => {
+    const next = settleVersions(deps, current, statuses, timestamp(deps.clock.now()));
+    changed = next !== current;
+    return next;
+  });
+  if (changed) report.changedKeys += 1;
+  for (const job of jobs) {
+    await attempt(deps, report, key, () => settleJob(deps, key, job, statuses, report));
+  }
+  await rewrapKeks(deps, key, statuses, report, prove);
+}
+
+async function settleJob(
+  deps: Deps,
+  key: TenantKey,
+  { jobId, status, pause }: Job,
+  statuses: RootKeyStatuses,
+  report: RootKeyReport,
+): Promise<void> {
+  const { tenant, purpose } = key;
+  const rootKeyId = unusableRootKey(deps, key, statuses);
+  if (rootKeyId !== null && status !== 'PAUSED') {
+    const at = timestamp(deps.clock.now());
+    const paused = await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at });
+    if (paused.status !== 'PAUSED') return;
+    report.pausedJobs += 1;
+    deps.log.warn('job paused: a root key cannot be used', { jobId, tenant, purpose, rootKeyId });
+  }
+  if (status === 'PAUSED' && pause?.reason === 'ROOT_KEY' && allEnabled(deps, key, statuses)) {
+    const resumed = await resumeJob(deps, jobId);
+    if (resumed.status === 'PAUSED') return;
+    report.resumedJobs += 1;
+    deps.log.info('job taken up again: its root keys can be used', { jobId, tenant, purpose });
+  }
+}
+
+const DAY_MS = 86_400_000;
+
+function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport): void {
+  const lead = deps.config.rotation.materialWarningDays * DAY_MS;
+  for (const [rootKeyId, status] of statuses) {
+    report.rootKeys += 1;
+    if (status === null) {
+      // Already logged by whoever asked, or an outage of the store behind it.
+      report.failed += 1;
+      continue;
+    }
+    if (isUnusable(status)) {
+      report.unusable += 1;
+      const code = `ROOT_KEY_${status.state}`;
+      deps.log.error('a root key in use cannot be used: its keys are suspended', { rootKeyId, code });
+    }
+    const { materialExpiresAt } = status;
+    if (materialExpiresAt !== null && Date.parse(materialExpiresAt) - deps.clock.now() <= lead) {
+      report.expiring += 1;
+      deps.log.warn('imported material of a root key expires soon: import it again', {
+        rootKeyId,
+        code: 'ROOT_KEY_MATERIAL_EXPIRING',
+      });
+    }
+  }
+  deps.metrics.add('RootKeysUnusable', report.unusable);
+  deps.metrics.add('RootKeyMaterialExpiring', report.expiring);
+}
+
+async function attempt(
+  deps: Deps,
+  report: RootKeyReport,
+  { tenant, purpose, keyId }: TenantKey,
+  run: () => Promise<void>,
+): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    report.failed += 1;
+    const code = error instanceof KeyturnError ? error.code : 'UNEXPECTED';
+    deps.log.error('a key was not reconciled with its root keys', { tenant, purpose, keyId, code });
+  }
+}
