@@ -11,7 +11,7 @@ const about = {
   tenant: z.string().min(1).describe('The tenant, as the ledger names it'),
   purpose: z.string().min(1).describe("Which of the tenant's keys"),
   keyId: z.uuid().describe("The key's id, as in every envelope of it"),
-  jobId: z.uuid().describe('The job, as `keyturn status --job` takes it'),
+  jobId: z.uuid().describe('The job, as `keyturn status` shows it'),
 };
 const version = z.int().min(1);
 const time = z.iso.datetime();
@@ -40,7 +40,7 @@ export const PUBLISHED_EVENTS = {
       version: version.describe('The version that is destroyed'),
       completedAt: time.describe('When the purge ended'),
     })
-    .describe('A version was destroyed at the provider, and its blob erased from the ledger'),
+    .describe('A version was destroyed, as far as SECURITY.md says'),
   KeyVersionPurgeBlocked: z
     .object({ ...about, version: version.describe('The version that stays'), ...blocked })
     .describe('A purge stopped with a named blocker and destroyed nothing'),

@@ -17,7 +17,7 @@ const id = (longest: number) =>
 
 export const rotationRequestSchema = z
   .strictObject({
-    schemaVersion: z.literal(1).describe('1'),
+    schemaVersion: z.literal(1).describe('Version of this schema: 1'),
     tenant: z.string().min(1).max(256).describe('The tenant whose key is to be rotated'),
     purpose: z.string().min(1).max(128).default('default').describe("Which of the tenant's keys"),
     mode: z

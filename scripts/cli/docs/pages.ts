@@ -1,6 +1,7 @@
 import { commandsPage } from './commands.ts';
 import { configurationPage } from './configuration.ts';
 import { errorsPage } from './errors.ts';
+import { EVENT_SCHEMA_PAGES, eventsPage } from './events.ts';
 import { configJsonSchema } from './schema.ts';
 
 /** The pages of docs/ that are made from the code. */
@@ -9,4 +10,6 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'configuration.md': configurationPage,
   'errors.md': errorsPage,
   'cli.md': commandsPage,
+  'events.md': eventsPage,
+  ...EVENT_SCHEMA_PAGES,
 };

@@ -1,7 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { PAGES } from './pages.ts';
 
 /** Writes the pages that are made from the code: `node scripts/cli/docs/write.ts`. */
 for (const [name, page] of Object.entries(PAGES)) {
-  await writeFile(new URL(`../../../docs/${name}`, import.meta.url), page());
+  const file = new URL(`../../../docs/${name}`, import.meta.url);
+  await mkdir(new URL('.', file), { recursive: true });
+  await writeFile(file, page());
 }
