@@ -153,6 +153,8 @@ export interface DynamoDbFixture extends RecordStoreFixture<AdoptableStore> {
   readonly config: RecordSetConfig;
   /** Puts attributes of any type beside those of the rows. */
   put(item: Item): Promise<void>;
+  /** Every item as it is stored. */
+  items(): Promise<readonly Item[]>;
 }
 
 let tables = 0;
@@ -212,6 +214,7 @@ export async function makeFixture(
     largestValue,
     wholeTenants: 'column' in tenant && tenant.column === keys[0]?.name,
     put,
+    items,
     remove,
     async insert(rows) {
       for (const row of rows) await put(itemOf(row));
