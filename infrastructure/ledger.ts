@@ -1,5 +1,6 @@
 import { TABLE_DEFINITION } from '../shared/ledger/table.ts';
 import type { Resources } from './cloudformation.ts';
+import { ledgerTableName } from './names.ts';
 import type { Stage } from './stage.ts';
 
 /** The ledger's table. It outlives the stack: without it, no KEK can be unwrapped and every value is lost. */
@@ -10,7 +11,7 @@ export function ledger(stage: Stage): Resources {
       DeletionPolicy: 'Retain',
       UpdateReplacePolicy: 'Retain',
       Properties: {
-        TableName: `${stage.service}-ledger`,
+        TableName: ledgerTableName(stage),
         ...TABLE_DEFINITION,
         // With the AWS managed key: a key of our own that is disabled by mistake would lock up what unwraps every KEK, and
         // nothing in here is secret that the root key has not wrapped.

@@ -64,3 +64,7 @@ export function rootKeyArns(stage: Stage): unknown[] {
 export function makesRootKey(stage: Stage): boolean {
   return stage.provider.rootKey === undefined;
 }
+
+export function ledgerTableName(stage: Stage): string {
+  return `${stage.service}-ledger`;
+}

@@ -14,6 +14,11 @@ export type CliErrorCode =
   | 'STACK_START_FAILED'
   | 'STACK_STOP_FAILED'
   | 'INTERRUPTED'
+  /** A bundle or the template is not what may be deployed. */
+  | 'PACKAGE_REFUSED'
+  | 'DEPLOY_FAILED'
+  | 'NOT_DEPLOYED'
+  | 'KEYS_NOT_DESTROYED'
   | 'UNEXPECTED';
 
 export class CliError extends KeyturnError {

@@ -222,6 +222,16 @@ export const ERRORS = {
     exit: 'interrupted',
     meaning: 'Ctrl-C while waiting. The job goes on; `keyturn status` shows it.',
   },
+  PACKAGE_REFUSED: {
+    exit: 'refused',
+    meaning: "`npm run package`: a function's bundle is over its budget, or the template over a limit.",
+  },
+  DEPLOY_FAILED: { exit: 'refused', meaning: 'osls could not package, deploy or remove; it says why.' },
+  NOT_DEPLOYED: { exit: 'notFound', meaning: 'There is no stack of this stage in its region.' },
+  KEYS_NOT_DESTROYED: {
+    exit: 'refused',
+    meaning: '`npm run remove`: the ledger has keys that still open values.',
+  },
   UNEXPECTED: { exit: 'unexpected', meaning: 'An error that nobody foresaw.' },
 } as const satisfies Record<ErrorCode | CliErrorCode, ErrorEntry>;
 

@@ -1,0 +1,72 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FUNCTION_NAMES, type FunctionName } from '../../infrastructure/functions.ts';
+import { CliError } from '../cli/cli-error.ts';
+import type { Output } from '../cli/output.ts';
+import { checkTemplate, type Template } from './check-template.ts';
+import { runOsls } from './osls.ts';
+
+/** Where osls puts what it has packaged, beside serverless.yml. */
+export const PACKAGE_FOLDER = '.serverless';
+export const TEMPLATE_FILE = 'cloudformation-template-update-stack.json';
+
+/**
+ * The largest that a function's zip may get. Lambda loads it at each cold start; most of it is the AWS SDK and zod. A
+ * function that opens no store and needs more than the common part has grown by mistake.
+ */
+const BUDGET_KB = 700;
+
+interface Bundle {
+  readonly name: FunctionName;
+  readonly kilobytes: number;
+}
+
+/** Bundles every function and makes the template, without AWS. Throws PACKAGE_REFUSED when a limit is passed. */
+export async function packageStage(stage: string, folder: string, out: Output): Promise<void> {
+  await runOsls({ folder, arguments: ['package', '--stage', stage], verbose: false });
+  const bundles = await readBundles(folder);
+  const template = await readTemplate(folder);
+  out.line(`${'function'.padEnd(20)} ${'zip kB'.padStart(8)} ${'budget'.padStart(8)}`);
+  for (const { name, kilobytes } of bundles) {
+    const size = kilobytes.toFixed(0).padStart(8);
+    out.line(
+      `${name.padEnd(20)} ${kilobytes > BUDGET_KB ? out.paint('red', size) : size} ${String(BUDGET_KB).padStart(8)}`,
+    );
+  }
+  const { resources, kilobytes, problems } = checkTemplate(template);
+  out.line();
+  out.line(
+    `template: ${resources} resources, ${kilobytes.toFixed(0)} kB, in ${PACKAGE_FOLDER}/${TEMPLATE_FILE}`,
+  );
+  out.result({ stage, bundles, resources, templateKilobytes: Math.round(kilobytes) });
+  refuse([
+    ...bundles
+      .filter((bundle) => bundle.kilobytes > BUDGET_KB)
+      .map(({ name, kilobytes: size }) => `${name} has ${size.toFixed(0)} kB, over its ${BUDGET_KB} kB`),
+    ...problems,
+  ]);
+}
+
+export async function readTemplate(folder: string): Promise<Template> {
+  return JSON.parse(await readFile(join(folder, PACKAGE_FOLDER, TEMPLATE_FILE), 'utf8'));
+}
+
+async function readBundles(folder: string): Promise<Bundle[]> {
+  return Promise.all(
+    FUNCTION_NAMES.map(async (name) => {
+      const { size } = await stat(join(folder, PACKAGE_FOLDER, `${name}.zip`));
+      return { name, kilobytes: size / 1000 };
+    }),
+  );
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new CliError(
+    'PACKAGE_REFUSED',
+    `The package is not deployed:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+    {
+      remedy: 'Look at what the function imports, or at the template that is named.',
+    },
+  );
+}
