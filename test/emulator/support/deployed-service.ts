@@ -29,7 +29,8 @@ import type { Emulator } from './server.ts';
 export interface DeployedService {
   readonly ministack: Emulator;
   readonly kms: KMSClient;
-  readonly rootKey: string;
+  /** The root key of `OWN_ROOT_KEY_TENANT`, in another's hands: it can be disabled. */
+  readonly customerRootKey: string;
   readonly packaged: Package;
   readonly resources: StackResources;
   /** As an application has them: the ledger, the keyring and so on, by the same endpoints. */
@@ -42,7 +43,9 @@ export interface DeployedService {
   stop(): Promise<void>;
 }
 
-export const STAGE = 'emulator';
+export const OWN_ROOT_KEY_TENANT = 'globex';
+
+const STAGE = 'emulator';
 const SERVICE = `keyturn-${STAGE}`;
 const STAGE_FILE = `keyturn.${STAGE}.yaml`;
 const CA_FILE = `keyturn.${STAGE}.pem`;
@@ -61,12 +64,13 @@ export async function startDeployedService(): Promise<DeployedService> {
     const ministack = await startMinistack({ AWS_ENDPOINT_URL_KMS: kmsServer.endpoint });
     stops.push(ministack.stop);
     const kms = new KMSClient(clientOf(kmsServer));
-    const rootKey = await createRootKey(kms);
+    const rootKey = await createRootKey(kms, 'of the service');
+    const customerRootKey = await createRootKey(kms, 'of a tenant');
     const server = await startDatabase();
     stops.push(server.stop);
     await putSecret(ministack, server);
     stops.push(() => removeStageFiles());
-    await writeStageFiles(rootKey, server);
+    await writeStageFiles({ rootKey, customerRootKey }, server);
 
     const packaged = await packageStage(STAGE);
     const resources = await deploy(ministack, SERVICE, packaged);
@@ -78,7 +82,7 @@ export async function startDeployedService(): Promise<DeployedService> {
     const deps = await composeDeps(ministack, kmsServer, resources);
     stops.push(() => deps.close());
     return {
-      ...{ ministack, kms, rootKey, packaged, resources, deps, dynamodb, database, stop },
+      ...{ ministack, kms, customerRootKey, packaged, resources, deps, dynamodb, database, stop },
       cipher: createFieldCipher({
         keyring: deps.keyring,
         purposes: (recordSet) => deps.recordSets.config(recordSet).purpose,
@@ -91,8 +95,8 @@ export async function startDeployedService(): Promise<DeployedService> {
   }
 }
 
-async function createRootKey(kms: KMSClient): Promise<string> {
-  const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: 'root key of the test' }));
+async function createRootKey(kms: KMSClient, description: string): Promise<string> {
+  const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: description }));
   return z.string().parse(KeyMetadata?.Arn);
 }
 
@@ -141,10 +145,13 @@ async function putSecret(ministack: Emulator, { url }: Database): Promise<void> 
   client.destroy();
 }
 
-async function writeStageFiles(rootKey: string, { certificate }: Database): Promise<void> {
+async function writeStageFiles(
+  { rootKey, customerRootKey }: { readonly rootKey: string; readonly customerRootKey: string },
+  { certificate }: Database,
+): Promise<void> {
   const every = { expression: 'rate(1 minute)', flexibleWindowMinutes: 0 };
   const stage = {
-    provider: { type: 'aws-kms', rootKey },
+    provider: { type: 'aws-kms', rootKey, tenantRootKeys: { [OWN_ROOT_KEY_TENANT]: customerRootKey } },
     stores: {
       main: { type: 'dynamodb' },
       billing: { type: 'postgres', secret: SECRET, tls: { ca: CA_FILE } },
