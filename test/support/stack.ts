@@ -35,6 +35,8 @@ export const SHORT_TIMES = {
 } as const;
 
 export interface TestConfig {
+  /** Default: `main`, the embedded PostgreSQL. */
+  readonly stores?: object;
   readonly recordSets: object;
   readonly rotation?: object;
 }
@@ -50,7 +52,7 @@ export async function makeStackFolder(config: TestConfig): Promise<{ dir: string
     configPath,
     JSON.stringify({
       provider: { type: 'local', keystore: 'keystore.json', keyFile: 'keystore.key' },
-      stores: { main: { type: 'postgres', embedded: DATABASE, tls: 'off' } },
+      stores: config.stores ?? { main: { type: 'postgres', embedded: DATABASE, tls: 'off' } },
       recordSets: config.recordSets,
       rotation: { ...SHORT_TIMES, ...config.rotation },
     }),
