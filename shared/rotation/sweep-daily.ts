@@ -1,69 +1,128 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
-import type { KeyVersion } from '../keyring/key.ts';
-import { purgeJobId } from './job-id.ts';
-import { recoverJob, requestPurge } from './request-job.ts';
-import { type BlockerCode, JOB_STATUSES } from './rotation.ts';
+import type { KeyVersion, TenantKey } from '../keyring/key.ts';
+import { findDueKeys } from './due-keys.ts';
+import { inLanes } from './in-lanes.ts';
+import { purgeJobId, rotationJobId } from './job-id.ts';
+import { reconcileRootKeys } from './reconcile-root-keys.ts';
+import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
+import { type BlockerCode, isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
 import { registerServed } from './served.ts';
 
 export interface DailySweep {
   /** Jobs whose execution was gone and was started again. */
-  readonly recovered: number;
+  recovered: number;
+  /** Rotations that were started, or taken up again, because a key is due. */
+  rotations: number;
   /** Purges that were started because a version's grace is over. */
-  readonly purges: number;
+  purges: number;
+  /** Due keys that are left alone: their active version is suspended or compromised. */
+  skipped: number;
+  /** Due rotations and purges that stopped with a blocker that is a person's to look at. */
+  waiting: number;
+  /** Jobs and keys that the function's time did not suffice for: the next sweep takes them. */
+  left: number;
   /** Jobs and keys that failed; one failing blocks no other. */
-  readonly failed: number;
+  failed: number;
 }
 
-/** Takes up jobs that stopped without an end, and starts the purge of every version whose grace is over. */
-export async function sweepDaily(deps: Deps): Promise<DailySweep> {
-  const result = { recovered: 0, purges: 0, failed: 0 };
-  const statuses = JOB_STATUSES.filter((status) => status !== 'COMPLETED' && status !== 'BLOCKED');
-  for (const job of await deps.ledger.listJobs({ statuses })) {
-    await attempt(deps, result, async () => {
+/** Jobs and keys in work at one time. The executions that they start wait for nobody. */
+const LANES = 8;
+/** What has begun is ended in this time before the function is stopped. */
+const MARGIN_MS = 60_000;
+const REQUESTED_BY = 'daily sweep';
+
+/**
+ * Takes up jobs that stopped without an end, brings keys to what their root keys' states say, starts the rotation of
+ * every key that is due by policy, oldest first, and the purge of every version whose grace is over.
+ */
+export async function sweepDaily(
+  deps: Deps,
+  remainingMs: () => number = () => Number.POSITIVE_INFINITY,
+): Promise<DailySweep> {
+  const result = { recovered: 0, rotations: 0, purges: 0, skipped: 0, waiting: 0, left: 0, failed: 0 };
+  const each = <T>(items: readonly T[], run: (item: T) => Promise<void>) =>
+    inLanes(LANES, items, async (item) => {
+      if (remainingMs() < MARGIN_MS) result.left += 1;
+      else await attempt(deps, result, () => run(item));
+    });
+
+  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] });
+  await each(
+    jobs.filter(({ status }) => isRunning(status)),
+    async (job) => {
       if (await recoverJob(deps, job)) result.recovered += 1;
-    });
-  }
-  for (const key of await deps.ledger.listKeys()) {
-    await attempt(deps, result, async () => {
-      await registerServed(deps, key.tenant, key.purpose);
-    });
-    for (const version of Object.values(key.versions)) {
-      if (!isDue(version, deps.clock.now())) continue;
-      await attempt(deps, result, async () => {
-        if (!(await mayStart(deps, key.keyId, version))) return;
-        const { answer } = await requestPurge(deps, {
-          tenant: key.tenant,
-          purpose: key.purpose,
-          version: version.version,
-          requestedBy: 'daily sweep',
-        });
-        if (answer === 'started' || answer === 'resumed') result.purges += 1;
-      });
-    }
-  }
+    },
+  );
+  await each([null], async () => {
+    result.failed += (await reconcileRootKeys(deps)).failed;
+  });
+
+  const keys = await deps.ledger.listKeys();
+  const { due, skipped } = findDueKeys(keys, deps.config.rotation, deps.clock.now());
+  result.skipped = skipped;
+  const underWay = new Set(jobs.flatMap(({ kind, keyId }) => (kind === 'rotate' ? [keyId] : [])));
+  await each(
+    due.filter(({ keyId }) => !underWay.has(keyId)),
+    (key) => rotateDue(deps, key, result),
+  );
+  await each(keys, (key) => purgeDue(deps, key, result));
+
+  deps.metrics.add('SweepFailures', result.failed);
+  if (result.left === 0) deps.metrics.add('SweepCompleted', 1);
+  tell(deps, result);
   return result;
 }
 
+async function rotateDue(deps: Deps, key: TenantKey, result: DailySweep): Promise<void> {
+  const { tenant, purpose, keyId, active, rotationId } = key;
+  const job = await deps.ledger.getJob(rotationId ?? rotationJobId(keyId, active));
+  if (job !== null && waitsForSomebody(job, deps.clock.now())) {
+    result.waiting += 1;
+    return;
+  }
+  const { answer } = await requestRotation(deps, { tenant, purpose, requestedBy: REQUESTED_BY });
+  if (answer === 'started' || answer === 'resumed') result.rotations += 1;
+}
+
+async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise<void> {
+  const { tenant, purpose, keyId } = await registerServed(deps, key.tenant, key.purpose);
+  for (const { version, state, ...rest } of Object.values(key.versions)) {
+    if (!isDue({ state, ...rest }, deps.clock.now())) continue;
+    // One version's purge does not wait for another's.
+    await attempt(deps, result, async () => {
+      const job = await deps.ledger.getJob(purgeJobId(keyId, version));
+      if (job !== null && state !== 'DESTROY_PENDING' && waitsForSomebody(job, deps.clock.now())) {
+        result.waiting += 1;
+        return;
+      }
+      const { answer } = await requestPurge(deps, { tenant, purpose, version, requestedBy: REQUESTED_BY });
+      if (answer === 'started' || answer === 'resumed') result.purges += 1;
+    });
+  }
+}
+
 /** Retired with its grace over; or decided to be destroyed, by a purge that stopped before it could. */
-function isDue({ state, purgeNotBefore, destroyAuthorizedAt }: KeyVersion, now: number): boolean {
+function isDue(
+  { state, purgeNotBefore, destroyAuthorizedAt }: Omit<KeyVersion, 'version'>,
+  now: number,
+): boolean {
   if (state === 'DESTROY_PENDING') return destroyAuthorizedAt !== null;
   return state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
 }
 
-/** Blockers that may be gone by themselves, and how long after it the purge is tried again. */
+/** Blockers that may be gone by themselves, and how long after it the job is tried again. */
 export const PASSING: readonly BlockerCode[] = ['STEP_FAILED', 'OPEN_TRANSACTIONS'];
 const TRY_AGAIN_MS = 3_600_000;
 
 /**
  * A purge that stopped because something still needs the version, or asked for it, is a person's to look at: tried
- * again and again, it would destroy the version in the first quiet moment.
+ * again and again, it would destroy the version in the first quiet moment. And a rotation that has used up its rounds
+ * would only read every record once more.
  */
-async function mayStart(deps: Deps, keyId: string, { version, state }: KeyVersion): Promise<boolean> {
-  const job = await deps.ledger.getJob(purgeJobId(keyId, version));
-  if (job?.blocker == null || job.status !== 'BLOCKED' || state === 'DESTROY_PENDING') return true;
-  const since = deps.clock.now() - Date.parse(job.blocker.at);
-  return PASSING.includes(job.blocker.code) && since >= TRY_AGAIN_MS;
+function waitsForSomebody({ status, blocker }: Job, now: number): boolean {
+  if (status !== 'BLOCKED' || blocker === null) return false;
+  return !PASSING.includes(blocker.code) || now - Date.parse(blocker.at) < TRY_AGAIN_MS;
 }
 
 async function attempt(deps: Deps, result: { failed: number }, run: () => Promise<void>): Promise<void> {
@@ -74,4 +133,10 @@ async function attempt(deps: Deps, result: { failed: number }, run: () => Promis
     const code = error instanceof KeyturnError ? error.code : 'UNEXPECTED';
     deps.log.error('daily sweep: one failed', { code, step: 'sweep' });
   }
+}
+
+/** Nothing to say where nothing was done: on one machine the sweep runs every minute. */
+function tell({ log }: Deps, result: DailySweep): void {
+  const parts = Object.entries(result).flatMap(([name, count]) => (count === 0 ? [] : [`${name} ${count}`]));
+  if (parts.length > 0) log.info(`daily sweep: ${parts.join(', ')}`, { step: 'sweep' });
 }

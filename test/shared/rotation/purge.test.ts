@@ -207,7 +207,7 @@ describe('a purge', () => {
     });
     expect(await stateOf(world, 1)).toBe('DESTROY_PENDING');
     world.faults.before = () => {};
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 0, purges: 1, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 1, failed: 0 });
     expect(await runPurge(world, job.jobId)).toBe(true);
     expect(await stateOf(world, 1)).toBe('DESTROYED');
   });
@@ -270,14 +270,14 @@ describe('a hold', () => {
 
 describe('the daily sweep', () => {
   it('starts the purge of what is due, once, and of nothing in its grace', async () => {
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 0, purges: 0, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 0, failed: 0 });
     graceOver();
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 0, purges: 1, failed: 0 });
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 0, purges: 0, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 1, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 0, failed: 0 });
     const [job] = await world.ledger.listJobs({ kind: 'purge' });
     expect(job).toMatchObject({ requestedBy: 'daily sweep', from: 1 });
     expect(await runPurge(world, job?.jobId ?? '')).toBe(true);
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 0, purges: 0, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 0, failed: 0 });
   });
 
   it('goes on with the others when one job and one key fail', async () => {
@@ -294,7 +294,7 @@ describe('the daily sweep', () => {
     world.faults.before = (call) => {
       if (failing.delete(call)) throw new Error('boom');
     };
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 1, purges: 2, failed: 2 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 1, purges: 2, failed: 2 });
     world.faults.before = () => {};
     expect((await sweepDaily(world.deps)).failed).toBe(0);
     expect((await world.ledger.listJobs({ kind: 'purge' })).map(({ tenant }) => tenant).sort()).toEqual([
@@ -341,7 +341,7 @@ describe('the daily sweep', () => {
     const next = await requestRotation(world.deps, KEY);
     await createVersion(world.deps, next.job.jobId);
     world.executions.delete(`${job.jobId}-1`);
-    expect(await sweepDaily(world.deps)).toEqual({ recovered: 1, purges: 0, failed: 0 });
+    expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 1, purges: 0, failed: 0 });
     expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED', blocker: null });
     expect((await world.job(job.jobId)).purgeNotBefore).toBe(
       (await world.key()).versions['2']?.purgeNotBefore,
