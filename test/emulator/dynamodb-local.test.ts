@@ -1,0 +1,75 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createStoreClient } from '../../shared/records/dynamodb/client.ts';
+import { describeRecordStore, envelope, KEY_ID, listAll } from '../contracts/record-store.ts';
+import { INDEXED, makeFixture, STRING_KEY, TABLE_CASES } from '../support/dynamodb-records.ts';
+import { clientOf, startDynamoDbLocal } from './support/emulators.ts';
+
+/** The record store on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */
+
+const emulator = await startDynamoDbLocal();
+const place = clientOf(emulator ?? { endpoint: 'http://127.0.0.1:9' });
+const application = new DynamoDBClient(place);
+const client = createStoreClient({ type: 'dynamodb', requestsInFlight: 16 }, place);
+
+describe.skipIf(emulator === null)('DynamoDB Local', () => {
+  afterAll(async () => {
+    client.destroy();
+    application.destroy();
+    await emulator?.stop();
+  });
+
+  for (const tableCase of TABLE_CASES) {
+    describeRecordStore(`DynamoDB Local, ${tableCase.name}`, () =>
+      makeFixture(application, tableCase, { client }),
+    );
+  }
+
+  it('shows what it found instead, so that a conflict costs no read', async () => {
+    const fixture = await makeFixture(application, STRING_KEY, { client });
+    const key = fixture.keyOf(1);
+    const tenant = fixture.tenants[0];
+    await fixture.insert([{ key, tenant, values: [envelope(1)] }]);
+    const requests: unknown[] = [];
+    client.middlewareStack.add(
+      (next, { commandName }) =>
+        (args) => {
+          requests.push(commandName);
+          return next(args);
+        },
+      { step: 'initialize', name: 'count' },
+    );
+    const change = { field: 0, before: envelope(1), after: envelope(2) };
+    expect(await fixture.store.replace([{ key, tenant, changes: [change] }])).toEqual(['conflict']);
+    client.middlewareStack.remove('count');
+    expect(requests.filter((name) => name !== 'DescribeTableCommand')).toEqual(['UpdateItemCommand']);
+    await fixture.close();
+  });
+
+  it.each([STRING_KEY, INDEXED])('ends a range whose last record is gone: $name', async (tableCase) => {
+    const fixture = await makeFixture(application, tableCase, { client });
+    const { store } = fixture;
+    const scope = { tenant: tableCase.tenants[0], keyId: KEY_ID };
+    for (let n = 0; n < 30; n++) {
+      const values = tableCase.fields.map(() => envelope(1));
+      await fixture.insert([{ key: fixture.keyOf(n), tenant: scope.tenant, values }]);
+    }
+    for (const segment of await store.segments(scope, 3)) {
+      const { keys } = await store.listStale(scope, 2, segment, null, 100);
+      const at = Math.floor(keys.length / 2);
+      const until = store.cursorAfter(keys[at] ?? []);
+      await fixture.remove(keys[at] ?? []);
+      const head = await listAll(
+        (after, limit) => store.listStale(scope, 2, segment, after, limit, until),
+        2,
+      );
+      expect(head).toEqual(keys.slice(0, at));
+      const tail = await listAll(
+        (after, limit) => store.listStale(scope, 2, segment, after ?? until, limit),
+        2,
+      );
+      expect(tail).toEqual(keys.slice(at + 1));
+    }
+    await fixture.close();
+  });
+});
