@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { StateMachine } from 'aws-local-stepfunctions';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { PermanentError, TransientError } from '../functions/lambda.ts';
+import { JobPaused, PermanentError, TransientError } from '../functions/lambda.ts';
 import { STATE_MACHINES, type StateMachineName } from '../shared/executions/executions.ts';
 
 /** The deployed state machines themselves, with a stub for each function: order, loops, waits, errors, ends. */
@@ -69,6 +69,7 @@ const ANSWERS: Readonly<Record<string, Stub>> = {
   ConcludeRound: () => ({ outcome: 'CLEAN' }),
   ConcludeAdoption: () => ({ outcome: 'CLEAN' }),
   DestroyVersion: () => ({ destroyed: true }),
+  StopJob: () => ({ paused: false }),
 };
 
 let waits: { name: string; seconds: number }[];
@@ -299,7 +300,7 @@ describe('a step that fails', () => {
       },
       StopJob: (input) => {
         stopped = input;
-        return null;
+        return { paused: false };
       },
     });
     expect({ ended, error }).toEqual({ ended: 'FAILED', error: 'PermanentError' });
@@ -309,6 +310,41 @@ describe('a step that fails', () => {
     });
     expect(calls.at(-1)).toBe('StopJob');
     expect(calls.filter((name) => name === 'StopJob')).toHaveLength(1);
+  });
+
+  it.each(steps)('%s, %s: because the job rests, ends without a failure', async (machine, step) => {
+    const { ended, calls, retries } = await run(machine, {
+      [step]: () => {
+        throw new JobPaused('JOB_PAUSED: it rests', null);
+      },
+    });
+    expect(ended).toBe('SUCCEEDED');
+    expect(calls.at(-1)).toBe(step);
+    expect({ retries, stopped: calls.includes('StopJob') }).toEqual({ retries: [], stopped: false });
+  });
+
+  it.each(STATE_MACHINES)(
+    '%s: for good, and StopJob pauses the job: ends without a failure',
+    async (machine) => {
+      const fail = () => {
+        throw new PermanentError('ROOT_KEY_DISABLED: not now', null);
+      };
+      const { ended, calls } = await run(machine, {
+        ...{ CreateVersion: fail, BeginPurge: fail, PlanSweep: fail },
+        StopJob: () => ({ paused: true }),
+      });
+      expect({ ended, last: calls.at(-1) }).toEqual({ ended: 'SUCCEEDED', last: 'StopJob' });
+    },
+  );
+
+  it('stops with its error also where StopJob says nothing, as that of an earlier release does', async () => {
+    const { ended, error } = await run('rotate-key', {
+      CreateVersion: () => {
+        throw new PermanentError('VERSION_STATE: not now', null);
+      },
+      StopJob: () => null,
+    });
+    expect({ ended, error }).toEqual({ ended: 'FAILED', error: 'PermanentError' });
   });
 
   it('too often for a passing reason stops the job as well', async () => {

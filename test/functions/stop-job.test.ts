@@ -30,7 +30,9 @@ const cases = [
 
 describe('stopping a job', () => {
   it.each(cases)('reads the reason from %s', async (_, error, message) => {
-    expect(await create(world.deps)({ jobId, sweep: { round: 1 }, error }, context)).toBeNull();
+    expect(await create(world.deps)({ jobId, sweep: { round: 1 }, error }, context)).toEqual({
+      paused: false,
+    });
     expect(await world.job(jobId)).toMatchObject({
       status: 'BLOCKED',
       blocker: { code: 'STEP_FAILED', message },

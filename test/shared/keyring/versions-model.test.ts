@@ -8,6 +8,7 @@ import {
   finishDestroy,
 } from '../../../shared/keyring/destruction.ts';
 import type { TenantKey } from '../../../shared/keyring/key.ts';
+import { confirmWrapping, replaceWrapping, restoreWrapping } from '../../../shared/keyring/rewrapping.ts';
 import { mayBecome } from '../../../shared/keyring/states.ts';
 import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
 import {
@@ -23,6 +24,7 @@ const SUSPENSION = { reason: 'PERSON', rootKeyId: null, at: '2026-01-01T00:00:00
 /** Random sequences of every change, also on versions and by rotations that do not exist: refused, or the invariants hold. */
 
 const wrapped = { rootKeyId: 'local:1', materialId: null, wrapped: Uint8Array.of(1) };
+const again = { rootKeyId: 'local:2', materialId: 'm', wrapped: Uint8Array.of(2) };
 const VERSIONS = [1, 2, 3, 4];
 const ROTATIONS = ['r1', 'r2'];
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n)).toISOString();
@@ -63,6 +65,11 @@ const CHANGES: readonly Change[] = [
     (key) => cancelDestroy(key, v),
     (key) => suspendVersion(key, v, SUSPENSION),
     (key) => resumeVersion(key, v),
+    (key) => replaceWrapping(key, v, wrapped, again),
+    (key) => replaceWrapping(key, v, again, wrapped),
+    (key) => confirmWrapping(key, v, again),
+    (key) => confirmWrapping(key, v, wrapped),
+    (key) => restoreWrapping(key, v, again),
   ]),
 ];
 
@@ -105,6 +112,9 @@ function checkInvariants(key: TenantKey): void {
   for (const [name, found] of Object.entries(key.versions)) {
     expect(String(found.version)).toBe(name);
     expect(found.wrapped === null).toBe(found.state === 'DESTROYED');
+    // A wrapping that is being proved for the first time is not replaced, and nothing of a destroyed KEK is left.
+    if (found.state === 'PRE_ACTIVE' || found.state === 'DESTROYED') expect(found.formerWrapped).toBeNull();
+    expect(found.suspended !== null).toBe(found.state === 'SUSPENDED');
     if (found.state !== 'PRE_ACTIVE')
       expect([found.provedAt, found.check, found.activatedAt]).not.toContain(null);
     if (found.state === 'DESTROY_PENDING' || found.state === 'DESTROYED') {

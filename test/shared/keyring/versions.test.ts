@@ -74,6 +74,8 @@ describe('the whole way of a version', () => {
       version: 1,
       state: 'DESTROYED',
       wrapped: null,
+      formerWrapped: null,
+      suspended: null,
       provider: 'local',
       check: 'check-1',
       createdAt: at(1),

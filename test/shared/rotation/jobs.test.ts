@@ -4,7 +4,13 @@ import { VERSION_STATES } from '../../../shared/keyring/states.ts';
 import { blockJob, changeJob, moveJob } from '../../../shared/rotation/change.ts';
 import { adoptionJobId, executionName, purgeJobId, rotationJobId } from '../../../shared/rotation/job-id.ts';
 import { checkPurgeable } from '../../../shared/rotation/purge-rules.ts';
-import { BLOCKER_CODES, JOB_STATUSES, JOB_TRANSITIONS } from '../../../shared/rotation/rotation.ts';
+import {
+  BLOCKER_CODES,
+  isRunning,
+  JOB_STATUSES,
+  JOB_TRANSITIONS,
+  RUNNING_STATUSES,
+} from '../../../shared/rotation/rotation.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 
@@ -39,26 +45,37 @@ describe('moving a job', () => {
     if (from === to || allowed.includes(to)) {
       expect(moveJob(job, to, { round: 7 })).toEqual({ ...job, status: to, round: 7 });
     } else {
-      expect(() => moveJob(job, to)).toThrow(
-        expect.objectContaining({
-          code: 'ROTATION_STATE',
-          message: expect.stringContaining(`${from} and cannot become ${to}`),
-        }),
-      );
+      const paused = { code: 'JOB_PAUSED', message: `Job ${job.jobId} is paused` };
+      const other = {
+        code: 'ROTATION_STATE',
+        message: expect.stringContaining(`${from} and cannot become ${to}`),
+      };
+      expect(() => moveJob(job, to)).toThrow(expect.objectContaining(from === 'PAUSED' ? paused : other));
     }
   });
 
-  it('reaches an end from every status: COMPLETED or BLOCKED, and BLOCKED from all that are not ended', () => {
+  it('may be blocked or paused from every status in which it runs, and from no other', () => {
     for (const status of JOB_STATUSES) {
-      if (status === 'COMPLETED' || status === 'BLOCKED') continue;
-      expect(JOB_TRANSITIONS[status]).toContain('BLOCKED');
+      const next: readonly string[] = JOB_TRANSITIONS[status];
+      expect([next.includes('BLOCKED'), next.includes('PAUSED')]).toEqual(
+        isRunning(status) ? [true, true] : [false, false],
+      );
     }
+    expect(JOB_STATUSES.filter(isRunning)).toEqual([...RUNNING_STATUSES]);
+  });
+
+  it('keeps the reason of its pause while it is paused, and not longer', () => {
+    const pause = { reason: 'ROOT_KEY', rootKeyId: 'r', at: AT } as const;
+    const paused = moveJob(testJob({ status: 'SWEEPING' }), 'PAUSED', { pause });
+    expect(paused).toMatchObject({ status: 'PAUSED', pause });
+    expect(moveJob(paused, 'PAUSED', { round: 2 })).toMatchObject({ round: 2, pause });
+    expect(moveJob(paused, 'REQUESTED')).toMatchObject({ status: 'REQUESTED', pause: null });
   });
 
   it.each(JOB_STATUSES)('blocks one that is %s, once', (status) => {
     const job = testJob({ status });
     const blocked = blockJob(job, 'STEP_FAILED', 'why', Date.parse(AT));
-    if (status === 'COMPLETED' || status === 'BLOCKED') expect(blocked).toBe(job);
+    if (!isRunning(status)) expect(blocked).toBe(job);
     else
       expect(blocked).toEqual({
         ...job,

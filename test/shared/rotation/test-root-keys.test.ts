@@ -1,0 +1,8 @@
+import { describeRootKeyProvider } from '../../contracts/root-key-provider.ts';
+import { createTestRootKeys } from '../../support/test-root-keys.ts';
+
+describeRootKeyProvider('root keys in memory', async () => ({
+  provider: createTestRootKeys().provider,
+  another: createTestRootKeys().provider,
+  unknownRootKeyId: 'arn:aws:kms:eu-central-1:111122223333:key/0',
+}));
