@@ -51,7 +51,7 @@ export const QUEUES = {
 } as const;
 
 /** Times a chunk is tried before it goes to the dead-letter queue. */
-const MAX_RECEIVES = 5;
+export const MAX_RECEIVES = 5;
 
 export async function createQueues(client: SQSClient, visibilitySeconds: number): Promise<QueueUrls> {
   const deadLetterQueueUrl = await createQueue(client, QUEUES.workDeadLetters, {});

@@ -13,7 +13,7 @@ import { RULES, SCHEDULES, type ScheduleName } from './event-parts.ts';
 import { eventFunctions, stateHandlers } from './functions.ts';
 import { type EmbeddedPostgres, startPostgres } from './postgres.ts';
 import { INTERVAL_SECONDS, type Schedule, startSchedule } from './schedules.ts';
-import { createQueues, putDeadLetter, QUEUES, startPoller, startSqs } from './sqs.ts';
+import { createQueues, MAX_RECEIVES, putDeadLetter, QUEUES, startPoller, startSqs } from './sqs.ts';
 import {
   createLocalClients,
   embeddedDynamoDb,
@@ -64,7 +64,8 @@ export const STACK_PARTS = {
   rules: Object.keys(RULES),
   schedules: Object.keys(SCHEDULES),
   queues: Object.values(QUEUES),
-} as const satisfies Record<string, string | readonly string[]>;
+  maxReceives: MAX_RECEIVES,
+} as const satisfies Record<string, string | number | readonly string[]>;
 
 const LEDGER_TABLE = 'keyturn-ledger';
 /** Six times a worker's time until another gets its messages, as Lambda asks for. */

@@ -1,7 +1,7 @@
 import { GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createQueues, type LocalSqs, startPoller, startSqs, type QueueUrls } from '../../local/sqs.ts';
+import { createQueues, type LocalSqs, type QueueUrls, startPoller, startSqs } from '../../local/sqs.ts';
 
 let server: LocalSqs;
 let client: SQSClient;
