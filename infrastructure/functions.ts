@@ -1,4 +1,4 @@
-import type { Need } from '../shared/deps/needs.ts';
+import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import { getAtt, pascalCase } from './cloudformation.ts';
 import { environmentOf, opensStores } from './environment.ts';
 import { functionName } from './names.ts';
@@ -7,7 +7,7 @@ import type { Stage } from './stage.ts';
 
 /**
  * Every function: its size, and what it may do in the ledger. The rest of its rights and its environment follow from the
- * needs that functions/<name>/index.ts declares.
+ * needs that it declares (functions/needs.ts).
  */
 export interface FunctionSpec {
   readonly description: string;
@@ -23,7 +23,7 @@ const STATE_TIMEOUT = 900;
 /** The queue shows a message again after six times as long. */
 export const WORKER_TIMEOUT = 120;
 
-const SPECS = {
+export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   'create-version': state('Makes the next version of a key, wrapped', ['changeKeys', 'changeJobs']),
   'prove-version': state('Unwraps the stored version again, before anything names it', [
     'changeKeys',
@@ -85,7 +85,7 @@ const SPECS = {
     'changeKeys',
     'changeJobs',
   ]),
-} as const satisfies Readonly<Record<string, FunctionSpec>>;
+};
 
 function state(description: string, ledger: readonly LedgerRight[]): FunctionSpec {
   return { description, memoryMb: 512, timeoutSeconds: STATE_TIMEOUT, ledger, asynchronous: false };
@@ -95,35 +95,17 @@ function event(description: string, timeoutSeconds: number, ledger: readonly Led
   return { description, memoryMb: 512, timeoutSeconds, ledger, asynchronous: true };
 }
 
-export type FunctionName = keyof typeof SPECS;
-export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = SPECS;
-export const FUNCTION_NAMES = Object.keys(SPECS) as FunctionName[];
-
-/** What each function declares to need. */
-export type Needs = Readonly<Record<FunctionName, readonly Need[]>>;
-
-export async function readNeeds(): Promise<Needs> {
-  const declared = await Promise.all(
-    FUNCTION_NAMES.map(async (name): Promise<[FunctionName, readonly Need[]]> => {
-      const { needs }: { needs: readonly Need[] } = await import(`../functions/${name}/index.ts`);
-      return [name, needs];
-    }),
-  );
-  return Object.fromEntries(declared) as Record<FunctionName, readonly Need[]>;
-}
+/** By its folder in functions/. */
+export type FunctionName = keyof typeof FUNCTION_NEEDS;
+export const FUNCTION_NAMES = Object.keys(FUNCTIONS) as FunctionName[];
 
 /** The `functions` of serverless.yml. */
-export function serverlessFunctions(stage: Stage, needs: Needs): Record<string, unknown> {
-  return Object.fromEntries(
-    FUNCTION_NAMES.map((name) => [name, serverlessFunction(stage, name, needs[name])]),
-  );
+export function serverlessFunctions(stage: Stage): Record<string, unknown> {
+  return Object.fromEntries(FUNCTION_NAMES.map((name) => [name, serverlessFunction(stage, name)]));
 }
 
-function serverlessFunction(
-  stage: Stage,
-  name: FunctionName,
-  needs: readonly Need[],
-): Record<string, unknown> {
+function serverlessFunction(stage: Stage, name: FunctionName): Record<string, unknown> {
+  const needs = FUNCTION_NEEDS[name];
   const spec = FUNCTIONS[name];
   const { vpc, worker } = stage.deployment;
   return {

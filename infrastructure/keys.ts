@@ -1,13 +1,14 @@
+import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import type { Need } from '../shared/deps/needs.ts';
 import { arn, type Resource, type Resources } from './cloudformation.ts';
-import { FUNCTION_NAMES, type Needs } from './functions.ts';
+import { FUNCTION_NAMES, type FunctionName } from './functions.ts';
 import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
 import { CONTEXT_KEYS } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /** The KMS keys of the stack: the root key that wraps KEKs, and one that encrypts alarms on their way. */
-export function keys(stage: Stage, needs: Needs): Resources {
-  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage, needs) }), AlarmKey: alarmKey(stage) };
+export function keys(stage: Stage): Resources {
+  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage) }), AlarmKey: alarmKey(stage) };
 }
 
 const ACCOUNT = { AWS: arn('iam', 'root', null) };
@@ -32,10 +33,10 @@ const ADMINISTRATION = [
   'kms:UpdateKeyDescription',
 ];
 
-function rootKey(stage: Stage, needs: Needs): Resource {
+function rootKey(stage: Stage): Resource {
   const { applicationRoles, operatorRoles } = stage.deployment;
   const rolesWith = (need: Need) =>
-    FUNCTION_NAMES.filter((name) => needs[name].includes(need)).map((name) => roleArn(stage, name));
+    FUNCTION_NAMES.filter((name) => needsOf(name).includes(need)).map((name) => roleArn(stage, name));
   const root = key({
     description: `${stage.service}: wraps the KEKs of tenants`,
     rotationPeriodDays: stage.deployment.rootKey.rotationPeriodDays,
@@ -65,6 +66,8 @@ function rootKey(stage: Stage, needs: Needs): Resource {
   // It outlives the stack: without it, no KEK can be unwrapped and every value is lost.
   return { ...root, DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' };
 }
+
+const needsOf = (name: FunctionName): readonly Need[] => FUNCTION_NEEDS[name];
 
 /** Allows nothing by itself: the role's own policy has to allow it too. */
 function use(sid: string, actions: readonly string[], roles: readonly unknown[]) {

@@ -1,25 +1,25 @@
-import type { Need } from '../shared/deps/needs.ts';
+import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import { arn, getAtt, pascalCase, type Resource, type Resources } from './cloudformation.ts';
 import { opensStores } from './environment.ts';
-import { FUNCTION_NAMES, FUNCTIONS, type FunctionName, type Needs, roleLogicalId } from './functions.ts';
+import { FUNCTION_NAMES, FUNCTIONS, type FunctionName, roleLogicalId } from './functions.ts';
 import { functionName, roleName } from './names.ts';
 import { type Statement, statementsFor } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /** One role a function, with the rights of its needs and of its row in functions.ts, and nothing else. */
-export function functionRoles(stage: Stage, needs: Needs): Resources {
+export function functionRoles(stage: Stage): Resources {
   return Object.fromEntries(
     FUNCTION_NAMES.map((name) => [
       roleLogicalId(name),
       {
-        ...role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name, needs[name])),
-        ...(isInVpc(stage, needs[name]) && { Metadata: CHECKOV_NETWORK }),
+        ...role(stage, name, 'lambda.amazonaws.com', functionStatements(stage, name)),
+        ...(isInVpc(stage, name) && { Metadata: CHECKOV_NETWORK }),
       },
     ]),
   );
 }
 
-function functionStatements(stage: Stage, name: FunctionName, needs: readonly Need[]): Statement[] {
+function functionStatements(stage: Stage, name: FunctionName): Statement[] {
   const { ledger, asynchronous } = FUNCTIONS[name];
   return [
     {
@@ -29,10 +29,10 @@ function functionStatements(stage: Stage, name: FunctionName, needs: readonly Ne
       Resource: arn('logs', `log-group:/aws/lambda/${functionName(stage, name)}:*`),
     },
     TRACES,
-    ...statementsFor(stage, needs, ledger),
+    ...statementsFor(stage, FUNCTION_NEEDS[name], ledger),
     ...(name === 'process-chunk' ? [RECEIVE_CHUNKS] : []),
     ...(asynchronous ? [GIVE_UP_EVENTS] : []),
-    ...(isInVpc(stage, needs) ? [NETWORK_INTERFACES, onlyForLambda(stage, name)] : []),
+    ...(isInVpc(stage, name) ? [NETWORK_INTERFACES, onlyForLambda(stage, name)] : []),
   ];
 }
 
@@ -97,8 +97,8 @@ const CHECKOV_NETWORK = {
   },
 };
 
-function isInVpc(stage: Stage, needs: readonly Need[]): boolean {
-  return opensStores(needs) && stage.deployment.vpc !== undefined;
+function isInVpc(stage: Stage, name: FunctionName): boolean {
+  return opensStores(FUNCTION_NEEDS[name]) && stage.deployment.vpc !== undefined;
 }
 
 export function role(

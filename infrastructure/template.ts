@@ -3,7 +3,7 @@ import { alarms } from './alarms.ts';
 import type { Resources } from './cloudformation.ts';
 import { dashboard } from './dashboard.ts';
 import { events } from './events.ts';
-import { type Needs, readNeeds, serverlessFunctions } from './functions.ts';
+import { serverlessFunctions } from './functions.ts';
 import { keys } from './keys.ts';
 import { ledger } from './ledger.ts';
 import { outputs } from './outputs.ts';
@@ -13,28 +13,27 @@ import { DEFAULT_STAGE, filesOf, readStage, type Stage } from './stage.ts';
 import { stateMachines } from './state-machines.ts';
 
 /** What serverless.yml reads of a stage. */
-export async function template(stageName: string = DEFAULT_STAGE) {
+export function template(stageName: string = DEFAULT_STAGE) {
   const stage = readStage(stageName);
-  const needs = await readNeeds();
   return {
     stage: stage.name,
     region: stage.deployment.region,
     logRetentionDays: stage.deployment.logRetentionDays,
     tags: { ...stage.deployment.tags, service: stage.service },
     files: filesOf(stage),
-    functions: serverlessFunctions(stage, needs),
-    resources: { Resources: resources(stage, needs), Outputs: outputs(stage) },
+    functions: serverlessFunctions(stage),
+    resources: { Resources: resources(stage), Outputs: outputs(stage) },
   };
 }
 
-function resources(stage: Stage, needs: Needs): Resources {
+function resources(stage: Stage): Resources {
   return {
-    ...keys(stage, needs),
+    ...keys(stage),
     ...ledger(stage),
     ...queues(stage),
     ...events(stage),
     ...stateMachines(stage),
-    ...functionRoles(stage, needs),
+    ...functionRoles(stage),
     ...alarms(stage),
     ...dashboard(stage),
     ...accessPolicies(stage),
