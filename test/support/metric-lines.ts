@@ -16,6 +16,8 @@ const emfSchema = z.looseObject({
 });
 
 export interface Datum {
+  /** Milliseconds. */
+  readonly at: number;
   readonly namespace: string;
   readonly name: string;
   readonly unit: string;
@@ -34,6 +36,7 @@ export function readMetricLines(lines: readonly string[]): readonly Datum[] {
         Metrics.map(({ Name, Unit }): Datum => {
           const value = z.union([z.number(), z.array(z.number()).max(100)]).parse(emf[Name]);
           return {
+            at: emf._aws.Timestamp,
             namespace: Namespace,
             name: Name,
             unit: Unit,

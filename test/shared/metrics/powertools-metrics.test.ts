@@ -23,6 +23,7 @@ it('gives every metric in its unit, in one namespace with one dimension', async 
   expect(lines).toHaveLength(1);
   expect(data).toEqual(
     names.map((name, i) => ({
+      at: expect.any(Number),
       namespace: 'Keyturn',
       name,
       unit: METRICS[name].unit,

@@ -1,0 +1,373 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { ALARMS, alarms } from '../infrastructure/alarms.ts';
+import { readStage } from '../infrastructure/stage.ts';
+import { KeyturnError, RotationError } from '../shared/errors/errors.ts';
+import { METRICS_NAMESPACE } from '../shared/metrics/metrics.ts';
+import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
+import { createAwsKmsProvider } from '../shared/providers/aws-kms/aws-kms-provider.ts';
+import { createKmsClients } from '../shared/providers/aws-kms/client.ts';
+import { requestPurge, requestRotation } from '../shared/rotation/request-job.ts';
+import { alarmSchema, isInAlarm, type Sample } from './support/alarm-state.ts';
+import { createRunner, type FunctionName } from './support/function-runner.ts';
+import { createMemoryLedger } from './support/memory-ledger.ts';
+import { runPurge, runRotation } from './support/memory-machine.ts';
+import { fill, KEY, prepareWorlds, TENANT, type World } from './support/memory-world.ts';
+import { readMetricLines } from './support/metric-lines.ts';
+import { linesWritten } from './support/standard-output.ts';
+import { createTestRootKeys, type TestRootKeys } from './support/test-root-keys.ts';
+
+/**
+ * Every alarm is fired once by its metric's emitter: the function itself, through the metrics adapter of a Lambda, with
+ * the lines it writes read as CloudWatch reads them, and the alarm's condition as it is deployed. And each stays quiet
+ * when there is nothing to say.
+ */
+
+const stage = readStage('dynamodb');
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+const worlds = await prepareWorlds();
+afterAll(() => worlds.remove());
+afterEach(() => vi.useRealTimers());
+
+class Scene {
+  readonly world: World;
+  readonly roots: TestRootKeys;
+  readonly samples: (Sample & { readonly series: string })[] = [];
+  readonly #runner = createRunner();
+  readonly #measured = createPowertoolsMetrics(stage.service);
+
+  constructor(world: World, roots: TestRootKeys) {
+    this.world = world;
+    this.roots = roots;
+    world.meter.metrics = this.#measured.metrics;
+  }
+
+  get metrics() {
+    return this.#measured.metrics;
+  }
+
+  get rootKeyId(): string {
+    return this.roots.provider.rootKeyFor(TENANT);
+  }
+
+  pass(seconds: number): void {
+    this.world.pass(seconds);
+  }
+
+  /** Runs it, and keeps what it measured, with the world's time. */
+  async measure(run: () => Promise<unknown>): Promise<void> {
+    vi.useFakeTimers({ toFake: ['Date'], now: this.world.clock.now() });
+    const lines = await linesWritten(async () => {
+      await run();
+      vi.setSystemTime(this.world.clock.now());
+      this.#measured.publisher.publishStoredMetrics();
+    });
+    vi.useRealTimers();
+    for (const { values, at, ...series } of readMetricLines(lines))
+      this.samples.push(...values.map((value) => ({ at, value, series: seriesName(series) })));
+  }
+
+  call(name: FunctionName, event: unknown = {}): Promise<void> {
+    return this.measure(() => this.#runner.call(this.world, name, event));
+  }
+
+  /** A call that is to fail. */
+  callInVain(name: FunctionName, event: unknown): Promise<void> {
+    return this.measure(() => expect(this.#runner.call(this.world, name, event)).rejects.toThrow());
+  }
+
+  async rotate(): Promise<string> {
+    const { jobId } = (await requestRotation(this.world.deps, KEY)).job;
+    await this.measure(() => runRotation(this.world, jobId));
+    return jobId;
+  }
+
+  async purge(): Promise<void> {
+    this.world.passGrace();
+    const { jobId } = (await requestPurge(this.world.deps, { ...KEY, version: 1 })).job;
+    await this.measure(() => runPurge(this.world, jobId));
+  }
+
+  spoil(): void {
+    const row = this.world.people.rows.get(JSON.stringify(['1']));
+    if (row !== undefined) row.values[0] = Buffer.from('no envelope');
+  }
+}
+
+async function makeScene(): Promise<Scene> {
+  const roots = createTestRootKeys();
+  const world = await worlds.makeWorld(createMemoryLedger(), {}, { provider: roots.provider });
+  await fill(world, 4);
+  return new Scene(world, roots);
+}
+
+function seriesName({
+  namespace,
+  name,
+  dimensions,
+}: {
+  readonly namespace: string;
+  readonly name: string;
+  readonly dimensions: Readonly<Record<string, unknown>>;
+}): string {
+  return JSON.stringify([namespace, name, Object.entries(dimensions).sort()]);
+}
+
+const requestOf = ({ world }: Scene, tenant: string) => ({
+  'detail-type': 'TenantKeyRotationRequested',
+  source: 'app',
+  time: new Date(world.clock.now()).toISOString(),
+  detail: { schemaVersion: 1, tenant, requestId: 'r', requestedBy: 'app' },
+});
+
+/** A chunk that is none. */
+const badChunk = { Records: [{ messageId: '1', body: 'none' }] };
+
+/** A call to a KMS that answers with this error. */
+const CODES: Readonly<Record<string, string>> = {
+  AccessDeniedException: 'PROVIDER_DENIED',
+  ThrottlingException: 'PROVIDER_THROTTLED',
+};
+const codeOf = (error: unknown) => (error instanceof KeyturnError ? error.code : error);
+
+async function callKms(scene: Scene, status: number, error: string | null) {
+  const { world, metrics, rootKeyId } = scene;
+  const server = createServer((incoming, response) => {
+    incoming.resume().on('end', () => {
+      response.writeHead(error === null ? 200 : status, { 'content-type': 'application/x-amz-json-1.1' });
+      response.end(
+        JSON.stringify(error === null ? { KeyId: rootKeyId, CiphertextBlob: 'AAAA' } : { __type: error }),
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const clients = createKmsClients({
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    maxAttempts: 1,
+  });
+  const provider = createAwsKmsProvider({
+    ...{ rootKey: rootKeyId, tenantRootKeys: {}, formerRootKeys: [], requestsPerSecond: 100 },
+    ...{ clients, clock: world.clock, metrics },
+  });
+  const context = { ...KEY, keyId: '01900000-0000-7000-8000-000000000001', version: 1 };
+  const made = () => provider.generateKek(context).then(() => null, codeOf);
+  await scene.measure(async () => expect(await made()).toBe(error === null ? null : CODES[error]));
+  clients.destroy();
+  server.close();
+}
+
+interface Scenario {
+  readonly fires: (scene: Scene) => Promise<unknown>;
+  readonly quiet: (scene: Scene) => Promise<unknown>;
+}
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  KeysOverdue: {
+    fires: async (scene) => {
+      scene.pass(91 * DAY);
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      scene.pass(89 * DAY);
+      await scene.call('monitor');
+    },
+  },
+  JobsStuck: {
+    fires: async (scene) => {
+      await requestRotation(scene.world.deps, KEY);
+      scene.pass(2 * HOUR);
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await requestRotation(scene.world.deps, KEY);
+      scene.pass(HOUR / 2);
+      await scene.call('monitor');
+    },
+  },
+  JobsPaused: {
+    fires: async (scene) => {
+      await requestRotation(scene.world.deps, KEY);
+      scene.roots.set(scene.rootKeyId, 'DISABLED');
+      await scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': scene.rootKeyId } });
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await requestRotation(scene.world.deps, KEY);
+      await scene.call('monitor');
+    },
+  },
+  RecordsInQuarantine: {
+    fires: async (scene) => {
+      scene.spoil();
+      await scene.rotate();
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await scene.rotate();
+      await scene.call('monitor');
+    },
+  },
+  PurgesAwaitingApproval: {
+    fires: async (scene) => {
+      scene.spoil();
+      await scene.rotate();
+      await scene.purge();
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await scene.rotate();
+      await scene.purge();
+      await scene.call('monitor');
+    },
+  },
+  MonitorSilent: {
+    fires: async (scene) => {
+      await scene.call('monitor');
+      scene.pass(HOUR + 1);
+    },
+    quiet: async (scene) => {
+      await scene.call('monitor');
+      scene.pass(HOUR - 1);
+    },
+  },
+  JobsBlocked: {
+    fires: async (scene) => {
+      const { jobId } = (await requestRotation(scene.world.deps, KEY)).job;
+      await scene.call('stop-job', { jobId, error: { Error: 'PermanentError', Cause: 'X: y' } });
+    },
+    quiet: (scene) => scene.rotate(),
+  },
+  SweepMissing: {
+    fires: async (scene) => {
+      await scene.call('sweep');
+      scene.pass(26 * HOUR + 1);
+    },
+    // A day later, at the latest minute of the schedule's window, and the sweep's own time.
+    quiet: async (scene) => {
+      await scene.call('sweep');
+      scene.pass(25 * HOUR);
+    },
+  },
+  SweepFailures: {
+    fires: async (scene) => {
+      scene.pass(91 * DAY);
+      scene.world.faults.before = (call) => {
+        if (call === 'executions.start') throw new RotationError('EXECUTIONS_UNAVAILABLE', 'down');
+      };
+      await scene.call('sweep');
+    },
+    quiet: async (scene) => {
+      scene.pass(91 * DAY);
+      await scene.call('sweep');
+    },
+  },
+  RootKeyUnusable: {
+    fires: async (scene) => {
+      scene.roots.set(scene.rootKeyId, 'PENDING_DELETION');
+      await scene.call('sweep');
+    },
+    quiet: (scene) => scene.call('sweep'),
+  },
+  RootKeyMaterialExpiring: {
+    fires: async (scene) => {
+      const key = scene.roots.keys.get(scene.rootKeyId);
+      if (key !== undefined)
+        key.materialExpiresAt = new Date(scene.world.clock.now() + DAY * 1000).toISOString();
+      await scene.call('sweep');
+    },
+    quiet: async (scene) => {
+      const key = scene.roots.keys.get(scene.rootKeyId);
+      if (key !== undefined)
+        key.materialExpiresAt = new Date(scene.world.clock.now() + 360 * DAY * 1000).toISOString();
+      await scene.call('sweep');
+    },
+  },
+  KmsDenied: {
+    fires: (scene) => callKms(scene, 400, 'AccessDeniedException'),
+    quiet: (scene) => callKms(scene, 200, null),
+  },
+  KmsThrottled: {
+    fires: (scene) => callKms(scene, 400, 'ThrottlingException'),
+    quiet: (scene) => callKms(scene, 400, 'AccessDeniedException'),
+  },
+  RequestsRefused: {
+    fires: (scene) => scene.callInVain('rotation-request', requestOf(scene, 'nobody')),
+    quiet: (scene) => scene.call('rotation-request', requestOf(scene, TENANT)),
+  },
+  ChunksFailed: {
+    fires: async (scene) => {
+      for (let i = 0; i < 3; i++) {
+        if (i > 0) scene.pass(300);
+        await scene.call('process-chunk', badChunk);
+      }
+    },
+    quiet: async (scene) => {
+      await scene.call('process-chunk', badChunk);
+      scene.pass(300);
+      await scene.call('process-chunk', { Records: [] });
+      await scene.rotate();
+    },
+  },
+};
+
+/** AWS emits these itself: nothing of ours is in between. The emulator suite or AWS shows them. */
+const OF_AWS: Readonly<Record<string, string>> = {
+  WorkerErrors: 'Lambda counts invocations that throw',
+  WorkerThrottles: 'Lambda counts invocations for which the account has no concurrency left',
+  EventFunctionErrors: 'Lambda counts invocations that throw',
+  DeadLetters: 'SQS counts the messages of a queue',
+  ExecutionsFailed: 'Step Functions counts executions that end in Fail',
+  ExecutionsTimedOut: 'Step Functions counts executions that took too long',
+};
+
+const deployed = new Map(
+  Object.entries(alarms(stage)).flatMap(([logicalId, { Type, Properties }]) =>
+    Type === 'AWS::CloudWatch::Alarm' ? [[logicalId, alarmSchema.parse(Properties)] as const] : [],
+  ),
+);
+
+async function stateAfter(name: string, play: Scenario['fires']): Promise<boolean> {
+  const alarm = deployed.get(`${name}Alarm`);
+  if (alarm === undefined) throw new Error(`no alarm ${name}`);
+  const scene = await makeScene();
+  await play(scene);
+  const dimensions = Object.fromEntries(alarm.Dimensions.map(({ Name, Value }) => [Name, Value]));
+  const series = seriesName({ namespace: alarm.Namespace, name: alarm.MetricName, dimensions });
+  const own = scene.samples.filter((sample) => sample.series === series);
+  // Whoever watches a gauge must see its zero.
+  if (alarm.TreatMissingData === 'ignore') expect(own).not.toEqual([]);
+  return isInAlarm(alarm, own, scene.world.clock.now());
+}
+
+describe('an alarm', () => {
+  it('has a scenario that fires it, or is of a metric that AWS emits', () => {
+    const own = Object.entries(ALARMS).filter(([, { metric }]) => metric !== undefined);
+    expect(own.map(([name]) => name).sort()).toEqual(Object.keys(SCENARIOS).sort());
+    const others = Object.entries(ALARMS).filter(([, { metric }]) => metric === undefined);
+    expect(others.map(([name]) => name).sort()).toEqual(Object.keys(OF_AWS).sort());
+    const namespaces = [...deployed.values()].map(({ Namespace }) => Namespace);
+    expect(namespaces.filter((name) => name === METRICS_NAMESPACE)).toHaveLength(own.length);
+  });
+
+  it.each(Object.entries(SCENARIOS))('%s fires by its own emitter', async (name, { fires }) => {
+    expect(await stateAfter(name, fires)).toBe(true);
+  });
+
+  it.each(Object.entries(SCENARIOS))(
+    '%s stays quiet when there is nothing to say',
+    async (name, { quiet }) => {
+      expect(await stateAfter(name, quiet)).toBe(false);
+    },
+  );
+
+  it('is deployed by the names that the metrics have', () => {
+    for (const { Namespace, Dimensions } of deployed.values())
+      if (Namespace === METRICS_NAMESPACE)
+        expect(Dimensions).toEqual([{ Name: 'service', Value: z.string().parse(stage.service) }]);
+  });
+});
