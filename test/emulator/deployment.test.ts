@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms';
 import {
@@ -8,7 +9,12 @@ import {
   paginateListEventSourceMappings,
   UpdateEventSourceMappingCommand,
 } from '@aws-sdk/client-lambda';
-import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import {
+  DescribeExecutionCommand,
+  ListExecutionsCommand,
+  SFNClient,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
 import {
   GetQueueAttributesCommand,
   type QueueAttributeName,
@@ -20,17 +26,24 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspect } from '../../shared/envelope/index.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
+import {
+  METRICS,
+  METRICS_DIMENSION,
+  METRICS_NAMESPACE,
+  type MetricName,
+} from '../../shared/metrics/metrics.ts';
 import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { eventually } from '../support/stack.ts';
+import { metricId, putMetrics, readAlarms } from './support/alarms.ts';
 import {
   type DeployedService,
   OWN_ROOT_KEY_TENANT,
   startDeployedService,
 } from './support/deployed-service.ts';
 import { clientOf } from './support/emulators.ts';
-import { executionTexts, logLines, measured } from './support/observed.ts';
+import { executionTexts, logLines, type MeasuredMetric, measured } from './support/observed.ts';
 import {
   CUSTOMERS,
   expected,
@@ -51,6 +64,21 @@ const TENANT = 'acme';
 const CUSTOMER_COUNT = 200;
 const INVOICE_COUNT = 90;
 const VALUE_COUNT = 2 * CUSTOMER_COUNT + INVOICE_COUNT;
+/** What the tests before have caused. */
+const FIRING = [
+  'RequestsRefused',
+  'RootKeyUnusable',
+  'DeadLetters-WorkDeadLetters',
+  'DeadLetters-EventDeadLetters',
+  'ExecutionsFailed-rotate-key',
+];
+const SILENT = [
+  'KeysOverdue',
+  'JobsStuck',
+  'RecordsInQuarantine',
+  'KmsThrottled',
+  'WorkerErrors-process-chunk',
+];
 const STATE_MACHINES = ['RotateKeyStateMachine', 'PurgeVersionStateMachine', 'AdoptRecordsStateMachine'];
 
 let service: DeployedService;
@@ -163,7 +191,6 @@ describe('the packaged kms-event function', () => {
     ['another source', { source: 'aws.s3', 'detail-type': 'Object Created', detail: {} }],
     ['null parameters', { source: 'aws.kms', detail: { requestParameters: null, resources: null } }],
     ['a key of the wrong type', { source: 'aws.kms', detail: { 'key-id': { $ne: 1 } }, resources: [7] }],
-    ['a list', []],
   ])('is harmless with a malformed event: %s', async (_, event) => {
     expect(await invoke('kms-event', event)).toMatchObject({ matched: 0, changedKeys: 0 });
   });
@@ -206,7 +233,8 @@ describe('what cannot be done', () => {
       const execution = await stepFunctions.send(new DescribeExecutionCommand({ executionArn }));
       return execution.status === 'RUNNING' ? null : execution;
     }, 'the end of the execution');
-    expect(failed.status).toBe('FAILED');
+    expect(failed).toMatchObject({ status: 'FAILED', error: 'PermanentError' });
+    expect(failed.cause).toContain('ROTATION_NOT_FOUND');
   });
 });
 
@@ -226,27 +254,51 @@ describe('the schedule', () => {
 });
 
 describe('what the service tells', () => {
-  test('every alarm reads a metric under the name and the dimension that functions emit', async () => {
-    const metrics = measured([...(await logLines(service.ministack)).values()].flat());
-    const service_ = { service: 'keyturn-emulator' };
-    for (const metric of metrics) {
-      // Powertools adds one of its own: the cold start, by function.
-      if (metric.name === 'ColdStart') continue;
-      expect(metric).toMatchObject({ namespace: 'Keyturn', dimensions: service_ });
-    }
-    const alarms = alarmsOf(service.packaged.updateTemplate);
-    expect(alarms.length).toBeGreaterThan(0);
-    for (const { Dimensions } of alarms)
-      expect(Dimensions).toEqual([{ Name: 'service', Value: service_.service }]);
-    const names = new Set(metrics.map(({ name }) => name));
-    for (const name of ['RecordsRewrapped', 'JobsCompleted', 'SweepCompleted', 'KmsCalls', 'RequestsRefused'])
-      expect(names).toContain(name);
-    const total = metrics
-      .filter(({ name }) => name === 'RecordsRewrapped')
-      .flatMap(({ values }) => values)
-      .reduce((sum, value) => sum + value, 0);
-    expect(total).toBe(2 * (CUSTOMER_COUNT + INVOICE_COUNT));
+  let metrics: MeasuredMetric[];
+
+  beforeAll(async () => {
+    await eventually(async () => (await metricNames()).has('SweepCompleted'), 'the end of the sweep', 60_000);
+    const lines = [...(await logLines(service.ministack)).values()].flat();
+    // Powertools adds one of its own.
+    metrics = measured(lines).filter(({ name }) => name !== 'ColdStart');
   });
+
+  test('metrics have their declared names and units, and one dimension: the service', () => {
+    for (const { namespace, name, unit, dimensions } of metrics) {
+      expect({ namespace, dimensions }).toEqual({
+        namespace: METRICS_NAMESPACE,
+        dimensions: { [METRICS_DIMENSION]: 'keyturn-emulator' },
+      });
+      expect(METRICS).toHaveProperty(name, expect.objectContaining({ unit }));
+    }
+    expect(sumOf('RecordsRewrapped')).toBe(2 * (CUSTOMER_COUNT + INVOICE_COUNT));
+    // Two rotations and a purge; the other tenant's version may have been purged meanwhile.
+    expect(sumOf('JobsCompleted')).toBeGreaterThanOrEqual(3);
+    // Once to make the KEK, prove and activate it; then a few times a process. Never once a record.
+    expect(sumOf('KmsCalls')).toBeLessThan(100);
+  });
+
+  test('alarms fire by it, and only those that should', async () => {
+    const client = new CloudWatchClient(clientOf(service.ministack));
+    const seen = [...metrics, ...(await queueMetrics()), ...(await executionMetrics())];
+    await putMetrics(client, seen);
+    const alarms = await readAlarms(client);
+    client.destroy();
+    const firing = alarms.filter((alarm) => alarm.firing);
+    const known = new Set(seen.map(metricId));
+    // ministack compares names only; CloudWatch also the dimensions.
+    for (const { name, metric } of firing) {
+      if (!metric.startsWith('["AWS/Lambda"')) expect(known, name).toContain(metric);
+    }
+    const names = firing.map(({ name }) => name.replace('keyturn-emulator-', ''));
+    for (const name of FIRING) expect(names).toContain(name);
+    for (const name of SILENT) expect(names).not.toContain(name);
+  });
+
+  function sumOf(metric: MetricName): number {
+    const values = metrics.filter(({ name }) => name === metric).flatMap((each) => each.values);
+    return values.reduce((sum, value) => sum + value, 0);
+  }
 
   test('no plaintext and no key byte is in logs, executions or dead letters', async () => {
     const lines = [...(await logLines(service.ministack)).values()].flat();
@@ -401,18 +453,31 @@ async function metricNames(): Promise<ReadonlySet<string>> {
   return new Set(measured(lines).map(({ name }) => name));
 }
 
-interface Alarm {
-  readonly MetricName: string;
-  readonly Namespace: string;
-  readonly Dimensions: readonly { readonly Name: string; readonly Value: string }[];
+/** As SQS measures it. */
+async function queueMetrics(): Promise<MeasuredMetric[]> {
+  const names = ['WorkQueue', 'WorkDeadLetters', 'EventDeadLetters'];
+  return Promise.all(
+    names.map(async (name) => ({
+      ...{ namespace: 'AWS/SQS', name: 'ApproximateNumberOfMessagesVisible', unit: 'Count' },
+      dimensions: { QueueName: basename(queue(name)) },
+      values: [await depth(name)],
+    })),
+  );
 }
 
-/** Those that read metrics of our own. */
-function alarmsOf(template: string): Alarm[] {
-  const { Resources } = JSON.parse(template) as {
-    readonly Resources: Readonly<Record<string, { readonly Type: string; readonly Properties: Alarm }>>;
-  };
-  return Object.values(Resources)
-    .filter(({ Type, Properties }) => Type === 'AWS::CloudWatch::Alarm' && Properties.Namespace === 'Keyturn')
-    .map(({ Properties }) => Properties);
+/** As Step Functions counts them. */
+async function executionMetrics(): Promise<MeasuredMetric[]> {
+  return Promise.all(
+    STATE_MACHINES.map(async (machine) => {
+      const stateMachineArn = service.resources.get(machine) ?? '';
+      const { executions = [] } = await stepFunctions.send(
+        new ListExecutionsCommand({ stateMachineArn, statusFilter: 'FAILED' }),
+      );
+      return {
+        ...{ namespace: 'AWS/States', name: 'ExecutionsFailed', unit: 'Count' },
+        dimensions: { StateMachineArn: stateMachineArn },
+        values: [executions.length],
+      };
+    }),
+  );
 }

@@ -10,7 +10,8 @@ import {
 } from '@aws-sdk/client-cloudformation';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { z } from 'zod';
-import { CACHE, PROJECT } from '../../../scripts/emulators/cache.ts';
+import { PACKAGE_FOLDER } from '../../../scripts/deploy/package.ts';
+import { PROJECT } from '../../../scripts/emulators/cache.ts';
 import { run } from '../../../scripts/emulators/run.ts';
 import { clientOf } from './emulators.ts';
 import type { Emulator } from './server.ts';
@@ -23,10 +24,10 @@ export interface Package {
   readonly updateTemplate: string;
 }
 
-/** The folder has the packages of one stage only: suites that package run one after the other. */
+/** By the command that users have. The folder is the project's own: suites that package run one after the other. */
 export async function packageStage(stage: string): Promise<Package> {
-  const folder = join(CACHE, 'package', stage);
-  await run('serverless', ['package', '--stage', stage, '--package', folder], { cwd: PROJECT });
+  const folder = join(PROJECT, PACKAGE_FOLDER);
+  await run('npm', ['run', 'package', '--', '--stage', stage], { cwd: PROJECT });
   return {
     folder,
     createTemplate: await readFile(join(folder, 'cloudformation-template-create-stack.json'), 'utf8'),
