@@ -119,6 +119,13 @@ describe('what is sent to KMS, and recorded of its answer', () => {
     expect(counted).toEqual({ KmsCalls: 1, KmsLatency: 5 });
   });
 
+  it("takes a tenant's own root key by what the configuration says, whatever the tenant is called", () => {
+    const provider = makeProvider();
+    expect(provider.rootKeyFor('byok')).toBe(TENANT_KEY);
+    for (const tenant of ['acme', 'constructor', '__proto__'])
+      expect(provider.rootKeyFor(tenant)).toBe(ROOT_KEY);
+  });
+
   it('names the recorded root key to Decrypt', async () => {
     answers({ Decrypt: { reply: { Plaintext: blob(KEK), KeyId: FORMER_KEY } } });
     const kek = await makeProvider().unwrapKek({ ...WRAPPED, rootKeyId: FORMER_KEY }, CONTEXT);
@@ -239,6 +246,7 @@ describe('the plaintext of a KEK', () => {
 const ERRORS: readonly (readonly [string, ProviderError['code'], boolean, number])[] = [
   ['ThrottlingException', 'PROVIDER_THROTTLED', true, 400],
   ['TooManyRequestsException', 'PROVIDER_THROTTLED', true, 429],
+  ['SomethingNewException', 'PROVIDER_THROTTLED', true, 429],
   ['KMSInternalException', 'PROVIDER_UNAVAILABLE', true, 500],
   ['KeyUnavailableException', 'PROVIDER_UNAVAILABLE', true, 500],
   ['DependencyTimeoutException', 'PROVIDER_UNAVAILABLE', true, 503],
@@ -372,6 +380,24 @@ describe('retries', () => {
       expect(wire.requests).toHaveLength(1);
     },
   );
+
+  it('wait longer and send less after a throttle: the adaptive mode of the SDK', async () => {
+    const strategy = await createKmsClients().of('eu-central-1').config.retryStrategy();
+    expect(strategy).toHaveProperty('mode', 'adaptive');
+  });
+});
+
+describe('the budget', () => {
+  it('spreads the calls of a process, also those to inspect', async () => {
+    wire.answer = ({ operation }) => (operation === 'DescribeKey' ? described({}) : { reply: GENERATED });
+    const provider = makeProvider({ requestsPerSecond: 10, clock: performance });
+    const began = performance.now();
+    const uses = [1, 2, 3].flatMap(() => [provider.generateKek(CONTEXT), provider.inspectRootKey(ROOT_KEY)]);
+    await Promise.all(uses);
+    expect(performance.now() - began).toBeGreaterThan(490);
+    // Waiting for the budget is no slowness of KMS.
+    expect(counted['KmsLatency']).toBeLessThan(490);
+  });
 });
 
 describe('the state of a root key', () => {
