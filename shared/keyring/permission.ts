@@ -45,7 +45,7 @@ export function mayOpen(key: TenantKey, number: number, use: 'open' | 'rewrap'):
   }
 }
 
-function refuseState(key: TenantKey, { version, state }: KeyVersion): Permission {
+function refuseState(key: TenantKey, { version, state, suspended }: KeyVersion): Permission {
   const message = `Version ${version} of key ${key.keyId} is ${state}`;
   switch (state) {
     case 'DESTROYED':
@@ -57,7 +57,9 @@ function refuseState(key: TenantKey, { version, state }: KeyVersion): Permission
         'second',
         'VERSION_STATE',
         message,
-        'It may not be used now: ask who suspended or revoked it',
+        suspended?.reason === 'ROOT_KEY'
+          ? `Its root key ${suspended.rootKeyId ?? ''} cannot be used: enable it, or ask whose it is`
+          : 'It may not be used now: ask who suspended or revoked it',
       );
   }
 }

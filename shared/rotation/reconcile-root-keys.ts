@@ -33,6 +33,8 @@ export interface RootKeyReport {
   rewrapped: number;
   proved: number;
   restored: number;
+  /** Keys that were not come to before the time was over; the next run does. */
+  left: number;
   /** Root keys, keys, versions and jobs that failed, each logged; none of them blocks another. */
   failed: number;
 }
@@ -42,7 +44,12 @@ export interface ReconcileOptions {
   readonly concerns?: (rootKeyId: string) => boolean;
   /** Whether the caller may unwrap KEKs, to prove what an earlier run wrapped anew. Left out: yes. */
   readonly prove?: boolean;
+  /** Milliseconds until the caller must have ended. Left out: there is no end. */
+  readonly remainingMs?: () => number;
 }
+
+/** Time kept for the keys that are in work. */
+const MARGIN_MS = 30_000;
 
 /** Tenant keys in work at one time. What the provider can bear, its own budget says. */
 const LANES = 8;
@@ -50,7 +57,11 @@ const LANES = 8;
 /** Brings every key to what its root keys' states say now. May be repeated, and run side by side. */
 export async function reconcileRootKeys(
   deps: Deps,
-  { concerns = () => true, prove = true }: ReconcileOptions = {},
+  {
+    concerns = () => true,
+    prove = true,
+    remainingMs = () => Number.POSITIVE_INFINITY,
+  }: ReconcileOptions = {},
 ): Promise<RootKeyReport> {
   const report = emptyReport();
   const keys = (await deps.ledger.listKeys()).filter((key) => rootKeysOf(deps, key).some(concerns));
@@ -64,9 +75,11 @@ export async function reconcileRootKeys(
     ({ keyId }) => keyId,
   );
   await inLanes(LANES, keys, async (key) => {
-    await attempt(deps, report, key, () =>
-      reconcileKey(deps, key, jobs.get(key.keyId) ?? [], statuses, report, prove),
-    );
+    if (remainingMs() < MARGIN_MS) report.left += 1;
+    else
+      await attempt(deps, report, key, () =>
+        reconcileKey(deps, key, jobs.get(key.keyId) ?? [], statuses, report, prove),
+      );
   });
   if (report.rewrapped > 0) deps.metrics.add('KeksRewrapped', report.rewrapped);
   return report;
@@ -76,7 +89,7 @@ function emptyReport(): RootKeyReport {
   return {
     ...{ rootKeys: 0, unusable: 0, expiring: 0 },
     ...{ changedKeys: 0, pausedJobs: 0, resumedJobs: 0 },
-    ...{ rewrapped: 0, proved: 0, restored: 0, failed: 0 },
+    ...{ rewrapped: 0, proved: 0, restored: 0, left: 0, failed: 0 },
   };
 }
 

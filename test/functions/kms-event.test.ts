@@ -125,7 +125,7 @@ describe('an event', () => {
     const { job } = await requestRotation(world.deps, KEY);
     rootKeys.set(rootKeyId, 'DISABLED');
     expect(await send(event(rootKeyId))).toEqual({
-      ...{ matched: 1, changedKeys: 1, pausedJobs: 1, resumedJobs: 0, rewrapped: 0, failed: 0 },
+      ...{ matched: 1, changedKeys: 1, pausedJobs: 1, resumedJobs: 0, rewrapped: 0, left: 0, failed: 0 },
     });
     expect(await stateOf(world, 1)).toBe('SUSPENDED');
     rootKeys.set(rootKeyId, 'ENABLED');

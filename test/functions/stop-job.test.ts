@@ -1,8 +1,11 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { create } from '../../functions/stop-job/index.ts';
+import { pauseJob } from '../../shared/rotation/pause-job.ts';
+import { reconcileRootKeys } from '../../shared/rotation/reconcile-root-keys.ts';
 import { testJob } from '../contracts/ledger.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
-import { prepareWorlds, type World } from '../support/memory-world.ts';
+import { prepareWorlds, stateOf, type World } from '../support/memory-world.ts';
+import { createTestRootKeys } from '../support/test-root-keys.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());
@@ -37,5 +40,64 @@ describe('stopping a job', () => {
       status: 'BLOCKED',
       blocker: { code: 'STEP_FAILED', message },
     });
+  });
+});
+
+describe('stopping a job whose root key is in the way', () => {
+  const rootKeys = createTestRootKeys();
+  const rootKeyId = rootKeys.provider.rootKeyFor('');
+  const stop = (Cause: string) =>
+    create(world.deps)({ jobId, error: { Error: 'PermanentError', Cause } }, context);
+  beforeEach(async () => {
+    rootKeys.set(rootKeyId, 'ENABLED');
+    world = await worlds.makeWorld(createMemoryLedger(), {}, { provider: rootKeys.provider });
+    await world.ledger.createJob(testJob({ jobId, status: 'SWEEPING' }));
+  });
+
+  it.each([
+    ['ROOT_KEY_DISABLED', 'DISABLED'],
+    ['ROOT_KEY_PENDING_DELETION', 'PENDING_DELETION'],
+    ['ROOT_KEY_PENDING_IMPORT', 'PENDING_IMPORT'],
+    ['ROOT_KEY_NOT_FOUND', 'NOT_FOUND'],
+  ] as const)('%s: pauses it and suspends what the root key wrapped', async (code, state) => {
+    rootKeys.set(rootKeyId, state);
+    expect(await stop(`${code}: not now`)).toEqual({ paused: true });
+    expect(await world.job(jobId)).toMatchObject({
+      status: 'PAUSED',
+      pause: { reason: 'ROOT_KEY', rootKeyId },
+      blocker: null,
+    });
+    expect(await stateOf(world, 1)).toBe('SUSPENDED');
+  });
+
+  it('pauses it, and suspends nothing, when the root key can be used by now: the daily sweep takes it up', async () => {
+    expect(await stop('ROOT_KEY_DISABLED: not now')).toEqual({ paused: true });
+    expect(await stateOf(world, 1)).toBe('ACTIVE');
+    expect(await world.job(jobId)).toMatchObject({ status: 'PAUSED' });
+    await reconcileRootKeys(world.deps);
+    expect(await world.job(jobId)).toMatchObject({ status: 'REQUESTED', attempt: 2 });
+  });
+
+  it('pauses it when a version is suspended for its root key, whatever the step says', async () => {
+    rootKeys.set(rootKeyId, 'DISABLED');
+    await reconcileRootKeys(world.deps, { prove: false });
+    const { pause, ...job } = await world.job(jobId);
+    expect(pause).not.toBeNull();
+    await world.ledger.replaceJob({ ...job, status: 'SWEEPING', pause: null, revision: job.revision + 1 });
+    expect(await stop('VERSION_STATE: Version 1 is SUSPENDED')).toEqual({ paused: true });
+    expect(await world.job(jobId)).toMatchObject({ status: 'PAUSED' });
+  });
+
+  it('leaves one that rests as it is', async () => {
+    const at = world.clock.timestamp();
+    await pauseJob(world.deps, jobId, { reason: 'PERSON', rootKeyId: null, at });
+    const before = await world.job(jobId);
+    expect(await stop('VERSION_STATE: no')).toEqual({ paused: true });
+    expect(await world.job(jobId)).toEqual(before);
+  });
+
+  it('blocks it for a code that only begins like one', async () => {
+    expect(await stop('ROOT_KEY_DISABLED_BY_NOBODY: no')).toEqual({ paused: false });
+    expect(await world.job(jobId)).toMatchObject({ status: 'BLOCKED', pause: null });
   });
 });

@@ -74,8 +74,31 @@ describe('executions on Step Functions', () => {
     await ended('purge-version', name);
     expect(await start('purge-version', name, INPUT)).toBe('exists');
     expect(inputs).toEqual([INPUT]);
+    // One that ended, and one that never was, is stopped already.
+    await executions().stop('purge-version', name);
+    await executions().stop('rotate-key', name);
     // Another machine's executions have names of their own.
     expect(await isRunning('rotate-key', name)).toBe(false);
+  });
+
+  it('that wait are stopped where they stand', async () => {
+    const waiting = await startStepFunctions({
+      machines: ['purge-version'],
+      handlers: {
+        BeginPurge: () => ({ round: 1, segments: [] }),
+        CheckBarrier: () => ({ passed: false, waitSeconds: 3600 }),
+      },
+      now: () => 0,
+    });
+    const own = connect(waiting.endpoint);
+    const { start, stop, isRunning } = createStepFunctions(own, waiting.arns);
+    await start('purge-version', `${JOB}-9`, INPUT);
+    expect(await isRunning('purge-version', `${JOB}-9`)).toBe(true);
+    await stop('purge-version', `${JOB}-9`);
+    await expect.poll(() => isRunning('purge-version', `${JOB}-9`)).toBe(false);
+    expect(await start('purge-version', `${JOB}-9`, INPUT)).toBe('exists');
+    own.destroy();
+    await waiting.stop();
   });
 
   it('of ten at one time is one', async () => {
@@ -109,6 +132,7 @@ describe('executions on Step Functions', () => {
     const down = { name: 'RotationError', code: 'EXECUTIONS_UNAVAILABLE', retryable: true };
     await expect(adapter.start('rotate-key', 'x', INPUT)).rejects.toMatchObject(down);
     await expect(adapter.isRunning('rotate-key', 'x')).rejects.toMatchObject(down);
+    await expect(adapter.stop('rotate-key', 'x')).rejects.toMatchObject(down);
     lonely.destroy();
   });
 });

@@ -31,7 +31,7 @@ afterAll(() => worlds.remove());
 const UNUSABLE = ['DISABLED', 'PENDING_DELETION', 'PENDING_IMPORT', 'NOT_FOUND'] as const;
 const NOTHING = {
   ...{ unusable: 0, expiring: 0, changedKeys: 0, pausedJobs: 0, resumedJobs: 0 },
-  ...{ rewrapped: 0, proved: 0, restored: 0, failed: 0 },
+  ...{ rewrapped: 0, proved: 0, restored: 0, left: 0, failed: 0 },
 };
 
 let world: World;
@@ -352,6 +352,15 @@ describe('a root key that was rotated or replaced', () => {
     expect(most).toBeGreaterThan(1);
     expect(most).toBeLessThanOrEqual(8);
     expect(await reconcile()).toMatchObject({ proved: 60, rewrapped: 1, failed: 0 });
+  });
+
+  it('ends before its time is over, and the next run does the rest', async () => {
+    for (let i = 0; i < 20; i++) await createKey(world.deps, `tenant-${i}`, PURPOSE);
+    rootKeys.rotate(rootKeyId);
+    let remaining = 30_000 + 10;
+    const { rewrapped, left } = await reconcile({ remainingMs: () => remaining-- });
+    expect([rewrapped, left]).toEqual([11, 10]);
+    expect(await reconcile()).toMatchObject({ rewrapped: 10, left: 0 });
   });
 
   it('two that wrap anew at one time keep one of the two wrappings', async () => {
