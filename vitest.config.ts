@@ -18,7 +18,16 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/emulator/**'],
+          exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**'],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'deployment',
+          include: ['test/deployment/**/*.test.ts'],
+          globalSetup: ['test/deployment/support/global-setup.ts'],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
