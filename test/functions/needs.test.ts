@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { FUNCTION_NEEDS } from '../../functions/needs.ts';
+import { LedgerError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
@@ -201,6 +202,25 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     await barrierAndCensus(world, jobId, segments);
     disable();
     await runner.call(world, 'destroy-version', { jobId, round }).catch(() => undefined);
+  },
+  'a rotation that freed its key and lost its end, found by the daily sweep': async () => {
+    const world = await makeWorld();
+    const { jobId } = (await requestRotation(world.deps, KEY)).job;
+    const { before } = world.faults;
+    await rotate(world, jobId, async (w) => {
+      w.faults.before = async (call) => {
+        const { status } = await w.job(jobId);
+        if (call === 'ledger.replaceJob' && status === 'CENSUS' && (await w.key()).rotationId === null)
+          throw new LedgerError('LEDGER_DENIED', 'x');
+        return before(call);
+      };
+      await deliver(w);
+    }).catch(() => undefined);
+    expect(await world.job(jobId)).toMatchObject({ status: 'CENSUS' });
+    world.faults.before = before;
+    for (const execution of world.executions.values()) execution.running = false;
+    await runner.call(world, 'sweep', {});
+    expect(await world.job(jobId)).toMatchObject({ status: 'COMPLETED' });
   },
   'a root key that is rotated, and one that is disabled': async () => {
     const { world, roots, rootKeyId, disable } = await makeRootKeyWorld();

@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import { KeyError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
+import type { MetricName } from '../../shared/metrics/metrics.ts';
 import { activateVersion } from '../../shared/rotation/activate-version.ts';
 import { createVersion } from '../../shared/rotation/create-version.ts';
 import { planSweep } from '../../shared/rotation/plan-sweep.ts';
@@ -142,5 +143,30 @@ describe('a batch of chunks', () => {
   it('that is none is an error of the event source', async () => {
     await expect(EVENT_FUNCTIONS['process-chunk'](world.deps)({ records: [] }, context)).rejects.toThrow();
     expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)({ Records: [] }, context)).toEqual(failed());
+  });
+
+  it('says what a batch did, once it is counted', async () => {
+    const measured: [MetricName, number][] = [];
+    world.meter.metrics = { add: (name, value) => measured.push([name, value]) };
+    const row = world.people.rows.get(JSON.stringify(['1']));
+    if (row !== undefined) row.values[0] = Buffer.from('no envelope');
+    const handler = EVENT_FUNCTIONS['process-chunk'](world.deps);
+    await handler(event([...bodies(), 'not JSON']), context);
+    const total = (name: MetricName) =>
+      measured
+        .flatMap(([measuredName, value]) => (measuredName === name ? [value] : []))
+        .reduce((a, b) => a + b, 0);
+    expect(total('RecordsRewrapped')).toBe(11);
+    expect(total('RecordsQuarantined')).toBe(1);
+    expect(total('RecordsSkipped')).toBe(0);
+    expect(total('ChunksFailed')).toBe(1);
+
+    measured.length = 0;
+    world.faults.before = (call) => {
+      if (call.startsWith('ledger.report')) throw new KeyError('VERSION_STATE', 'for good');
+    };
+    const [first = ''] = bodies();
+    await handler(event([first]), context);
+    expect(measured).toEqual([['ChunksFailed', 1]]);
   });
 });

@@ -1,0 +1,230 @@
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { METRICS, type MetricName } from '../../../shared/metrics/metrics.ts';
+import { activateVersion } from '../../../shared/rotation/activate-version.ts';
+import { createVersion } from '../../../shared/rotation/create-version.ts';
+import { monitor } from '../../../shared/rotation/monitor.ts';
+import { planSweep } from '../../../shared/rotation/plan-sweep.ts';
+import { proveVersion } from '../../../shared/rotation/prove-version.ts';
+import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { JOB_STATUSES, type Job } from '../../../shared/rotation/rotation.ts';
+import { testJob, testKey } from '../../contracts/ledger.ts';
+import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { deliver, list, runPurge, runRotation } from '../../support/memory-machine.ts';
+import { fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
+
+const worlds = await prepareWorlds();
+afterAll(() => worlds.remove());
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+const ZERO = {
+  JobsRunning: 0,
+  JobsStuck: 0,
+  JobsPaused: 0,
+  QuarantinedRecords: 0,
+  KeysOverdue: 0,
+  PurgesAwaitingApproval: 0,
+};
+
+let world: World;
+let calls: string[];
+beforeEach(async () => {
+  world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 8);
+  calls = [];
+  world.faults.before = (call) => {
+    calls.push(call);
+  };
+});
+
+const look = () => monitor(world.deps);
+
+describe('the monitor', () => {
+  it('measures every gauge each time, zero too, and gives them', async () => {
+    const measured = new Map<MetricName, number>();
+    world.meter.metrics = { add: (name, value) => measured.set(name, value) };
+    world.pass(5);
+    const gauges = await look();
+    expect(gauges).toEqual({ ...ZERO, OldestKeyAge: 5 });
+    expect(Object.fromEntries(measured)).toEqual(gauges);
+    for (const name of measured.keys()) expect(METRICS[name]).toBeDefined();
+  });
+
+  it('says nothing of a ledger without keys', async () => {
+    const deps = { ...world.deps, ledger: createMemoryLedger() };
+    expect(await monitor(deps)).toEqual({ ...ZERO, OldestKeyAge: 0 });
+  });
+
+  it('counts jobs by where they stand', async () => {
+    for (const [i, status] of JOB_STATUSES.entries())
+      await world.ledger.createJob(
+        testJob({ jobId: `job-${i}`, status, requestedAt: world.clock.timestamp() }),
+      );
+    expect(await look()).toMatchObject({ JobsRunning: 5, JobsStuck: 0, JobsPaused: 1 });
+  });
+
+  it('knows the age of the oldest active version, and what is older than the policy allows', async () => {
+    world.pass(89 * DAY);
+    const born = new Date(world.clock.now() - 90.5 * DAY * 1000).toISOString();
+    const key = testKey({ tenant: 'old', active: 1 });
+    const [version] = Object.values(key.versions);
+    if (version === undefined) throw new Error('no version');
+    await world.ledger.createKey({
+      ...key,
+      versions: { 1: { ...version, state: 'ACTIVE', activatedAt: born } },
+    });
+    // Never activated: it has no age.
+    await world.ledger.createKey(
+      testKey({ tenant: 'unborn', keyId: '01900000-0000-7000-8000-000000000009' }),
+    );
+    expect(await look()).toMatchObject({ OldestKeyAge: 90.5 * DAY, KeysOverdue: 1 });
+    const { config } = world.deps;
+    const onRequest = { ...config, rotation: { ...config.rotation, everyDays: null } };
+    expect(await monitor({ ...world.deps, config: onRequest })).toMatchObject({ KeysOverdue: 0 });
+  });
+
+  it('counts records in quarantine once, whatever number of their fields is', async () => {
+    const { keyId } = await world.key();
+    const record = { keyId, tenant: 'acme', purpose: 'default', recordSet: 'people', jobId: 'j' };
+    const more = { code: 'ENVELOPE_MALFORMED', version: null, at: world.clock.timestamp() };
+    for (const [id, field] of [
+      ['1', 'email'],
+      ['1', 'phone'],
+      ['2', 'email'],
+    ] as const)
+      await world.ledger.putQuarantined({ ...record, ...more, recordId: [id], field });
+    expect(await look()).toMatchObject({ QuarantinedRecords: 2 });
+  });
+
+  it('counts a purge that waits for a person, until it is done or its version is used again', async () => {
+    const row = world.people.rows.get(JSON.stringify(['1']));
+    const whole = row?.values[0] ?? null;
+    if (row === undefined) throw new Error('no row');
+    row.values[0] = Buffer.from('no envelope');
+    const { job } = await requestRotation(world.deps, KEY);
+    await runRotation(world, job.jobId);
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0, QuarantinedRecords: 1 });
+    world.passGrace();
+    // Due, and nothing speaks against it yet.
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0 });
+    const purge = async () => {
+      const requested = await requestPurge(world.deps, { ...KEY, version: 1 });
+      return runPurge(world, requested.job.jobId);
+    };
+    expect(await purge()).toBe(false);
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 1 });
+    // One that may pass by itself is tried again by the sweep.
+    const [blocked] = await world.ledger.listJobs({ kind: 'purge' });
+    if (blocked?.blocker == null) throw new Error('not blocked');
+    const passing = { ...blocked, blocker: { ...blocked.blocker, code: 'STEP_FAILED' as const } };
+    await world.ledger.replaceJob({ ...passing, revision: blocked.revision + 1 });
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0 });
+    await world.ledger.replaceJob({ ...blocked, revision: blocked.revision + 2 });
+
+    row.values[0] = whole;
+    world.people.rows.delete(JSON.stringify(['1']));
+    expect(await purge()).toBe(true);
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0, QuarantinedRecords: 0 });
+  });
+});
+
+describe('a job is stuck', () => {
+  let job: Job;
+  beforeEach(async () => {
+    ({ job } = await requestRotation(world.deps, KEY));
+  });
+  const stuck = async () => (await look()).JobsStuck;
+  const toSweep = async () => {
+    for (const step of [createVersion, proveVersion, activateVersion]) await step(world.deps, job.jobId);
+    return planSweep(world.deps, job.jobId);
+  };
+
+  it('when it never began, after an hour', async () => {
+    world.pass(HOUR);
+    expect(await stuck()).toBe(0);
+    world.pass(1);
+    expect(await stuck()).toBe(1);
+  });
+
+  it('when nothing was planned or reported, by each sign that it gives', async () => {
+    world.pass(2 * HOUR);
+    const { segments } = await toSweep();
+    // The round is planned, and the barrier waits besides.
+    world.pass(HOUR + job.times.barrierSeconds);
+    expect(await stuck()).toBe(0);
+    world.pass(1);
+    expect(await stuck()).toBe(1);
+    // Pages are planned.
+    for (const task of segments) await list(world, task, async () => {});
+    expect(await stuck()).toBe(0);
+    world.pass(HOUR + 1);
+    expect(await stuck()).toBe(1);
+    // One chunk is reported.
+    const rest = world.queue.splice(1);
+    await deliver(world);
+    expect(await stuck()).toBe(0);
+    world.pass(HOUR + 1);
+    expect(await stuck()).toBe(1);
+    world.queue.push(...rest);
+    await deliver(world);
+    expect(await stuck()).toBe(0);
+  });
+
+  it('by the stall time of the job, where that is longer', async () => {
+    const stored = await world.job(job.jobId);
+    const times = { ...stored.times, stallSeconds: 2 * HOUR };
+    await world.ledger.replaceJob({ ...stored, times, revision: stored.revision + 1 });
+    world.pass(4 * HOUR);
+    expect(await stuck()).toBe(0);
+    world.pass(1);
+    expect(await stuck()).toBe(1);
+  });
+
+  it('in its census by the segments that are counted; never before its barrier is over', async () => {
+    await runRotation(world, job.jobId, async (name, step) => {
+      const answer = await step();
+      if (name === 'ActivateVersion') {
+        const { barrierUntil } = await world.job(job.jobId);
+        const left = Date.parse(barrierUntil ?? '') - world.clock.now();
+        world.pass(left / 1000 + HOUR);
+        expect(await stuck()).toBe(0);
+      }
+      if (name === 'TakeCensus') {
+        world.pass(HOUR);
+        expect(await stuck()).toBe(0);
+        world.pass(1);
+        expect(await stuck()).toBe(1);
+      }
+      return answer;
+    });
+    expect(await stuck()).toBe(0);
+  });
+});
+
+describe('its cost', () => {
+  it('is one query a key, two reads a running job, and two lists', async () => {
+    for (let i = 0; i < 20; i++)
+      await world.ledger.createKey(
+        testKey({ tenant: `t${i}`, keyId: `01900000-0000-7000-9000-${String(i).padStart(12, '0')}` }),
+      );
+    const { job } = await requestRotation(world.deps, KEY);
+    for (const step of [createVersion, proveVersion, activateVersion]) await step(world.deps, job.jobId);
+    world.pass(2 * HOUR);
+    await planSweep(world.deps, job.jobId);
+    calls = [];
+    await look();
+    expect(calls.filter((call) => call === 'ledger.listQuarantined')).toHaveLength(21);
+    expect(calls.filter((call) => call !== 'ledger.listQuarantined').sort()).toEqual([
+      'ledger.getRound',
+      'ledger.listJobs',
+      'ledger.listKeys',
+      'ledger.listSegments',
+    ]);
+  });
+
+  it('is reading only', async () => {
+    await requestRotation(world.deps, KEY);
+    calls = [];
+    await look();
+    for (const call of calls) expect(call).toMatch(/^ledger\.(get|list)/);
+  });
+});
