@@ -316,7 +316,7 @@ export const providerSchema = z.discriminatedUnion('type', [
       .max(100_000)
       .default(100)
       .describe(
-        'Most requests a second that one process sends to one root key; KMS quotas are shared by the account',
+        'Most calls a second that one process makes to one root key, besides retries: the others wait. KMS quotas are shared by the account',
       ),
   }),
   z.strictObject({

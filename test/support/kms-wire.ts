@@ -10,11 +10,12 @@ export interface KmsRequest {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** A reply's members; or the name of an error, with the HTTP status when it is not 400; or no reply at all. */
+/** A reply's members; or the name of an error, with the HTTP status when it is not 400; or none, at once or ever. */
 export type KmsAnswer =
   | { readonly reply: object }
   | { readonly error: string; readonly status?: number }
-  | 'hang up';
+  | 'hang up'
+  | 'no answer';
 
 export interface KmsWire {
   readonly endpoint: string;
@@ -32,6 +33,7 @@ export async function startKmsWire(): Promise<KmsWire> {
     const received = { operation, body: Object(JSON.parse(text)) };
     wire.requests.push(received);
     const answer = wire.answer(received, wire.requests.length);
+    if (answer === 'no answer') return;
     if (answer === 'hang up') {
       request.socket.destroy();
       return;

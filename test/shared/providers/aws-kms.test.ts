@@ -62,8 +62,12 @@ function makeProvider(
 }
 
 function clientsOf(maxAttempts: number) {
+  return createKmsClients(settingsOf(maxAttempts));
+}
+
+function settingsOf(maxAttempts: number) {
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-  return createKmsClients({ endpoint: wire.endpoint, credentials, maxAttempts });
+  return { endpoint: wire.endpoint, credentials, maxAttempts };
 }
 
 /** The same answer to every request of an operation. */
@@ -304,6 +308,18 @@ describe('errors of KMS', () => {
     expect(await failureOf(makeProvider().generateKek(CONTEXT))).toMatchObject(outage);
     const clients = createKmsClients({ endpoint: 'http://127.0.0.1:1', maxAttempts: 1 });
     expect(await failureOf(makeProvider({ clients }).generateKek(CONTEXT))).toMatchObject(outage);
+  });
+
+  it('that never come are an outage after the time-out', async () => {
+    wire.answer = () => 'no answer';
+    const requestHandler = { requestTimeout: 50, throwOnRequestTimeout: true };
+    const clients = createKmsClients({ ...settingsOf(2), requestHandler });
+    expect(await failureOf(makeProvider({ clients }).generateKek(CONTEXT))).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: expect.stringContaining('TimeoutError'),
+      retryable: true,
+    });
+    expect(wire.requests).toHaveLength(2);
   });
 
   it('of missing credentials are an outage too', async () => {
