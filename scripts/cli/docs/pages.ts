@@ -2,6 +2,7 @@ import { commandsPage } from './commands.ts';
 import { configurationPage } from './configuration.ts';
 import { errorsPage } from './errors.ts';
 import { EVENT_SCHEMA_PAGES, eventsPage } from './events.ts';
+import { metricsPage } from './metrics.ts';
 import { configJsonSchema } from './schema.ts';
 
 /** The pages of docs/ that are made from the code. */
@@ -11,5 +12,6 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'errors.md': errorsPage,
   'cli.md': commandsPage,
   'events.md': eventsPage,
+  'metrics.md': metricsPage,
   ...EVENT_SCHEMA_PAGES,
 };
