@@ -13,7 +13,7 @@ export const localStatus = defineCommand({
   details:
     'Prints its process, time up, folder, endpoints and the depth of its queues. The URL of the embedded PostgreSQL\n' +
     'has a password and is printed only with --show-url. Ends with exit code 5 when no stack runs.',
-  json: '{status: "running" | "not-running", dir, pid, startedAt, uptimeSeconds, config, endpoints, queue, deadLetterQueue, postgresUrl?}',
+  json: '{status: "running" | "not-running", dir, pid, startedAt, uptimeSeconds, config, endpoints, busName, queue, deadLetterQueue, eventDeadLetterQueue, postgresUrl?}',
   options: [option('--show-url', 'Also print the PostgreSQL URL, with its password')],
   examples: [
     { line: 'keyturn local status', says: 'is it up, and how busy' },
@@ -31,13 +31,15 @@ export const localStatus = defineCommand({
       out.result({ status: 'not-running', dir });
       return EXIT_CODES.unavailable.code;
     }
-    const { queue, deadLetterQueue } = await readQueues(info);
+    const { queue, deadLetterQueue, eventDeadLetterQueue } = await readQueues(info);
     const uptimeSeconds = Math.round((Date.now() - Date.parse(info.startedAt)) / 1000);
     out.line(`The stack has run for ${duration(uptimeSeconds)}.`);
     for (const line of stackLines(dir, info)) out.line(line);
     out.line(`  queue           ${count(queue.waiting)} waiting, ${count(queue.inFlight)} being worked on`);
     const dead = deadLetterQueue.waiting + deadLetterQueue.inFlight;
     out.line(`  dead letters    ${dead === 0 ? '0' : out.paint('yellow', count(dead))}`);
+    const events = eventDeadLetterQueue.waiting + eventDeadLetterQueue.inFlight;
+    out.line(`  dead events     ${events === 0 ? '0' : out.paint('yellow', count(events))}`);
     if (showUrl) out.line(`  PostgreSQL URL  ${info.postgresUrl ?? 'not used'}`);
     out.result({
       status: 'running',
@@ -45,6 +47,7 @@ export const localStatus = defineCommand({
       uptimeSeconds,
       queue,
       deadLetterQueue,
+      eventDeadLetterQueue,
       ...(showUrl && { postgresUrl: info.postgresUrl }),
     });
     return EXIT_CODES.done.code;
@@ -57,6 +60,11 @@ async function readQueues(info: StackInfo) {
     return {
       queue: await readQueueDepth(clients.sqs, info.queueUrl),
       deadLetterQueue: await readQueueDepth(clients.sqs, info.deadLetterQueueUrl),
+      // A stack of an earlier version has none.
+      eventDeadLetterQueue:
+        info.eventDeadLetterQueueUrl === null
+          ? { waiting: 0, inFlight: 0 }
+          : await readQueueDepth(clients.sqs, info.eventDeadLetterQueueUrl),
     };
   } finally {
     for (const client of Object.values(clients)) client.destroy();
