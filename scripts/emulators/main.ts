@@ -2,30 +2,37 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { PROJECT } from './cache.ts';
+import { checkTemplates } from './check-template.ts';
 import { dynamoDbLocalJars } from './dynamodb-local.ts';
 import { PYTHON_ENVIRONMENTS, programsOf } from './python.ts';
 
 /**
- * `npm run test:emulators`: installs the pinned emulators where they are not yet, then runs the suites against them.
- * Arguments name test files, to run these only.
+ * `npm run test:emulators`: installs the pinned emulators where they are not yet, checks the packaged templates, then
+ * runs the suites against the emulators. Arguments name test files, to run these and nothing else.
  */
 
-const { positionals } = parseArgs({ allowPositionals: true });
+const { positionals: files } = parseArgs({ allowPositionals: true });
 
-await install();
-process.exitCode = await runSuites(positionals);
+try {
+  await install();
+  if (files.length === 0) await checkTemplates(say);
+  process.exitCode = await runSuites();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
 
 async function install(): Promise<void> {
   const began = performance.now();
   for (const environment of PYTHON_ENVIRONMENTS) await programsOf(environment);
   if ((await dynamoDbLocalJars()) === null) {
-    console.log('DynamoDB Local is left out: it needs Java 17 or later (a JDK) and Maven.');
+    say('DynamoDB Local is left out: it needs Java 17 or later (a JDK) and Maven');
   }
-  console.log(`The emulators are there (${Math.round((performance.now() - began) / 1000)} s).`);
+  say(`the emulators are installed (${Math.round((performance.now() - began) / 1000)} s)`);
 }
 
 /** The exit code of vitest. */
-async function runSuites(files: readonly string[]): Promise<number> {
+async function runSuites(): Promise<number> {
   const vitest = spawn('vitest', ['run', '--project', 'emulator', ...files], {
     cwd: PROJECT,
     stdio: 'inherit',
@@ -33,4 +40,8 @@ async function runSuites(files: readonly string[]): Promise<number> {
   });
   const [code] = await once(vitest, 'close');
   return code ?? 1;
+}
+
+function say(line: string): void {
+  console.log(`-- ${line}`);
 }
