@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import {
   DecryptCommand,
   GenerateDataKeyWithoutPlaintextCommand,
+  type KMSClient,
   ReEncryptCommand,
 } from '@aws-sdk/client-kms';
 import type { Clock } from '../../clock/clock.ts';
@@ -128,7 +129,7 @@ async function useRootKeys<Output>(
   call: CallKms,
   operation: KmsOperation,
   rootKeyIds: KmsCall['rootKeyIds'],
-  send: Parameters<typeof call<Output>>[1],
+  send: (client: KMSClient) => Promise<Output>,
 ): Promise<Output> {
   try {
     return await call({ operation, rootKeyIds }, send);
