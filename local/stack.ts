@@ -150,7 +150,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       });
       started.push(poller.stop);
     }
-    const seconds = { ...INTERVAL_SECONDS, ...(options.sweepSeconds && { sweep: options.sweepSeconds }) };
+    const seconds = {
+      ...INTERVAL_SECONDS,
+      ...(options.sweepSeconds !== undefined && { sweep: options.sweepSeconds }),
+    };
     const schedule = (name: ScheduleName): Schedule => {
       const call = functions[SCHEDULES[name].function];
       const made = startSchedule({

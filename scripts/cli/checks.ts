@@ -177,6 +177,14 @@ async function queueFinding(stack: StackInfo | null, queueUrl: string | undefine
           'Their records stay on the old version until a sweep finds them again; the log says why they failed.',
       };
     }
+    const events = stack.eventDeadLetterQueueUrl;
+    const unhandled = events === null ? 0 : (await readQueueDepth(clients.sqs, events)).waiting;
+    if (unhandled > 0) {
+      return {
+        warning: `${counted(unhandled, 'event')} that no function could handle`,
+        remedy: 'docs/events.md says what a request must be like; the log names the fields at fault.',
+      };
+    }
     return `${count(waiting)} waiting, ${count(inFlight)} being worked on`;
   } finally {
     for (const client of Object.values(clients)) client.destroy();
