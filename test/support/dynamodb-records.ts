@@ -118,6 +118,7 @@ export async function createRecordTable(
 ): Promise<void> {
   const types = new Map<string, KeyType>(key.map(({ name, type }) => [name, type]));
   if (index !== undefined && 'column' in tenant) types.set(tenant.column, tenantType);
+  if (index?.sort !== undefined && !types.has(index.sort)) types.set(index.sort, 'S');
   const schema = ([hash = '', range]: readonly string[]) => [
     { AttributeName: hash, KeyType: 'HASH' as const },
     ...(range === undefined ? [] : [{ AttributeName: range, KeyType: 'RANGE' as const }]),
