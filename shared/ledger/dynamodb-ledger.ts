@@ -10,18 +10,27 @@ import { createOne, type Kind, listAll, readOne, replaceOne } from './stored-ite
 import { checkLedgerTable } from './table.ts';
 import { createTableClient } from './table-client.ts';
 
+/** Partitions of the list index. */
+const KEYS = 'key';
+const JOBS = 'job';
+const ENDED_JOBS = 'job-ended';
+
 const KEY: Kind<TenantKey> = {
   name: 'key',
   schema: tenantKeySchema,
   keyOf: ({ tenant, purpose }) => itemKeys.key(tenant, purpose),
-  listOrder: ({ createdAt, keyId }) => `${createdAt}#${keyId}`,
+  listed: ({ createdAt, keyId }) => ({ list: KEYS, order: `${createdAt}#${keyId}` }),
 };
 
 const JOB: Kind<Job> = {
   name: 'job',
   schema: jobSchema,
   keyOf: ({ jobId }) => itemKeys.job(jobId),
-  listOrder: ({ requestedAt, jobId }) => `${requestedAt}#${jobId}`,
+  // Jobs that are over only grow in number: whoever asks for the others does not read them.
+  listed: ({ requestedAt, jobId, status }) => ({
+    list: status === 'COMPLETED' ? ENDED_JOBS : JOBS,
+    order: `${requestedAt}#${jobId}`,
+  }),
 };
 
 /** The ledger on one DynamoDB table, or any engine that speaks its protocol. `createLedgerTable` makes the table. */
@@ -34,14 +43,18 @@ export function createDynamoDbLedger(options: {
     createKey: (key) => createOne(table, KEY, key),
     getKey: async (tenant, purpose) => readOne(table, KEY, itemKeys.key(tenant, purpose)),
     replaceKey: (key) => replaceOne(table, KEY, key),
-    listKeys: async () => (await listAll(table, KEY)).toSorted(byTenantAndPurpose),
+    listKeys: async () => (await listAll(table, KEY, KEYS)).toSorted(byTenantAndPurpose),
 
     createJob: (job) => createOne(table, JOB, job),
     getJob: async (jobId) => readOne(table, JOB, itemKeys.job(jobId)),
     replaceJob: (job) => replaceOne(table, JOB, job),
     listJobs: async ({ kind, statuses } = {}) => {
-      const jobs = await listAll(table, JOB);
-      return jobs.filter(
+      const ended = statuses === undefined || statuses.includes('COMPLETED');
+      const jobs = [
+        ...(await listAll(table, JOB, JOBS)),
+        ...(ended ? await listAll(table, JOB, ENDED_JOBS) : []),
+      ];
+      return newestFirst(jobs).filter(
         (job) =>
           (kind === undefined || job.kind === kind) &&
           (statuses === undefined || statuses.includes(job.status)),
@@ -52,6 +65,14 @@ export function createDynamoDbLedger(options: {
     ...createQuarantineLedger(table),
     check: () => checkLedgerTable(options.client, options.tableName),
   };
+}
+
+/** Each once: one that moves between the partitions may be seen in both. */
+function newestFirst(jobs: readonly Job[]): Job[] {
+  const unique = new Map(jobs.map((job) => [job.jobId, job]));
+  return [...unique.values()].sort(
+    (a, b) => compare(b.requestedAt, a.requestedAt) || compare(b.jobId, a.jobId),
+  );
 }
 
 /** By code units: the same order on every machine, whatever its locale. */

@@ -11,12 +11,12 @@ import type { TableClient } from './table-client.ts';
 /** How one kind of item is read and written: create-only, or replaced on condition of its revision. */
 
 export interface Kind<T> {
-  /** For messages, and the item's partition in the list index. */
+  /** For messages. */
   readonly name: string;
   readonly schema: z.ZodType<T>;
   readonly keyOf: (value: T) => ItemKey;
-  /** Its place in the list index; absent: it is not listed. */
-  readonly listOrder?: (value: T) => string;
+  /** Its partition of the list index and its place there; absent: it is not listed. */
+  readonly listed?: (value: T) => { readonly list: string; readonly order: string };
 }
 
 export async function readOne<T>(table: TableClient, kind: Kind<T>, key: ItemKey): Promise<T | null> {
@@ -87,19 +87,20 @@ export function isSame<T extends object>(kind: Kind<T>, stored: Item, value: T):
   return isDeepStrictEqual(parseItem(kind.schema, stored, kind.name), ours);
 }
 
-/** Newest first, by the list index; eventually consistent. */
-export async function listAll<T>(table: TableClient, kind: Kind<T>): Promise<readonly T[]> {
+/** One partition of the list index, newest first; eventually consistent. */
+export async function listAll<T>(table: TableClient, kind: Kind<T>, list: string): Promise<readonly T[]> {
   const items = await table.query({
     index: LIST_INDEX,
     condition: '#list = :list',
     names: { '#list': LIST_KEY },
-    values: { ':list': kind.name },
+    values: { ':list': list },
     newestFirst: true,
   });
   return items.map((item) => parseItem(kind.schema, item, kind.name));
 }
 
 function indexed<T>(kind: Kind<T>, value: T): object {
-  if (kind.listOrder === undefined) return {};
-  return { [LIST_KEY]: kind.name, [LIST_ORDER]: kind.listOrder(value) };
+  if (kind.listed === undefined) return {};
+  const { list, order } = kind.listed(value);
+  return { [LIST_KEY]: list, [LIST_ORDER]: order };
 }

@@ -258,6 +258,22 @@ function describeJobs(ledger: () => Ledger): void {
     expect(await ids({ statuses: ['BLOCKED', 'COMPLETED'] })).toEqual(['c']);
     expect(await ids({ kind: 'adopt' })).toEqual([]);
   });
+
+  it('is listed as it stands after each change: ended, and taken up again', async () => {
+    await ledger().createJob(testJob({ jobId: 'a', requestedAt: '2026-01-01T00:00:00.000Z' }));
+    await ledger().createJob(testJob({ jobId: 'b', requestedAt: '2026-01-02T00:00:00.000Z' }));
+    const ids = async (statuses?: readonly Job['status'][]) =>
+      (await ledger().listJobs(statuses === undefined ? {} : { statuses })).map(({ jobId }) => jobId);
+    const change = (status: Job['status'], revision: number) =>
+      ledger().replaceJob(testJob({ jobId: 'b', requestedAt: '2026-01-02T00:00:00.000Z', status, revision }));
+    await change('COMPLETED', 2);
+    expect(await ids()).toEqual(['b', 'a']);
+    expect(await ids(['REQUESTED'])).toEqual(['a']);
+    expect(await ids(['COMPLETED'])).toEqual(['b']);
+    await change('REQUESTED', 3);
+    expect(await ids(['REQUESTED'])).toEqual(['b', 'a']);
+    expect(await ids(['COMPLETED'])).toEqual([]);
+  });
 }
 
 function describePlans(ledger: () => Ledger): void {

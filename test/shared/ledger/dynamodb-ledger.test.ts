@@ -165,3 +165,29 @@ describe('an item that was changed by hand', () => {
     }
   });
 });
+
+describe('the list of jobs', () => {
+  it('does not read the jobs that are over for whoever asks for the others', async () => {
+    const tableName = dynamodb.newTableName();
+    const client = connect(dynamodb.server.endpoint);
+    await createLedgerTable(client, tableName);
+    const ledger = createDynamoDbLedger({ client, tableName });
+    for (let i = 0; i < 5; i++) await ledger.createJob(testJob({ jobId: `ended-${i}`, status: 'COMPLETED' }));
+    await ledger.createJob(testJob({ jobId: 'runs' }));
+    let read = 0;
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const reply = await next(args);
+        const output: unknown = reply.output;
+        if (typeof output === 'object' && output !== null && 'Items' in output && Array.isArray(output.Items))
+          read += output.Items.length;
+        return reply;
+      },
+      { step: 'initialize' },
+    );
+    expect(await ledger.listJobs({ statuses: ['REQUESTED', 'BLOCKED'] })).toHaveLength(1);
+    expect(read).toBe(1);
+    expect(await ledger.listJobs()).toHaveLength(6);
+    expect(read).toBe(7);
+  });
+});
