@@ -6,7 +6,7 @@
  * state and may be used by another process, much later.
  */
 
-/** A record's key: the text form of each key column, in the declared order. */
+/** A record's key: the text form of each key column or attribute, in the declared order; binary ones as base64url. */
 export type RecordKey = readonly string[];
 
 /** Which records a rotation is about. */
@@ -22,7 +22,7 @@ export interface StalePage {
   readonly cursor: string | null;
 }
 
-/** The bytes of one declared field, or null where the column is NULL. Not necessarily an envelope: check it. */
+/** The bytes of one declared field, or null where it is NULL or missing. Not necessarily an envelope: check it. */
 export type FieldValue = Uint8Array | null;
 
 export interface StoredRecord {
@@ -47,7 +47,10 @@ export interface RecordChange {
   readonly changes: readonly FieldChange[];
 }
 
-/** `conflict`: a field no longer holds the bytes of `before`, or the row moved to another tenant; nothing was written. */
+/**
+ * `conflict`: a field no longer holds the bytes of `before`, or the row moved to another tenant; nothing was written. A
+ * record that a longer value would make larger than the store allows is one too: the others of the batch are written.
+ */
 export type ReplaceOutcome = 'replaced' | 'conflict' | 'missing';
 
 /**
@@ -106,16 +109,23 @@ export interface RecordStore {
   /** Verifies tables, columns, types and rights. Throws a RecordStoreError that names what is wrong. */
   check(): Promise<void>;
 
-  /** At most `count` disjoint segments that together cover every row of the tenant, also rows to come. At least one. */
+  /**
+   * At most `count` disjoint segments that together cover every row of the tenant, also rows to come. At least one.
+   * The listings of all segments cover them, and so do the censuses; one segment need not be the same rows to both.
+   */
   segments(scope: Scope, count: number): Promise<readonly string[]>;
   /** The same for the whole table. */
   segmentsEverywhere(count: number): Promise<readonly string[]>;
 
   /**
    * Keys of the tenant's records that have a field which is not NULL and not on version `active` of the key
-   * (any other version, another key, or no envelope at all), in key order, after `after` (null: from the
-   * segment's start), not beyond `until` where given. `until` is a cursor that an earlier call returned.
+   * (any other version, another key, or no envelope at all), after `after` (null: from the segment's start), not
+   * beyond `until` where given. `until` is a cursor that an earlier call returned, or one of `cursorAfter`.
    * A page may hold fewer than `limit` keys, also none, and still have a cursor.
+   *
+   * The order is the store's own and stays: a key has its place in the segment whatever happens to other records. A store
+   * that cannot compare two places (a hash decides) may list beyond `until` when the record that it stands after is
+   * gone, after all that comes before; it must never leave out a record for it.
    */
   listStale(
     scope: Scope,
@@ -144,8 +154,9 @@ export interface RecordStore {
   replaceFrames(changes: readonly FrameChange[]): Promise<readonly ReplaceOutcome[]>;
 
   /**
-   * Counts by reading the envelopes themselves, strongly consistent: it sees every write whose transaction
-   * began before the call. Throws STORE_OPEN_TRANSACTIONS (retryable) when such a transaction stays open.
+   * Counts by reading the envelopes themselves, strongly consistent, never by an index that lags: it sees every write
+   * whose transaction began before the call; without transactions that stay open, every write that was answered before.
+   * Throws STORE_OPEN_TRANSACTIONS (retryable) when such a transaction stays open.
    */
   census(scope: Scope, segment: string, reach: CensusReach): Promise<CensusCount>;
 

@@ -16,6 +16,7 @@ const valid = {
   stores: { main: { type: 'postgres', urlFrom: 'URL' } },
   recordSets: { people: set },
 };
+const onDynamoDb = (change: object) => ({ ...people(change), stores: { main: { type: 'dynamodb' } } });
 const people = (changes: object) => ({ ...valid, recordSets: { people: { ...set, ...changes } } });
 const rotation = (changes: object) => ({ ...valid, rotation: changes });
 const store = (changes: object) => ({ ...valid, stores: { main: { type: 'postgres', ...changes } } });
@@ -110,6 +111,52 @@ describe('a configuration', () => {
     ],
     ['no fields', people({ fields: [] }), /recordSets\.people\.fields: /],
     ['a quoted table', people({ table: '"people"' }), /recordSets\.people\.table: .*without quotes/],
+    [
+      'a name that PostgreSQL would cut',
+      people({ key: ['k'.repeat(64)] }),
+      /recordSets\.people\.key\.0: has 64 characters; .* at most 63/,
+    ],
+    ['an index on PostgreSQL', people({ index: 'by-tenant' }), /people\.index: goes with a dynamodb store/],
+    [
+      'a table of DynamoDB with a schema',
+      onDynamoDb({ table: 'a b' }),
+      /people\.table: is no name of a DynamoDB/,
+    ],
+    [
+      'more key attributes than DynamoDB has',
+      onDynamoDb({ key: ['a', 'b', 'c'] }),
+      /people\.key: names 3 attributes; .*at most one sort key/,
+    ],
+    [
+      'plaintext to adopt on DynamoDB',
+      onDynamoDb({ fields: [{ ...set.fields[0], plaintextColumn: 'email' }] }),
+      /people\.fields\.0\.plaintextColumn: adoption in place is not offered on DynamoDB/,
+    ],
+    [
+      'an index where every record is of one tenant',
+      onDynamoDb({ tenant: { fixed: 'acme' }, index: 'by-tenant' }),
+      /people\.index: finds the records of one of several tenants/,
+    ],
+    [
+      'an index on what is the partition key already',
+      onDynamoDb({ key: ['tenant'], tenant: { column: 'tenant' }, index: 'by-tenant' }),
+      /people\.index: "tenant" is the table's partition key/,
+    ],
+    [
+      'an envelope in a key attribute',
+      onDynamoDb({ key: ['email_enc'] }),
+      /people\.fields\.0\.column: "email_enc" is a key or the tenant already/,
+    ],
+    [
+      'a URL for DynamoDB',
+      { ...valid, stores: { main: { type: 'dynamodb', urlFrom: 'URL' } } },
+      /stores\.main: .*"urlFrom"/,
+    ],
+    [
+      'a region that is none',
+      { ...valid, stores: { main: { type: 'dynamodb', region: 'Frankfurt' } } },
+      /stores\.main\.region: is not a name of an AWS region/,
+    ],
     ['a name with capitals', { ...valid, recordSets: { People: set } }, /recordSets\.People: /],
     ['a retired table without its store', { ...valid, retired: [{ table: 'old' }] }, /retired\.0\.store: /],
     ['nothing', null, /\(top level\): /],
