@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { EVENT_FUNCTIONS, type EventFunctionName, STATE_FUNCTIONS } from '../functions/index.ts';
 import type { Handler } from '../functions/lambda.ts';
+import { FUNCTION_NEEDS, needsOfState } from '../functions/needs.ts';
 import { systemClock } from '../shared/clock/system.ts';
 import type { Deps } from '../shared/deps/deps.ts';
+import { limitDeps } from '../shared/deps/needs.ts';
 import type { StateHandlers } from './step-functions.ts';
 
-/** Lambda, in this process. */
+/** Lambda, in this process: each function reaches what it declares, and nothing else. */
 
 /** As in AWS: the longest time a Lambda may run. */
 const FUNCTION_TIMEOUT_MS = 900_000;
@@ -23,12 +25,16 @@ function invocation(handler: Handler<unknown>): (event: unknown) => Promise<z.co
 
 export function stateHandlers(deps: Deps): StateHandlers {
   return Object.fromEntries(
-    Object.entries(STATE_FUNCTIONS).map(([state, create]) => [state, invocation(create(deps))]),
+    Object.entries(STATE_FUNCTIONS).map(([state, create]) => [
+      state,
+      invocation(create(limitDeps(deps, needsOfState(state)))),
+    ]),
   );
 }
 
 export function eventFunctions(deps: Deps): Readonly<Record<EventFunctionName, Invoke>> {
-  const make = (name: EventFunctionName) => invocation(EVENT_FUNCTIONS[name](deps));
+  const make = (name: EventFunctionName) =>
+    invocation(EVENT_FUNCTIONS[name](limitDeps(deps, FUNCTION_NEEDS[name])));
   return {
     'kms-event': make('kms-event'),
     monitor: make('monitor'),

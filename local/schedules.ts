@@ -14,7 +14,7 @@ export interface Schedule {
 
 /** Runs at once, then again and again: the next run begins that long after the end of the last one. */
 export function startSchedule(options: {
-  readonly run: () => Promise<void>;
+  readonly run: () => Promise<unknown>;
   readonly onFailed: (error: unknown) => Promise<void>;
   readonly everySeconds: number;
   readonly sleep: Clock['sleep'];

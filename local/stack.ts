@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
+import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import { newUuidV7, systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import { type ComposedDeps, compose } from '../shared/deps/compose.ts';
+import { limitDeps } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { createLedgerTable } from '../shared/ledger/table.ts';
 import type { Log } from '../shared/log/log.ts';
@@ -41,6 +43,8 @@ export interface StackOptions {
   readonly visibilitySeconds?: number;
   /** Puts something between the functions and their ports: faults, counters. For tests and benchmarks. */
   readonly decorate?: (deps: ComposedDeps) => ComposedDeps;
+  /** Gets every client that is made, the pollers' too: to count requests. */
+  readonly instrument?: Instrument;
   /** Server settings of the embedded PostgreSQL. */
   readonly postgresSettings?: Readonly<Record<string, string>>;
 }
@@ -118,7 +122,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       stepFunctions: stepFunctions.endpoint,
       eventBridge: bus.endpoint,
     };
-    const clients = createLocalClients(endpoints);
+    const clients = instrumentAll(createLocalClients(endpoints), options.instrument);
     await createLedgerTable(clients.dynamodb, LEDGER_TABLE);
     const queues = await createQueues(clients.sqs, options.visibilitySeconds ?? VISIBILITY_SECONDS);
     const info: StackInfo = {
@@ -143,31 +147,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const poller = startPoller({
         client: clients.sqs,
         queueUrl: queues.queueUrl,
-        handler: EVENT_FUNCTIONS['process-chunk'](deps),
+        handler: EVENT_FUNCTIONS['process-chunk'](limitDeps(deps, FUNCTION_NEEDS['process-chunk'])),
         timeoutMs: WORKER_TIMEOUT_MS,
         now: systemClock.now,
         onError: (error) => log.error('poller', { code: error.name }),
       });
       started.push(poller.stop);
     }
-    const seconds = {
-      ...INTERVAL_SECONDS,
-      ...(options.sweepSeconds !== undefined && { sweep: options.sweepSeconds }),
-    };
-    const schedule = (name: ScheduleName): Schedule => {
-      const call = functions[SCHEDULES[name].function];
-      const made = startSchedule({
-        run: () => call({}).then(() => undefined),
-        onFailed: (error) =>
-          onDeadLetter({ origin: name, function: SCHEDULES[name].function, event: {}, error }),
-        everySeconds: seconds[name],
-        sleep: systemClock.sleep,
-      });
-      started.push(made.stop);
-      return made;
-    };
-    schedule('monitor');
-    return { info, deps, postgres, bus, sweep: schedule('sweep').runNow, stop };
+    const schedules = startSchedules(functions, onDeadLetter, options.sweepSeconds);
+    started.push(schedules.monitor.stop, schedules.sweep.stop);
+    return { info, deps, postgres, bus, sweep: schedules.sweep.runNow, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -177,18 +166,41 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** The command line's way to a running stack: the same composition, from another process. */
 export async function composeLocal(
   info: StackInfo,
-  options: Pick<StackOptions, 'loaded' | 'environment' | 'log'>,
+  options: Pick<StackOptions, 'loaded' | 'environment' | 'log' | 'instrument'>,
 ): Promise<ComposedDeps> {
   const url = embeddedUrl(info.postgresUrl);
   return compose({
     config: options.loaded.config,
-    clients: createLocalClients(info.endpoints),
+    clients: instrumentAll(createLocalClients(info.endpoints), options.instrument),
+    ...(options.instrument && { instrument: options.instrument }),
     names: localResourceNames(info),
     log: options.log,
     environment: options.environment,
     ...(url !== undefined && { embeddedUrl: url }),
     embeddedDynamoDb: embeddedDynamoDb(info.endpoints),
   });
+}
+
+function startSchedules(
+  functions: ReturnType<typeof eventFunctions>,
+  onDeadLetter: (letter: DeadLetter) => Promise<void>,
+  sweepSeconds: number = INTERVAL_SECONDS.sweep,
+): Readonly<Record<ScheduleName, Schedule>> {
+  const start = (origin: ScheduleName, everySeconds: number) => {
+    const name = SCHEDULES[origin].function;
+    return startSchedule({
+      run: () => functions[name]({}),
+      onFailed: (error) => onDeadLetter({ origin, function: name, event: {}, error }),
+      everySeconds,
+      sleep: systemClock.sleep,
+    });
+  };
+  return { monitor: start('monitor', INTERVAL_SECONDS.monitor), sweep: start('sweep', sweepSeconds) };
+}
+
+function instrumentAll(clients: Clients, instrument: Instrument = (client) => client): Clients {
+  for (const client of Object.values(clients)) instrument(client);
+  return clients;
 }
 
 async function startEmbeddedPostgres(options: StackOptions): Promise<EmbeddedPostgres | null> {

@@ -137,6 +137,7 @@ async function attempt(deps: Deps, result: { failed: number }, run: () => Promis
 
 /** Nothing to say where nothing was done: on one machine the sweep runs every minute. */
 function tell({ log }: Deps, result: DailySweep): void {
-  const parts = Object.entries(result).flatMap(([name, count]) => (count === 0 ? [] : [`${name} ${count}`]));
-  if (parts.length > 0) log.info(`daily sweep: ${parts.join(', ')}`, { step: 'sweep' });
+  if (result.recovered + result.rotations + result.purges + result.left === 0) return;
+  const parts = Object.entries(result).map(([name, count]) => `${name} ${count}`);
+  log.info(`daily sweep: ${parts.join(', ')}`, { step: 'sweep' });
 }

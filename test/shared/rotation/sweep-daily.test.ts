@@ -154,6 +154,18 @@ describe('the daily sweep rotates', () => {
 });
 
 describe('the function of the daily sweep', () => {
+  it('says what it did in one line of numbers, and nothing where it did nothing', async () => {
+    const lines: string[] = [];
+    const log = { ...world.deps.log, info: (message: string) => void lines.push(message) };
+    await sweepDaily({ ...world.deps, log });
+    expect(lines).toEqual([]);
+    world.pass(100 * DAY);
+    await sweepDaily({ ...world.deps, log });
+    expect(lines).toEqual([
+      'daily sweep: recovered 0, rotations 1, purges 0, skipped 0, waiting 0, left 0, failed 0',
+    ]);
+  });
+
   it('heeds the time that Lambda leaves it', async () => {
     world.pass(100 * DAY);
     const run = EVENT_FUNCTIONS.sweep(world.deps);
