@@ -41,3 +41,9 @@ export const FUNCTION_NEEDS = {
   sweep,
   'take-census': takeCensus,
 } as const satisfies Record<string, readonly Need[]>;
+
+/** Of the function that a state calls: its folder is named after the state. */
+export function needsOfState(state: string): readonly Need[] {
+  const folder = state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+  return Object.entries<readonly Need[]>(FUNCTION_NEEDS).find(([name]) => name === folder)?.[1] ?? [];
+}

@@ -4,7 +4,7 @@ import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
 import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import { newUuidV7, systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
-import { type ComposedDeps, compose } from '../shared/deps/compose.ts';
+import { type Clients, type ComposedDeps, compose, type Instrument } from '../shared/deps/compose.ts';
 import { limitDeps } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { createLedgerTable } from '../shared/ledger/table.ts';
