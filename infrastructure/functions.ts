@@ -27,7 +27,8 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   'create-version': state('Makes the next version of a key, wrapped', ['changeKeys', 'changeJobs']),
   'prove-version': state('Unwraps the stored version again, before anything names it', [
     'changeKeys',
-    'readJobs',
+    // A root key that cannot be used pauses the job.
+    'changeJobs',
   ]),
   'activate-version': state('Makes the proved version the active one', ['changeKeys', 'changeJobs']),
   'plan-sweep': state('Cuts the record sets into segments', ['changeJobs']),
@@ -61,8 +62,9 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     // The stage's file says how much.
     memoryMb: 0,
     timeoutSeconds: WORKER_TIMEOUT,
-    // It changes a key only to call off a destruction: a record still needs the version.
-    ledger: ['changeKeys', 'readJobs', 'reportChunks', 'addQuarantined'],
+    // It changes a key only to call off a destruction, since a record still needs the version; or, when a root key cannot
+    // be used, to suspend what that wrapped, and then it pauses the job.
+    ledger: ['changeKeys', 'changeJobs', 'reportChunks', 'addQuarantined'],
     asynchronous: false,
   },
   sweep: event('Daily: rotates due keys, purges what is retired long enough, resumes what stopped', 900, [
@@ -72,7 +74,6 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   ]),
   monitor: event('Every 15 minutes: measures what alarms and dashboard show', 300, [
     'listLedger',
-    'readKeys',
     'readJobs',
     'readQuarantine',
   ]),

@@ -24,5 +24,5 @@ export const create = step(z.unknown(), async (deps, event, context) => {
   const { rootKeys, changedKeys, pausedJobs, resumedJobs, rewrapped, left, failed } = report;
   return { matched: rootKeys, changedKeys, pausedJobs, resumedJobs, rewrapped, left, failed };
 });
-export const needs = ['ledger', 'executions', 'provider:inspect', 'provider:rewrap'] as const;
+export const needs = ['ledger', 'executions', 'bus', 'provider:inspect', 'provider:rewrap'] as const;
 export const handler = lambda(create, needs);

@@ -1,7 +1,8 @@
 import type { Deps } from '../deps/deps.ts';
+import { announceEnd } from './announce-end.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { executionName } from './job-id.ts';
-import { isRunning, type Job, type Pause } from './rotation.ts';
+import { isRunning, type Job, type Pause, type PauseReason } from './rotation.ts';
 import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
 
 /** A job at rest. Whoever works on it ends at the next look, without an error and without counting anything. */
@@ -11,15 +12,19 @@ export async function pauseJob(deps: Pick<Deps, 'ledger'>, jobId: string, pause:
   return changeJob(deps, jobId, (job) => (isRunning(job.status) ? moveJob(job, 'PAUSED', { pause }) : job));
 }
 
-/** Takes a paused job up again, by a new attempt. What was done is found done; a sweep begins a new round. */
-export async function resumeJob(deps: Deps, jobId: string): Promise<Job> {
+/**
+ * Takes a job up again that was paused for this reason, by a new attempt. What was done is found done; a sweep begins a
+ * new round.
+ */
+export async function resumeJob(deps: Deps, jobId: string, reason: PauseReason): Promise<Job> {
+  const may = ({ status, pause }: Job) => status === 'PAUSED' && pause?.reason === reason;
   const job = await getJob(deps, jobId);
-  if (job.status !== 'PAUSED') return job;
+  if (!may(job)) return job;
   const finished = await finishRetired(deps, job);
   if (finished !== null) return finished;
   // While it is still PAUSED. The former attempt may wait for hours in one state, and would go on beside the new one.
   await deps.executions.stop(MACHINES[job.kind], executionName(jobId, job.attempt));
-  const next = await takeUpAgain(deps, jobId, ['PAUSED']);
+  const next = await takeUpAgain(deps, jobId, may);
   if (isRunning(next.status)) await startExecution(deps, next);
   return next;
 }
@@ -28,13 +33,15 @@ export async function resumeJob(deps: Deps, jobId: string): Promise<Job> {
  * A rotation that retired its version and freed the key's lock as the pause came has nothing left to do. Another may
  * have taken the lock since, so its steps are not repeated.
  */
-async function finishRetired(deps: Pick<Deps, 'ledger' | 'clock'>, job: Job): Promise<Job | null> {
+async function finishRetired(deps: Deps, job: Job): Promise<Job | null> {
   if (job.kind !== 'rotate' || job.to === 0) return null;
   const key = await getKey(deps, job.tenant, job.purpose);
   const purgeNotBefore = key.versions[String(job.from)]?.purgeNotBefore ?? null;
   if (key.rotationId === job.jobId || purgeNotBefore === null) return null;
   const completedAt = timestamp(deps.clock.now());
-  return changeJob(deps, job.jobId, (current) =>
+  const finished = await changeJob(deps, job.jobId, (current) =>
     current.status === 'PAUSED' ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore }) : current,
   );
+  await announceEnd(deps, job.status, finished);
+  return finished;
 }

@@ -133,7 +133,7 @@ async function settleJob(
     deps.log.warn('job paused: a root key cannot be used', { jobId, tenant, purpose, rootKeyId });
   }
   if (status === 'PAUSED' && pause?.reason === 'ROOT_KEY' && allEnabled(deps, key, statuses)) {
-    const resumed = await resumeJob(deps, jobId);
+    const resumed = await resumeJob(deps, jobId, 'ROOT_KEY');
     if (resumed.status === 'PAUSED') return;
     report.resumedJobs += 1;
     deps.log.info('job taken up again: its root keys can be used', { jobId, tenant, purpose });

@@ -117,13 +117,17 @@ async function createAndStart(deps: Deps, job: Job): Promise<JobRequest> {
   return startOrResume(deps, created.item, created.status === 'created');
 }
 
+function isOver({ status }: Job): boolean {
+  return status === 'BLOCKED' || status === 'COMPLETED';
+}
+
 async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
   const paused = job.status === 'PAUSED';
   const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
   const current = paused
     ? await resumeIfUsable(deps, job)
     : over
-      ? await takeUpAgain(deps, job.jobId, ['BLOCKED', 'COMPLETED'])
+      ? await takeUpAgain(deps, job.jobId, isOver)
       : job;
   if (current.status === 'COMPLETED') return { answer: 'completed', job: current };
   if (current.status === 'PAUSED') return { answer: 'paused', job: current };

@@ -98,7 +98,7 @@ async function pauseFor(deps: TroubleDeps, job: Job, rootKeyId: string | null): 
 export async function resumeIfUsable(deps: Deps, job: Job): Promise<Job> {
   if (job.pause?.reason !== 'ROOT_KEY') return job;
   const { key, statuses } = await settle(deps, job);
-  return allEnabled(deps, key, statuses) ? resumeJob(deps, job.jobId) : getJob(deps, job.jobId);
+  return allEnabled(deps, key, statuses) ? resumeJob(deps, job.jobId, 'ROOT_KEY') : getJob(deps, job.jobId);
 }
 
 async function settle(

@@ -4,7 +4,7 @@ import type { StateMachineName } from '../executions/executions.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { changeJob, moveJob, timestamp } from './change.ts';
 import { executionName } from './job-id.ts';
-import type { Job, JobKind, JobStatus, JobTimes } from './rotation.ts';
+import type { Job, JobKind, JobTimes } from './rotation.ts';
 
 /** How a job that stopped, or rests, goes on: with a new attempt, which is an execution of its own from the first state. */
 
@@ -20,15 +20,15 @@ export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): 
   });
 }
 
-/** REQUESTED once more, when its status is one of `from`; its execution is the caller's to start. */
+/** REQUESTED once more, when it is as `may` says; its execution is the caller's to start. */
 export async function takeUpAgain(
   deps: Pick<Deps, 'ledger' | 'config' | 'recordSets'>,
   jobId: string,
-  from: readonly JobStatus[],
+  may: (job: Job) => boolean,
 ): Promise<Job> {
   return changeJob(deps, jobId, (job) => {
     // Somebody else took it up in between: theirs is the attempt that runs.
-    if (!from.includes(job.status)) return job;
+    if (!may(job)) return job;
     const { chunkSize, segments } = deps.config.rotation;
     const times = longerTimes(job.times, configuredTimes(deps));
     return moveJob(job, 'REQUESTED', {

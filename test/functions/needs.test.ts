@@ -222,6 +222,17 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     await runner.call(world, 'sweep', {});
     expect(await world.job(jobId)).toMatchObject({ status: 'COMPLETED' });
   },
+  'a paused rotation that had freed its key, found by an event': async () => {
+    const { world, rootKeyId } = await makeRootKeyWorld();
+    const { jobId } = (await requestRotation(world.deps, KEY)).job;
+    await rotate(world, jobId);
+    const job = await world.job(jobId);
+    const pause = { reason: 'ROOT_KEY' as const, rootKeyId, at: job.requestedAt };
+    const paused = { ...job, status: 'PAUSED' as const, completedAt: null, pause };
+    await world.ledger.replaceJob({ ...paused, revision: job.revision + 1 });
+    await runner.call(world, 'kms-event', { source: 'aws.kms', detail: { 'key-id': rootKeyId } });
+    expect(await world.job(jobId)).toMatchObject({ status: 'COMPLETED' });
+  },
   'a root key that is rotated, and one that is disabled': async () => {
     const { world, roots, rootKeyId, disable } = await makeRootKeyWorld();
     await requestRotation(world.deps, KEY);

@@ -208,6 +208,7 @@ describe('a root key that cannot be used', () => {
       attempt: 1,
       purgeNotBefore: (await version(1)).purgeNotBefore,
     });
+    expect(world.published).toMatchObject([{ detailType: 'KeyRotationCompleted' }]);
   });
 });
 
