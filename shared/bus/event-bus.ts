@@ -15,6 +15,3 @@ export interface EventBus {
    */
   publish(events: readonly KeyturnEvent[]): Promise<void>;
 }
-
-/** Where nobody listens. */
-export const silentBus: EventBus = { async publish() {} };
