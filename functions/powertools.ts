@@ -73,8 +73,12 @@ function report(log: Log, error: Error): Error {
   return error;
 }
 
-/** Where an error was thrown, without its text. */
+const FRAME = /^ {4}at [^@]*:\d+:\d+\)?$/;
+
+/** Where an error was thrown, without its text: what follows the message, and looks like a place in a file. */
 function framesOf(error: unknown): string {
-  const lines = error instanceof Error ? (error.stack ?? '').split('\n') : [];
-  return lines.filter((line) => line.startsWith('    at ')).join('\n');
+  if (!(error instanceof Error) || error.stack === undefined) return '';
+  const text = error.stack.lastIndexOf(error.message);
+  const lines = error.stack.slice(Math.max(text, 0) + error.message.length).split('\n');
+  return lines.filter((line) => FRAME.test(line)).join('\n');
 }

@@ -109,7 +109,7 @@ describe('what leaves a function', () => {
   it('is nothing of the event, and of an error no text but its own code, also where Powertools is told to', async () => {
     vi.stubEnv('POWERTOOLS_LOGGER_LOG_EVENT', 'true');
     const run = step(z.unknown(), async () => {
-      throw new TypeError(SECRET, { cause: new Error(SECRET) });
+      throw new TypeError(`${SECRET}\n    at ${SECRET} (x.ts:1:1)`, { cause: new Error(SECRET) });
     });
     const { lines, error } = await watch(() => lambda(run, [])({ body: SECRET }, context));
     expect(error).toMatchObject({ message: 'UNEXPECTED: TypeError', cause: undefined });
