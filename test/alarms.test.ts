@@ -270,6 +270,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     fires: async (scene) => {
       scene.roots.set(scene.rootKeyId, 'PENDING_DELETION');
       await scene.call('sweep');
+      // Hours later an event about some other key, which looks at no root key in use, does not silence it.
+      scene.pass(2 * HOUR);
+      await scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': 'another' } });
+      await scene.call('monitor');
     },
     quiet: (scene) => scene.call('sweep'),
   },
@@ -294,6 +298,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   KmsThrottled: {
     fires: (scene) => callKms(scene, 400, 'ThrottlingException'),
     quiet: (scene) => callKms(scene, 400, 'AccessDeniedException'),
+  },
+  KmsEventsUnreadable: {
+    fires: (scene) => scene.call('kms-event', { source: 'aws.kms', detail: {} }),
+    quiet: (scene) => scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': scene.rootKeyId } }),
   },
   RequestsRefused: {
     fires: (scene) => scene.callInVain('rotation-request', requestOf(scene, 'nobody')),

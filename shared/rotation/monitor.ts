@@ -22,6 +22,7 @@ const GAUGES = [
   'OldestKeyAge',
   'KeysOverdue',
   'PurgesAwaitingApproval',
+  'RootKeysUnusable',
 ] as const satisfies readonly MetricName[];
 export type Gauges = Readonly<Record<(typeof GAUGES)[number], number>>;
 
@@ -41,6 +42,7 @@ export async function monitor(deps: Deps): Promise<Gauges> {
     OldestKeyAge: Math.max(0, ...ages),
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
     PurgesAwaitingApproval: countWaitingPurges(keys, jobs, now),
+    RootKeysUnusable: countUnusableRootKeys(keys),
   };
   for (const name of GAUGES) deps.metrics.add(name, gauges[name]);
   return gauges;
@@ -72,6 +74,20 @@ function countWaitingPurges(keys: readonly TenantKey[], jobs: readonly Job[], no
     }
   }
   return count;
+}
+
+/**
+ * Root keys for which versions are suspended. What the sweep and KMS events measure is of one moment, and an event looks at
+ * the root keys that it names: between them this keeps the alarm.
+ */
+function countUnusableRootKeys(keys: readonly TenantKey[]): number {
+  const unusable = new Set<string | null>();
+  for (const { versions } of keys) {
+    for (const { suspended } of Object.values(versions)) {
+      if (suspended?.reason === 'ROOT_KEY') unusable.add(suspended.rootKeyId);
+    }
+  }
+  return unusable.size;
 }
 
 /** A stalled sweep goes on to its next round by itself: stuck is what shows no sign for longer than that takes. */

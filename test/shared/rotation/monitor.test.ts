@@ -23,6 +23,7 @@ const ZERO = {
   QuarantinedRecords: 0,
   KeysOverdue: 0,
   PurgesAwaitingApproval: 0,
+  RootKeysUnusable: 0,
 };
 
 let world: World;
@@ -93,6 +94,27 @@ describe('the monitor', () => {
     ] as const)
       await world.ledger.putQuarantined({ ...record, ...more, recordId: [id], field });
     expect(await look()).toMatchObject({ QuarantinedRecords: 2 });
+  });
+
+  it('counts root keys for which versions are suspended, each once, and none that a person suspended', async () => {
+    const [version] = Object.values(testKey().versions);
+    if (version === undefined) throw new Error('no version');
+    const suspend = (number: number, reason: 'ROOT_KEY' | 'PERSON', rootKeyId: string | null) => {
+      const suspended = { reason, rootKeyId, at: world.clock.timestamp() };
+      return { ...version, version: number, state: 'SUSPENDED' as const, suspended };
+    };
+    const versions = {
+      1: suspend(1, 'ROOT_KEY', 'a'),
+      2: suspend(2, 'ROOT_KEY', 'a'),
+      3: suspend(3, 'PERSON', null),
+    };
+    await world.ledger.createKey(testKey({ tenant: 't1', versions }));
+    expect(await look()).toMatchObject({ RootKeysUnusable: 1 });
+    const keyId = '01900000-0000-7000-8000-000000000009';
+    await world.ledger.createKey(
+      testKey({ tenant: 't2', keyId, versions: { 1: suspend(1, 'ROOT_KEY', 'b') } }),
+    );
+    expect(await look()).toMatchObject({ RootKeysUnusable: 2 });
   });
 
   it('counts a purge that waits for a person, until it is done or its version is used again', async () => {
