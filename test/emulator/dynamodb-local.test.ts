@@ -2,7 +2,13 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createStoreClient } from '../../shared/records/dynamodb/client.ts';
 import { describeRecordStore, envelope, KEY_ID, listAll } from '../contracts/record-store.ts';
-import { INDEXED, makeFixture, STRING_KEY, TABLE_CASES } from '../support/dynamodb-records.ts';
+import {
+  INDEXED,
+  makeFixture,
+  STRING_KEY,
+  TABLE_CASES,
+  type TableCase,
+} from '../support/dynamodb-records.ts';
 import { clientOf, startDynamoDbLocal } from './support/emulators.ts';
 
 /** The record store on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */
@@ -43,6 +49,33 @@ describe.skipIf(emulator === null)('DynamoDB Local', () => {
     expect(await fixture.store.replace([{ key, tenant, changes: [change] }])).toEqual(['conflict']);
     client.middlewareStack.remove('count');
     expect(requests.filter((name) => name !== 'DescribeTableCommand')).toEqual(['UpdateItemCommand']);
+    await fixture.close();
+  });
+
+  it('writes each number as the one text that a key of it has', async () => {
+    const numbered: TableCase = { ...STRING_KEY, key: [{ name: 'id', type: 'N' }] };
+    const fixture = await makeFixture(application, numbered, { client });
+    const { store, tenants } = fixture;
+    const numbers = [
+      '1E+30',
+      '-1e125',
+      '1E-30',
+      '0.10',
+      '+7',
+      '-0',
+      '00012.500',
+      `${'9'.repeat(38)}`,
+      '1.5E-100',
+    ];
+    for (const N of numbers) {
+      await fixture.put({ id: { N }, tenant: { S: tenants[0] }, secret: { B: envelope(1) } });
+    }
+    const scope = { tenant: tenants[0], keyId: KEY_ID };
+    const [segment = ''] = await store.segments(scope, 1);
+    const keys = await listAll((after, limit) => store.listStale(scope, 2, segment, after, limit), 2);
+    expect(keys).toHaveLength(numbers.length);
+    const records = await store.read(keys);
+    expect(records.map((record) => record?.key)).toEqual(keys);
     await fixture.close();
   });
 

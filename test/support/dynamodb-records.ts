@@ -3,6 +3,7 @@ import {
   CreateTableCommand,
   DeleteItemCommand,
   DeleteTableCommand,
+  DescribeTableCommand,
   type DynamoDBClient,
   PutItemCommand,
   ScanCommand,
@@ -147,6 +148,18 @@ export async function createRecordTable(
           }),
     }),
   );
+  await tableActive(client, TableName);
+}
+
+/** An engine answers CreateTable before the table, or its index, can be used. */
+export async function tableActive(client: DynamoDBClient, TableName: string): Promise<void> {
+  for (;;) {
+    const { Table } = await client.send(new DescribeTableCommand({ TableName }));
+    const indexes = Table?.GlobalSecondaryIndexes ?? [];
+    const states = [Table?.TableStatus, ...indexes.map(({ IndexStatus }) => IndexStatus)];
+    if (states.every((state) => state === 'ACTIVE')) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 export interface DynamoDbFixture extends RecordStoreFixture<AdoptableStore> {

@@ -1,5 +1,5 @@
 import { type KeyAttribute, keyItem } from './attributes.ts';
-import { isConditionFailure, translate } from './failures.ts';
+import { translate } from './failures.ts';
 import { getItems } from './read.ts';
 import type { Requests } from './requests.ts';
 import type { TableShape } from './table.ts';
@@ -39,6 +39,6 @@ async function tryUpdate(
       ExpressionAttributeValues: { ':v': { NULL: true } },
     });
   } catch (error) {
-    if (!isConditionFailure(error)) throw translate(error, 'UpdateItem', requests.place);
+    throw translate(error, 'UpdateItem', requests.place);
   }
 }

@@ -24,6 +24,7 @@ export function createStoreClient(
     requestHandler: {
       connectionTimeout: CONNECT_MS,
       requestTimeout: REQUEST_MS,
+      throwOnRequestTimeout: true,
       httpAgent: { keepAlive: true, maxSockets: requestsInFlight },
       httpsAgent: { keepAlive: true, maxSockets: requestsInFlight },
     },

@@ -47,10 +47,6 @@ export function isThrottle(error: unknown): boolean {
   return THROTTLED.has(name) || PASSING.has(name);
 }
 
-export function isConditionFailure(error: unknown): boolean {
-  return textOf(error, 'name') === 'ConditionalCheckFailedException';
-}
-
 export function isInvalidRequest(error: unknown): boolean {
   return textOf(error, 'name') === 'ValidationException';
 }
@@ -110,12 +106,6 @@ function isOutOfReach(error: Error): boolean {
   if (UNREACHABLE.has(error.name) || UNREACHABLE.has(textOf(error, 'code') ?? '')) return true;
   const status = property(property(error, '$metadata'), 'httpStatusCode');
   return typeof status === 'number' && status >= 500;
-}
-
-/** How often the SDK sent the request that failed. */
-export function attemptsOf(error: unknown): number {
-  const attempts = property(property(error, '$metadata'), 'attempts');
-  return typeof attempts === 'number' ? attempts : 1;
 }
 
 function textOf(value: unknown, name: string): string | undefined {

@@ -27,7 +27,7 @@ export async function listStaleKeys(
   limits: ListingLimits,
 ): Promise<StalePage> {
   const { limit } = at;
-  // Where it ends at a key, it must see that key, whoever's record it is by now.
+  // Where it ends at a key, it must see that key, whosever record it is by now.
   const walk = listingWalk(requests, shape, parseSegment(at.segment), scope, at.until === undefined);
   const end = at.until === undefined ? null : await findEnd(walk, shape, parseCursor(at.until, shape.keys));
   let after = at.after === null ? null : parseCursor(at.after, shape.keys);
@@ -47,6 +47,9 @@ export async function listStaleKeys(
   return { keys, cursor: after && formatCursor(after) };
 }
 
+/** Envelopes held at one time: those of so many items, in answers of at most 16 MB. */
+const LOOKUP_KEYS = 500;
+
 /** The keys, in order, of those items that are stale. */
 async function staleKeys(
   requests: Requests,
@@ -56,12 +59,19 @@ async function staleKeys(
   scope: Scope,
   active: number,
 ): Promise<RecordKey[]> {
-  const keys = items.map((item) => keyOf(item, shape.keys));
-  const whole = walk.whole ? items : await getItems(requests, shape, keys, false);
-  return keys.filter((_, i) => {
-    const item = whole[i];
-    return item !== undefined && item !== null && isStale(shape, item, scope, active);
-  });
+  if (walk.whole) {
+    return items.filter((item) => isStale(shape, item, scope, active)).map((item) => keyOf(item, shape.keys));
+  }
+  const stale: RecordKey[] = [];
+  for (let start = 0; start < items.length; start += LOOKUP_KEYS) {
+    const keys = items.slice(start, start + LOOKUP_KEYS).map((item) => keyOf(item, shape.keys));
+    const found = await getItems(requests, shape, keys, false);
+    for (const [i, key] of keys.entries()) {
+      const item = found[i] ?? null;
+      if (item !== null && isStale(shape, item, scope, active)) stale.push(key);
+    }
+  }
+  return stale;
 }
 
 /** A range ends with `last`, or before `next`, the key that followed it when the listing began. */

@@ -1,4 +1,4 @@
-import { type AttributeValue, ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import type { FieldChange, RecordChange, ReplaceOutcome } from '../record-store.ts';
 import {
   type Form,
@@ -10,9 +10,9 @@ import {
   tenantValues,
 } from './attributes.ts';
 import { tenantOf } from './envelopes.ts';
-import { attemptsOf, isConditionFailure, translate } from './failures.ts';
+import { isInvalidRequest, translate } from './failures.ts';
 import { type Forms, getItems } from './read.ts';
-import type { Requests } from './requests.ts';
+import type { Refusal, Requests } from './requests.ts';
 import { inLanes } from './slots.ts';
 import type { TableShape } from './table.ts';
 
@@ -44,7 +44,7 @@ async function applyChange(
 ): Promise<ReplaceOutcome> {
   const usual = record.changes.map(({ field }) => forms.get(attributeOf(shape, field)) ?? 'B');
   const first = await tryUpdate(requests, shape, record, usual);
-  if (first === 'replaced') return first;
+  if (first === 'written') return 'replaced';
   const failed = first.item === undefined ? await refused(requests, shape, record) : first.item;
   if (failed === null) return 'missing';
   if (first.repeated && holds(shape, failed, record, 'after')) return 'replaced';
@@ -53,20 +53,10 @@ async function applyChange(
   const other = own.every((form) => form !== undefined) && own.some((form, i) => form !== usual[i]);
   if (!other || !holds(shape, failed, record, 'before')) return 'conflict';
   const second = await tryUpdate(requests, shape, record, own);
-  if (second === 'replaced') return second;
+  if (second === 'written') return 'replaced';
   const now = await refused(requests, shape, record);
   if (now === null) return 'missing';
   return second.repeated && holds(shape, now, record, 'after') ? 'replaced' : 'conflict';
-}
-
-/** Nothing was written. `item` where DynamoDB showed it: what it found instead. */
-interface Refusal {
-  readonly item: Item | undefined;
-  /**
-   * The SDK sent it more than once: a try whose answer was lost may have written, and then the condition failed on
-   * what we wrote ourselves.
-   */
-  readonly repeated: boolean;
 }
 
 async function tryUpdate(
@@ -74,7 +64,7 @@ async function tryUpdate(
   shape: TableShape,
   { key, tenant, changes }: RecordChange,
   forms: readonly Form[],
-): Promise<'replaced' | Refusal> {
+): Promise<'written' | Refusal> {
   const names: Record<string, string> = {};
   const values: Record<string, AttributeValue> = {};
   const set: string[] = [];
@@ -90,15 +80,15 @@ async function tryUpdate(
   const source = shape.tenant;
   if (!('fixed' in source)) {
     const tenants = tenantValues(tenant);
-    if (tenants.length === 0) return NEVER_SENT;
+    if (tenants.length === 0) return NOT_WRITTEN;
     names['#t'] = source.attribute;
     for (const [i, value] of tenants.entries()) values[`:t${i}`] = value;
     conditions.push(`#t IN (${tenants.map((_, i) => `:t${i}`).join(', ')})`);
   } else if (source.fixed !== tenant) {
-    return NEVER_SENT;
+    return NOT_WRITTEN;
   }
   try {
-    await requests.update({
+    return await requests.update({
       Key: keyItem(key, shape.keys),
       UpdateExpression: `SET ${set.join(', ')}`,
       ConditionExpression: conditions.join(' AND '),
@@ -106,16 +96,14 @@ async function tryUpdate(
       ExpressionAttributeValues: values,
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
     });
-    return 'replaced';
   } catch (error) {
-    if (isConditionFailure(error)) return { item: itemIn(error), repeated: attemptsOf(error) > 1 };
     // Larger than an item may be: this record cannot be written, and the others can. No rewrap lets a value grow.
-    if (changes.some(grows)) return NEVER_SENT;
+    if (isInvalidRequest(error) && changes.some(grows)) return NOT_WRITTEN;
     throw translate(error, 'UpdateItem', requests.place);
   }
 }
 
-const NEVER_SENT: Refusal = { item: undefined, repeated: false };
+const NOT_WRITTEN: Refusal = { item: undefined, repeated: false };
 
 function grows({ before, after }: FieldChange): boolean {
   return after.length > before.length;
@@ -145,8 +133,4 @@ function holds(
 
 function attributeOf({ fields }: TableShape, field: number): string {
   return fields[field]?.attribute ?? '';
-}
-
-function itemIn(error: unknown): Item | undefined {
-  return error instanceof ConditionalCheckFailedException ? error.Item : undefined;
 }

@@ -1,5 +1,6 @@
 import {
   BatchGetItemCommand,
+  ConditionalCheckFailedException,
   DescribeTableCommand,
   type DynamoDBClient,
   QueryCommand,
@@ -12,15 +13,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import type { Clock } from '../../clock/clock.ts';
 import type { Item } from './attributes.ts';
-import {
-  type Action,
-  isConditionFailure,
-  isInvalidRequest,
-  isThrottle,
-  type Place,
-  throttled,
-  translate,
-} from './failures.ts';
+import { type Action, isInvalidRequest, isThrottle, type Place, throttled, translate } from './failures.ts';
 import type { Slots } from './slots.ts';
 
 /**
@@ -44,8 +37,19 @@ export interface Requests {
   query(input: Omit<QueryCommandInput, 'TableName'>): Promise<Page>;
   /** At most 100 different keys; those that DynamoDB leaves unprocessed are asked for again. */
   batchGet(keys: readonly Item[], input: BatchGetInput): Promise<readonly Item[]>;
-  /** Throws the SDK's own errors ConditionalCheckFailedException and ValidationException. */
-  update(input: Omit<UpdateItemCommandInput, 'TableName'>): Promise<void>;
+  /** Throws the SDK's own ValidationException: which it is depends on what was to be written. */
+  update(input: Omit<UpdateItemCommandInput, 'TableName'>): Promise<'written' | Refusal>;
+}
+
+/** The condition of an update failed. */
+export interface Refusal {
+  /** What stands there; undefined where there is no item, or DynamoDB did not show it. */
+  readonly item: Item | undefined;
+  /**
+   * It was sent more than once: a try whose answer was lost may have written, and then the condition failed on what
+   * that wrote.
+   */
+  readonly repeated: boolean;
 }
 
 export interface BatchGetInput {
@@ -85,13 +89,13 @@ export function createRequests({ client, place, slots, clock, random }: RequestO
   const pause = (attempt: number) =>
     clock.sleep(random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt));
 
-  const patiently = async <T>(run: () => Promise<T>): Promise<T> => {
+  const patiently = async <T>(run: (attempt: number) => Promise<T>): Promise<T> => {
     const release = await slots.take();
     const began = clock.now();
     try {
       for (let attempt = 0; ; attempt++) {
         try {
-          const answer = await run();
+          const answer = await run(attempt);
           succeeded = clock.now();
           return answer;
         } catch (error) {
@@ -145,11 +149,18 @@ export function createRequests({ client, place, slots, clock, random }: RequestO
       }
     },
     async update(input) {
+      let repeated = false;
       try {
-        await patiently(() => client.send(new UpdateItemCommand({ TableName, ...input })));
+        await patiently((attempt) => {
+          repeated = attempt > 0;
+          return client.send(new UpdateItemCommand({ TableName, ...input }));
+        });
+        return 'written';
       } catch (error) {
-        if (isConditionFailure(error) || isInvalidRequest(error)) throw error;
-        throw translate(error, 'UpdateItem', place);
+        if (error instanceof ConditionalCheckFailedException) {
+          return { item: error.Item, repeated: repeated || (error.$metadata.attempts ?? 1) > 1 };
+        }
+        throw isInvalidRequest(error) ? error : translate(error, 'UpdateItem', place);
       }
     },
   };

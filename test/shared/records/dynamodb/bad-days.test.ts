@@ -188,6 +188,21 @@ describe('an answer that is lost', () => {
     expect(Buffer.compare((await storedNow(row)) ?? Buffer.alloc(0), after)).toBe(0);
   });
 
+  it('and a store that throttles before the repeat: it is our own write all the same', async () => {
+    const [row] = rowsOf(1);
+    if (row === undefined) throw new Error('unreachable');
+    await fixture.insert([row]);
+    const twice = connect(proxy.endpoint, 2);
+    store = openStore(twice);
+    await store.read([row.key]);
+    const faults = ['lose-answer', { error: 'ThrottlingException' }, 'pass'] as const;
+    let updates = 0;
+    proxy.fault = (operation) => (operation === 'UpdateItem' ? (faults[updates++] ?? 'pass') : 'pass');
+    expect(await store.replace([changeOf(row)])).toEqual(['replaced']);
+    expect(updates).toBe(3);
+    twice.destroy();
+  });
+
   it('and an application that writes before the repeat: its write stands, and it is a conflict', async () => {
     const [row] = rowsOf(1);
     if (row === undefined) throw new Error('unreachable');
@@ -249,6 +264,15 @@ describe('a store that refuses', () => {
       retryable: true,
     });
     nowhere.destroy();
+  });
+
+  it('a role that may not write, also where the value would be too large', async () => {
+    const [row] = rowsOf(1);
+    if (row === undefined) throw new Error('unreachable');
+    await fixture.insert([row]);
+    proxy.fault = (operation) => (operation === 'UpdateItem' ? { error: 'AccessDeniedException' } : 'pass');
+    const larger = envelope(2, KEY_ID, 'x'.repeat(1_000));
+    await expect(store.replace([changeOf(row, larger)])).rejects.toMatchObject({ code: 'STORE_DENIED' });
   });
 
   it('a value that makes the record too large, and no other record of the batch', async () => {

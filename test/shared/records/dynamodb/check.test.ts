@@ -10,6 +10,7 @@ import { createDynamoDbRecordStore } from '../../../../shared/records/dynamodb/s
 import { findHazards, readShape } from '../../../../shared/records/dynamodb/table.ts';
 import { KEY_ID } from '../../../contracts/record-store.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../../support/dynamodb.ts';
+import { tableActive } from '../../../support/dynamodb-records.ts';
 
 const TABLE = {
   TableName: 'customers',
@@ -55,6 +56,7 @@ let dynamodb: TestDynamoDb;
 beforeAll(async () => {
   dynamodb = await startTestDynamoDb();
   await dynamodb.client.send(new CreateTableCommand(TABLE));
+  await tableActive(dynamodb.client, TABLE.TableName);
 });
 afterAll(() => dynamodb.stop());
 
@@ -174,6 +176,7 @@ describe('keys', () => {
         KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
       }),
     );
+    await tableActive(dynamodb.client, TableName);
     const { index: _, ...config } = { ...CONFIG, table: TableName, key: ['id'] };
     const store = createDynamoDbRecordStore({
       ...{ recordSet: 'keys', config, client: dynamodb.client, slots: createSlots(4) },
