@@ -2,6 +2,7 @@ import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyError } from '../../shared/errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../../shared/keyring/key.ts';
 import { VERSION_STATES, type VersionState } from '../../shared/keyring/states.ts';
+import { time } from './format.ts';
 import type { Style } from './output.ts';
 
 /** Keys and their versions in words and JSON; never their bytes, wrapped or not. */
@@ -22,6 +23,15 @@ export function versionsByState(key: TenantKey): string {
 export function ageOfActive(key: TenantKey, now: number): number | null {
   const since = key.versions[String(key.active)]?.activatedAt ?? null;
   return since === null ? null : Math.max(0, (now - Date.parse(since)) / 1000);
+}
+
+/** Why a version is suspended; null unless it is. */
+export function suspensionWords({ version, suspended }: KeyVersion): string | null {
+  if (suspended === null) return null;
+  const since = `Version ${version} is suspended since ${time(suspended.at)}`;
+  return suspended.reason === 'ROOT_KEY'
+    ? `${since}: root key ${suspended.rootKeyId ?? '(unnamed)'} cannot be used. It is resumed by itself when it can.`
+    : `${since}, by a person.`;
 }
 
 export const STATE_STYLES = {

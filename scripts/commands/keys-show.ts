@@ -4,7 +4,7 @@ import { defineCommand, PURPOSE, required, TENANT } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { table, time } from '../cli/format.ts';
 import { keyName } from '../cli/job-words.ts';
-import { keyJson, STATE_STYLES, versionsOf } from '../cli/key-words.ts';
+import { keyJson, STATE_STYLES, suspensionWords, versionsOf } from '../cli/key-words.ts';
 
 export const keysShow = defineCommand({
   name: 'keys show',
@@ -39,6 +39,10 @@ export const keysShow = defineCommand({
         'destroyed',
       ];
       for (const line of table(headings, rows)) out.line(line);
+      for (const version of versionsOf(key)) {
+        const why = suspensionWords(version);
+        if (why !== null) out.line(out.paint('red', why));
+      }
       out.result(keyJson(key));
       return EXIT_CODES.done.code;
     }),

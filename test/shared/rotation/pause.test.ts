@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { readProgress, sumProgress } from '../../../shared/rotation/progress.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
-import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
-import { FIELDS, fill, KEY, prepareWorlds, stateOf, type World } from '../../support/memory-world.ts';
+import { FIELDS, fill, KEY, prepareWorlds, stateOf, TENANT, type World } from '../../support/memory-world.ts';
 import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /**
@@ -145,5 +145,48 @@ describe('a root key that is disabled', () => {
     }
     expect(at).toBeGreaterThan(100);
     expect(statuses).toContain('rotate PAUSED');
+  });
+
+  it('at each call of an adoption in turn', async () => {
+    let paused = 0;
+    for (let at = 1; at < 500; at++) {
+      const { world, rootKeys, rootKeyId } = await makeSetting();
+      const plain = [51, 52, 53];
+      for (const id of plain)
+        world.notes.rows.set(JSON.stringify([String(id)]), {
+          key: [String(id)],
+          tenant: TENANT,
+          values: [null, null],
+          plaintext: FIELDS.map((field) => Buffer.from(`plain ${id} ${field}`)),
+        });
+      let calls = 0;
+      let hit: string | null = null;
+      world.faults.before = async (call) => {
+        calls += 1;
+        if (calls !== at) return;
+        hit = call;
+        rootKeys.set(rootKeyId, 'DISABLED');
+        if (at % 2 === 0) await reconcileRootKeys(world.deps);
+      };
+      const request = { tenant: TENANT, recordSet: 'notes', requestedBy: 'test' };
+      const { job } = await requestAdoption(world.deps, request);
+      await runExecutions(world);
+      world.faults.before = () => {};
+      const what = `at call ${at}: ${hit}`;
+      const rests = await world.job(job.jobId);
+      expect(['PAUSED', 'COMPLETED'], what).toContain(rests.status);
+      if (rests.status === 'PAUSED') paused += 1;
+      expect(await world.ledger.listQuarantined(job.keyId), what).toEqual([]);
+      rootKeys.set(rootKeyId, 'ENABLED');
+      await reconcileRootKeys(world.deps);
+      await runExecutions(world);
+      expect(await world.job(job.jobId), what).toMatchObject({ status: 'COMPLETED', blocker: null });
+      for (const id of plain)
+        expect(await world.open(world.notes, id), what).toEqual(
+          FIELDS.map((field) => `plain ${id} ${field}`),
+        );
+      if (hit === null) break;
+    }
+    expect(paused).toBeGreaterThan(5);
   });
 });

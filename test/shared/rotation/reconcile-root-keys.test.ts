@@ -13,6 +13,7 @@ import { recoverJob, requestPurge, requestRotation } from '../../../shared/rotat
 import { runExecutions } from '../../support/memory-engine.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import {
+  Crash,
   FIELDS,
   fill,
   KEY,
@@ -476,6 +477,57 @@ describe('whatever happens to root keys during a rotation', () => {
         rootKeys.set(current, what);
     }
   }
+});
+
+describe('a process that dies in the middle of a reconciliation', () => {
+  it.each(['before', 'after'] as const)('%s each call in turn: the next one ends it', async (when) => {
+    let crashes = 0;
+    for (let at = 1; at < 100; at++) {
+      await makeWorld();
+      await fill(world, 4);
+      const { job } = await requestRotation(world.deps, KEY);
+      await runExecutions(world, {
+        before: (state) => {
+          // The machine stops.
+          if (state === 'CheckBarrier')
+            for (const execution of world.executions.values()) execution.running = false;
+        },
+      });
+      rootKeys.set(rootKeyId, 'DISABLED');
+      let calls = 0;
+      world.faults[when] = (call) => {
+        if (++calls === at) throw new Crash(call);
+      };
+      const untilDone = async () => {
+        await reconcile().catch(() => undefined);
+        if (!world.crashed) return;
+        crashes += 1;
+        world.restart();
+        await reconcile();
+      };
+      await untilDone();
+      expect([await stateOf(world, 1), await stateOf(world, 2)]).toEqual(['SUSPENDED', 'SUSPENDED']);
+      expect(await world.job(job.jobId)).toMatchObject({ status: 'PAUSED' });
+      rootKeys.set(rootKeyId, 'ENABLED');
+      rootKeys.rotate(rootKeyId);
+      await untilDone();
+      await untilDone();
+      world.faults[when] = () => {};
+      for (const number of [1, 2]) {
+        expect(await version(number)).toMatchObject({
+          wrapped: { materialId: 'material-2' },
+          formerWrapped: null,
+        });
+      }
+      await recoverJob(world.deps, job);
+      await runExecutions(world);
+      expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED' });
+      for (let id = 1; id <= 4; id++)
+        expect(await world.open(world.people, id)).toEqual(FIELDS.map((field) => `person ${id} ${field}`));
+      if (calls < at) break;
+    }
+    expect(crashes).toBeGreaterThan(20);
+  });
 });
 
 describe('a change that was lost', () => {
