@@ -30,7 +30,7 @@ const failure = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-const NEEDS: Readonly<Record<keyof typeof STATE_FUNCTIONS, readonly string[]>> = {
+const INPUTS: Readonly<Record<keyof typeof STATE_FUNCTIONS, readonly string[]>> = {
   ActivateVersion: ['jobId'],
   BeginPurge: ['jobId'],
   CheckBarrier: ['jobId'],
@@ -52,11 +52,11 @@ const functions = Object.entries(STATE_FUNCTIONS);
 describe('a state function', () => {
   it.each(functions)('%s names the fields of a bad input, and no value of it', async (name, create) => {
     const handler = create(deps);
-    const needs = Object.entries(NEEDS).find(([state]) => state === name)?.[1] ?? [];
+    const inputs = Object.entries(INPUTS).find(([state]) => state === name)?.[1] ?? [];
     for (const bad of [
       {},
       { ...VALID, jobId: SECRET },
-      ...needs.map((field) => ({ ...VALID, [field]: [SECRET] })),
+      ...inputs.map((field) => ({ ...VALID, [field]: [SECRET] })),
     ]) {
       const error = await failure(handler(bad, context));
       expect(error).toBeInstanceOf(PermanentError);
@@ -67,7 +67,7 @@ describe('a state function', () => {
       expect(String(error)).not.toContain(SECRET);
     }
     const error = await failure(handler({}, context));
-    expect(String(error)).toBe(`PermanentError: INPUT_INVALID: ${needs.join(', ')}`);
+    expect(String(error)).toBe(`PermanentError: INPUT_INVALID: ${inputs.join(', ')}`);
     for (const bad of [null, undefined, 'text', 7, []])
       expect(String(await failure(handler(bad, context)))).toBe('PermanentError: INPUT_INVALID: (input)');
   });
