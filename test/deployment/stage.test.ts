@@ -1,0 +1,146 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { filesOf, readStage } from '../../infrastructure/stage.ts';
+import { template } from '../../infrastructure/template.ts';
+import { checkTemplate } from '../../scripts/deploy/check-template.ts';
+import { shellExports, variablesOf } from '../../scripts/deploy/environment.ts';
+import { liveKeys } from '../../scripts/deploy/remove.ts';
+import type { TenantKey } from '../../shared/keyring/key.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'keyturn-stage-'));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const ROOT_KEY = 'arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-4000-8000-000000000000';
+const SECRET = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:db-AbCdEf';
+const base = {
+  provider: { type: 'aws-kms' },
+  stores: { main: { type: 'postgres', secret: SECRET, database: 'app' } },
+  recordSets: {},
+  deployment: { region: 'eu-central-1' },
+};
+
+async function stageOf(changes: object) {
+  await writeFile(join(folder, 'keyturn.test.yaml'), stringify({ ...base, ...changes }));
+  return readStage('test', folder);
+}
+
+describe("a stage's file", () => {
+  it.each([
+    ['no deployment section', { deployment: undefined }, /no deployment section/],
+    ['the local provider', { provider: { type: 'local', keystore: 'k', keyFile: 'f' } }, /local provider/],
+    [
+      'a database by a URL',
+      { stores: { main: { type: 'postgres', urlFrom: 'URL' } } },
+      /stores\.main has no secret/,
+    ],
+    [
+      'a database without TLS',
+      { stores: { main: { type: 'postgres', secret: SECRET, tls: 'off' } } },
+      /without TLS/,
+    ],
+    ['an unknown setting', { deployment: { region: 'eu-central-1', regoin: 'x' } }, /regoin/],
+    ['a bad region', { deployment: { region: 'Frankfurt' } }, /AWS region/],
+    [
+      'a retention that CloudWatch does not have',
+      { deployment: { region: 'eu-central-1', logRetentionDays: 8 } },
+      /one of 1, 3, 5/,
+    ],
+  ])('with %s is refused', async (_, changes, message) => {
+    await expect(stageOf(changes)).rejects.toThrow(message);
+    await expect(stageOf(changes)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('that is not there is refused, and so is a name that makes names too long', () => {
+    expect(() => readStage('nowhere', folder)).toThrow(expect.objectContaining({ code: 'CONFIG_NOT_FOUND' }));
+    expect(() => readStage('a-stage-with-a-long-name', folder)).toThrow(/no name for a stage/);
+    expect(() => readStage('../etc', folder)).toThrow(/no name for a stage/);
+  });
+
+  it('brings its certificate authorities into the bundles', async () => {
+    const stores = { main: { ...base.stores.main, tls: { ca: './certs/database.pem' } } };
+    expect(filesOf(await stageOf({ stores }), folder)).toEqual(['keyturn.test.yaml', 'certs/database.pem']);
+  });
+
+  it('names of IAM roles stay within 64 characters in the longest region', () => {
+    const names = Object.values(template('dynamodb').resources.Resources).flatMap(({ Type, Properties }) =>
+      Type === 'AWS::IAM::Role' ? [String(Properties?.['RoleName'])] : [],
+    );
+    const longest = Math.max(...names.map((name) => name.length));
+    // `dynamodb` has 8 characters of 16, and eu-central-1 12 of the 14 of ap-southeast-1.
+    expect(
+      longest - 'dynamodb'.length + 16 - 'eu-central-1'.length + 'ap-southeast-1'.length,
+    ).toBeLessThanOrEqual(64);
+  });
+
+  it('with a root key of its own makes none', async () => {
+    const stage = await stageOf({ provider: { type: 'aws-kms', rootKey: ROOT_KEY } });
+    const { keys } = await import('../../infrastructure/keys.ts');
+    const { functionRoles } = await import('../../infrastructure/roles.ts');
+    expect(Object.keys(keys(stage))).toEqual(['AlarmKey']);
+    expect(JSON.stringify(functionRoles(stage)['ProveVersionRole'])).toContain(ROOT_KEY);
+  });
+});
+
+describe('checks before a deployment', () => {
+  it('find what the template names and does not make', () => {
+    const Resources = {
+      Queue: { Type: 'AWS::SQS::Queue', DependsOn: ['Gone'] },
+      Role: {
+        Type: 'AWS::IAM::Role',
+        Properties: { A: { 'Fn::Sub': `\${AWS::Region}-\${Lost.Arn}` }, B: { Ref: 'Queue' } },
+      },
+    };
+    expect(checkTemplate({ Resources }).problems).toEqual([
+      'the template names Gone, which it does not make',
+      'the template names Lost, which it does not make',
+    ]);
+  });
+
+  it('find a template over the limits', () => {
+    const many = Array.from({ length: 501 }, (_, i) => [
+      `R${i}`,
+      { Type: 'X', Properties: { text: 'x'.repeat(2000) } },
+    ]);
+    expect(checkTemplate({ Resources: Object.fromEntries(many) }).problems).toEqual([
+      '501 resources, over 500',
+      expect.stringMatching(/^a template of 10\d\d kB, over 1000 kB$/),
+    ]);
+  });
+});
+
+describe('the removal', () => {
+  const key = (tenant: string, ...states: string[]) =>
+    ({
+      tenant,
+      versions: Object.fromEntries(states.map((state, i) => [String(i + 1), { state }])),
+    }) as unknown as TenantKey;
+
+  it('is refused by every key with a version that is not destroyed', () => {
+    const alive = liveKeys([
+      key('active', 'DESTROYED', 'ACTIVE'),
+      key('gone', 'DESTROYED', 'DESTROYED'),
+      key('suspended', 'SUSPENDED'),
+      key('pending', 'DESTROY_PENDING', 'DESTROYED'),
+    ]);
+    expect(alive.map(({ tenant }) => tenant)).toEqual(['active', 'suspended', 'pending']);
+  });
+});
+
+describe('the variables of the command line', () => {
+  it('are the outputs that are described by a name of a variable', () => {
+    expect(
+      variablesOf([
+        { OutputKey: 'A', Description: 'KEYTURN_QUEUE_URL', OutputValue: 'https://q' },
+        { OutputKey: 'B', Description: 'Subscribe to be told of alarms', OutputValue: 'arn' },
+        { OutputKey: 'C', OutputValue: 'bucket' },
+      ]),
+    ).toEqual({ KEYTURN_QUEUE_URL: 'https://q' });
+  });
+
+  it('are quoted for a shell', () => {
+    expect(shellExports({ A: "it's $HOME", B: 'x' })).toBe("export A='it'\\''s $HOME'\nexport B='x'");
+  });
+});
