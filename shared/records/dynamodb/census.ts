@@ -34,11 +34,13 @@ function censusWalks(
   segment: Segment,
   reach: CensusReach,
 ): readonly Walk[] {
-  if (segment.kind === 'partition') return [partitionWalk(requests, shape, scope, true)];
+  const oneTenant = reach === 'tenant';
+  if (segment.kind === 'partition' && oneTenant) return [partitionWalk(requests, shape, scope, true)];
   // Never by an index, however its segments are listed.
-  const options = { consistent: true, ...(reach === 'tenant' ? { tenant: scope.tenant } : {}) };
+  const { part, of } = segment.kind === 'partition' ? { part: 0, of: 1 } : segment;
+  const options = { consistent: true, ...(oneTenant ? { tenant: scope.tenant } : {}) };
   return Array.from({ length: SCANS }, (_, i) =>
-    scanWalk(requests, shape, segment.part * SCANS + i, segment.of * SCANS, options),
+    scanWalk(requests, shape, part * SCANS + i, of * SCANS, options),
   );
 }
 

@@ -18,13 +18,11 @@ import type { Slots } from './slots.ts';
 
 /**
  * The requests of one table. Each waits for a free slot of its store, and again, with jitter, where DynamoDB throttles
- * it beyond what the SDK tries by itself: throttling slows, and fails nothing while anything of the store goes on.
+ * it beyond what the SDK tries by itself: throttling slows, and fails a request only after a bounded time.
  */
 
 export interface Page {
   readonly items: readonly Item[];
-  /** Items read, also those that a filter left out. */
-  readonly read: number;
   readonly last: Item | undefined;
 }
 
@@ -67,11 +65,11 @@ export interface RequestOptions {
   readonly random: () => number;
 }
 
-/** Given up when nothing of the store succeeded for so long, */
+/** A throttled request is given up when nothing of the table succeeded for so long. */
 const QUIET_MS = 10_000;
 /**
- * or this request for so long. A worker that waits has sealed already: this stays far below the default of
- * `maxTransactionSeconds`.
+ * And when it was itself throttled for so long: a worker has sealed already what it waits to write, and this stays far
+ * below the default of `maxTransactionSeconds`.
  */
 const LONGEST_MS = 20_000;
 const FIRST_PAUSE_MS = 50;
@@ -168,9 +166,7 @@ export function createRequests({ client, place, slots, clock, random }: RequestO
 
 function pageOf(answer: {
   readonly Items?: Item[] | undefined;
-  readonly ScannedCount?: number | undefined;
   readonly LastEvaluatedKey?: Item | undefined;
 }): Page {
-  const { Items = [], ScannedCount = Items.length, LastEvaluatedKey } = answer;
-  return { items: Items, read: ScannedCount, last: LastEvaluatedKey };
+  return { items: answer.Items ?? [], last: answer.LastEvaluatedKey };
 }

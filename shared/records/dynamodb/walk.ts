@@ -16,8 +16,6 @@ export interface Walk {
 
 export interface WalkPage {
   readonly items: readonly Item[];
-  /** Items read, also those that were left out. */
-  readonly read: number;
   /** Where to go on; null at the end. */
   readonly last: RecordKey | null;
 }
@@ -138,8 +136,8 @@ function start(after: Item | null, limit: number | undefined) {
   };
 }
 
-function walkPage({ items, read, last }: Page, keys: TableShape['keys']): WalkPage {
-  return { items, read, last: last === undefined ? null : keyOf(last, keys) };
+function walkPage({ items, last }: Page, keys: TableShape['keys']): WalkPage {
+  return { items, last: last === undefined ? null : keyOf(last, keys) };
 }
 
 function mayOccur(source: TableShape['tenant'], tenant: string): boolean {
@@ -155,7 +153,7 @@ function onlyOf(place: string, tenant: string) {
 }
 
 async function nothing(): Promise<WalkPage> {
-  return { items: [], read: 0, last: null };
+  return { items: [], last: null };
 }
 
 /** The configuration has changed since the segment was cut. */

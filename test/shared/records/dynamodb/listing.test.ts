@@ -165,6 +165,8 @@ it('a tenant that is the partition key costs what its own records cost, also in 
   expect(keys).toEqual(others[1]?.map(({ key }) => key));
   expect(await store.census(scope, segment, 'tenant')).toMatchObject({ rows: 5, versions: { 1: 10 } });
   expect(reads).toEqual([5, 5]);
+  // A purge's reach is the table, whichever segment it is asked of.
+  expect(await store.census(scope, segment, 'everywhere')).toMatchObject({ rows: 20, versions: { 1: 40 } });
   proxy.fault = () => 'pass';
   client.destroy();
 });
