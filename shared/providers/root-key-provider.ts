@@ -43,6 +43,8 @@ export interface RootKeyStatus {
   readonly materialExpiresAt: string | null;
   /** ISO 8601 UTC. When the provider deletes it; null: not planned. */
   readonly deletionAt: string | null;
+  /** Whether the provider gives it new material by itself, from time to time; null: it cannot, or does not tell. */
+  readonly automaticRotation: boolean | null;
 }
 
 export interface RootKeyProvider {

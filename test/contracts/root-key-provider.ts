@@ -168,6 +168,7 @@ export function describeRootKeyProvider(
           materialId: null,
           materialExpiresAt: null,
           deletionAt: null,
+          automaticRotation: null,
         });
       }
     });

@@ -1,5 +1,6 @@
 import {
   DescribeKeyCommand,
+  GetKeyRotationStatusCommand,
   type KeyMetadata,
   type KeyState,
   ListKeyRotationsCommand,
@@ -56,6 +57,7 @@ export async function inspectRootKey(call: CallKms, rootKeyId: string): Promise<
     materialId: metadata?.CurrentKeyMaterialId ?? current?.KeyMaterialId ?? null,
     materialExpiresAt: isoOf(earliest(expiries)),
     deletionAt: isoOf(metadata?.DeletionDate),
+    automaticRotation: metadata === null ? null : await rotatesByItself(call, rootKeyId, metadata),
   };
 }
 
@@ -88,6 +90,25 @@ async function listMaterials(call: CallKms, rootKeyId: string): Promise<readonly
     throw error;
   }
   return materials;
+}
+
+/** Only KMS's own symmetric material can rotate by itself. D/kms/latest/APIReference/API_GetKeyRotationStatus.html */
+async function rotatesByItself(
+  call: CallKms,
+  rootKeyId: string,
+  { Origin, KeySpec, KeyState }: KeyMetadata,
+): Promise<boolean | null> {
+  if (Origin !== 'AWS_KMS' || KeySpec !== 'SYMMETRIC_DEFAULT' || KeyState !== 'Enabled') return null;
+  try {
+    const { KeyRotationEnabled } = await call(
+      { operation: 'GetKeyRotationStatus', rootKeyIds: [rootKeyId] },
+      (client) => client.send(new GetKeyRotationStatusCommand({ KeyId: rootKeyId })),
+    );
+    return KeyRotationEnabled ?? null;
+  } catch (error) {
+    if (error instanceof ProviderError && !error.retryable) return null;
+    throw error;
+  }
 }
 
 function earliest(dates: readonly Date[]): Date | undefined {

@@ -11,6 +11,7 @@ export type KmsOperation =
   | 'Decrypt'
   | 'ReEncrypt'
   | 'DescribeKey'
+  | 'GetKeyRotationStatus'
   | 'ListKeyRotations';
 
 export interface KmsCall {

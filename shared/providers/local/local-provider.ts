@@ -51,6 +51,7 @@ export async function createLocalProvider(options: KeystoreOptions): Promise<Roo
       materialId: null,
       materialExpiresAt: null,
       deletionAt: null,
+      automaticRotation: null,
     }),
     destroyKek: async () => {
       // The root key is shared by all KEKs and stays; the blob, the only copy of this one, is erased by the ledger.

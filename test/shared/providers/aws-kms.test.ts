@@ -427,6 +427,7 @@ describe('the state of a root key', () => {
       materialId: 'm2',
       materialExpiresAt: null,
       deletionAt: '2027-01-15T08:00:00.000Z',
+      automaticRotation: null,
     });
     expect(wire.requests).toHaveLength(1);
   });
@@ -467,6 +468,15 @@ describe('the state of a root key', () => {
   ])('is told without its material by an identity that %s', async (_, refusal) => {
     answers({ DescribeKey: described({ Origin: 'EXTERNAL' }), ListKeyRotations: refusal });
     expect(await inspect()).toMatchObject({ state: 'ENABLED', materialId: 'm2', materialExpiresAt: null });
+  });
+
+  it.each([
+    ['on', { reply: { KeyRotationEnabled: true } }, true],
+    ['off', { reply: { KeyRotationEnabled: false } }, false],
+    ['not to be told', { error: 'AccessDeniedException' }, null],
+  ])('says that automatic rotation is %s', async (_, GetKeyRotationStatus, automaticRotation) => {
+    answers({ DescribeKey: described({}), GetKeyRotationStatus });
+    expect(await inspect()).toMatchObject({ state: 'ENABLED', automaticRotation });
   });
 
   it('is an error, and not a guess, while KMS cannot be asked', async () => {
