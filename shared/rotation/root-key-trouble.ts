@@ -101,13 +101,20 @@ export async function resumeIfUsable(deps: Deps, job: Job): Promise<Job> {
   return allEnabled(deps, key, statuses) ? resumeJob(deps, job.jobId, 'ROOT_KEY') : getJob(deps, job.jobId);
 }
 
+/** A root key that goes on and off without end is left to the next reconciliation. */
+const MOST_LOOKS = 5;
+
+/** Looks until a look changes nothing: what was written is true of the moment when it was asked for. */
 async function settle(
   deps: TroubleDeps,
   { tenant, purpose }: Pick<Job, 'tenant' | 'purpose'>,
 ): Promise<{ readonly key: TenantKey; readonly statuses: RootKeyStatuses }> {
-  const statuses = await inspectRootKeys(deps, rootKeysOf(deps, await getKey(deps, tenant, purpose)));
-  const key = await changeKey(deps, tenant, purpose, (current) =>
-    settleVersions(deps, current, statuses, timestamp(deps.clock.now())),
-  );
-  return { key, statuses };
+  for (let looks = 1; ; looks++) {
+    const before = await getKey(deps, tenant, purpose);
+    const statuses = await inspectRootKeys(deps, rootKeysOf(deps, before));
+    const key = await changeKey(deps, tenant, purpose, (current) =>
+      settleVersions(deps, current, statuses, timestamp(deps.clock.now())),
+    );
+    if (key.revision === before.revision || looks === MOST_LOOKS) return { key, statuses };
+  }
 }

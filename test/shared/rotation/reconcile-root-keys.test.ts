@@ -479,6 +479,56 @@ describe('whatever happens to root keys during a rotation', () => {
   }
 });
 
+describe('two that see different states of a root key', () => {
+  it('the one that writes last looks again: nothing stays suspended or paused for what has passed', async () => {
+    await fill(world, 2);
+    const { job } = await requestRotation(world.deps, KEY);
+    for (const call of ['ledger.replaceKey', 'ledger.replaceJob']) {
+      rootKeys.set(rootKeyId, 'DISABLED');
+      let met = false;
+      world.faults.before = async (each) => {
+        if (each !== call || met) return;
+        met = true;
+        // Enabled, and the event of it handled, between the slow one's question and its write.
+        rootKeys.set(rootKeyId, 'ENABLED');
+        await reconcile();
+      };
+      await reconcile();
+      expect(met).toBe(true);
+      expect(await stateOf(world, 1)).toBe('ACTIVE');
+      expect(await world.job(job.jobId)).toMatchObject({ status: 'REQUESTED', pause: null });
+    }
+    await runExecutions(world);
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED' });
+  });
+
+  it('a step that was refused looks again, too', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    rootKeys.set(rootKeyId, 'DISABLED');
+    let met = false;
+    world.faults.before = async (each) => {
+      if (each !== 'ledger.replaceKey' || met) return;
+      met = true;
+      rootKeys.set(rootKeyId, 'ENABLED');
+      await reconcile();
+    };
+    await runExecutions(world);
+    expect(met).toBe(true);
+    expect(await stateOf(world, 1)).toBe('RETIRING');
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED', attempt: 1 });
+  });
+
+  it('a root key that goes on and off without end does not hold up anybody for ever', async () => {
+    await requestRotation(world.deps, KEY);
+    world.faults.before = (each) => {
+      if (each !== 'ledger.replaceKey') return;
+      rootKeys.set(rootKeyId, rootKeys.keys.get(rootKeyId)?.state === 'ENABLED' ? 'DISABLED' : 'ENABLED');
+    };
+    rootKeys.set(rootKeyId, 'DISABLED');
+    expect((await reconcile()).changedKeys).toBe(5);
+  });
+});
+
 describe('a process that dies in the middle of a reconciliation', () => {
   it.each(['before', 'after'] as const)('%s each call in turn: the next one ends it', async (when) => {
     let crashes = 0;
