@@ -2,7 +2,7 @@ import rules from '../events/rules.json' with { type: 'json' };
 import schedules from '../events/schedules.json' with { type: 'json' };
 import { getAtt, pascalCase, type Resources, ref } from './cloudformation.ts';
 import { functionLogicalId } from './names.ts';
-import { role } from './roles.ts';
+import { role, SAME_ACCOUNT } from './roles.ts';
 import type { Stage } from './stage.ts';
 
 /** The bus, and what starts functions: the rules of events/rules.json and the schedules of events/schedules.json. */
@@ -13,24 +13,29 @@ export function events(stage: Stage): Resources {
       Properties: {
         Name: stage.service,
         Description: 'Rotation requests come in, news of rotations goes out',
-        DeadLetterConfig: { Arn: getAtt('EventDeadLetters') },
       },
     },
     ...Object.assign({}, ...Object.entries(rules).map(([name, rule]) => ruleResources(stage, name, rule))),
-    SchedulerRole: role(stage, 'scheduler', 'scheduler.amazonaws.com', [
-      {
-        Sid: 'CallFunctions',
-        Effect: 'Allow',
-        Action: 'lambda:InvokeFunction',
-        Resource: scheduledFunctions().map((name) => getAtt(functionLogicalId(name))),
-      },
-      {
-        Sid: 'GiveUpEvents',
-        Effect: 'Allow',
-        Action: 'sqs:SendMessage',
-        Resource: getAtt('EventDeadLetters'),
-      },
-    ]),
+    SchedulerRole: role(
+      stage,
+      'scheduler',
+      'scheduler.amazonaws.com',
+      [
+        {
+          Sid: 'CallFunctions',
+          Effect: 'Allow',
+          Action: 'lambda:InvokeFunction',
+          Resource: scheduledFunctions().map((name) => getAtt(functionLogicalId(name))),
+        },
+        {
+          Sid: 'GiveUpEvents',
+          Effect: 'Allow',
+          Action: 'sqs:SendMessage',
+          Resource: getAtt('EventDeadLetters'),
+        },
+      ],
+      SAME_ACCOUNT,
+    ),
     ...Object.fromEntries(
       Object.keys(schedules).map((name) => [
         `${pascalCase(name)}Schedule`,

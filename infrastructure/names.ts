@@ -50,15 +50,15 @@ export function stateMachineArn(
   return arn('states', `${kind}:${name}${suffix}`);
 }
 
-/** Every root key of the stage: what wraps now, what single tenants brought, and what wrapped before. */
+/** The root keys that wrap new KEKs: the stage's own and those that single tenants brought. */
+export function wrappingKeyArns(stage: Stage): unknown[] {
+  const { rootKey, tenantRootKeys } = stage.provider;
+  return [rootKey ?? getAtt('RootKey'), ...new Set(Object.values(tenantRootKeys))];
+}
+
+/** Every root key of the stage, those too that wrapped before and still open what they wrapped. */
 export function rootKeyArns(stage: Stage): unknown[] {
-  const { rootKey, tenantRootKeys, formerRootKeys } = stage.provider;
-  const named = [
-    ...(rootKey === undefined ? [] : [rootKey]),
-    ...Object.values(tenantRootKeys),
-    ...formerRootKeys,
-  ];
-  return [...(rootKey === undefined ? [getAtt('RootKey')] : []), ...new Set(named)];
+  return [...new Set([...wrappingKeyArns(stage), ...stage.provider.formerRootKeys])];
 }
 
 export function makesRootKey(stage: Stage): boolean {

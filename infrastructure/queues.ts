@@ -4,8 +4,9 @@ import { WORKER_TIMEOUT } from './functions.ts';
 import type { Stage } from './stage.ts';
 
 const DAY = 86_400;
-/** The longest that SQS allows. A grace is never shorter than twice this. */
+/** Dead letters: the longest that SQS allows. They keep the age that they had, so that work is kept for less. */
 const RETENTION = 14 * DAY;
+const WORK_RETENTION = 4 * DAY;
 
 export const QUEUE_NAMES = ['WorkQueue', 'WorkDeadLetters', 'EventDeadLetters'] as const;
 
@@ -23,6 +24,7 @@ export function queues(stage: Stage): Resources {
     ...queue(stage, 'WorkQueue', {
       // D/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout, so that its retries fit in.
       VisibilityTimeout: 6 * WORKER_TIMEOUT,
+      MessageRetentionPeriod: WORK_RETENTION,
       RedrivePolicy: { deadLetterTargetArn: getAtt('WorkDeadLetters'), maxReceiveCount: 5 },
     }),
     ...queue(stage, 'WorkDeadLetters', {

@@ -3,7 +3,7 @@ import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { LIST_INDEX } from '../shared/ledger/attributes.ts';
 import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
 import { arn, getAtt } from './cloudformation.ts';
-import { KEY_TAG, rootKeyArns, stateMachineArn } from './names.ts';
+import { KEY_TAG, rootKeyArns, stateMachineArn, wrappingKeyArns } from './names.ts';
 import { readRecords, writeRecords } from './record-rights.ts';
 import type { Stage } from './stage.ts';
 
@@ -35,12 +35,12 @@ function ledger(sid: string, actions: readonly string[], items: LedgerItems): St
 }
 
 /** Every use of a root key names tenant, purpose, key and version, so that CloudTrail shows them and no other use is allowed. */
-function rootKey(stage: Stage, sid: string, actions: readonly string[]): Statement {
+function useOf(keys: readonly unknown[], sid: string, ...actions: readonly string[]): Statement {
   return {
     Sid: sid,
     Effect: 'Allow',
     Action: actions.map((action) => `kms:${action}`),
-    Resource: rootKeyArns(stage),
+    Resource: keys,
     Condition: {
       'ForAllValues:StringEquals': { 'kms:EncryptionContextKeys': CONTEXT_KEYS },
       Null: { 'kms:EncryptionContextKeys': 'false' },
@@ -99,9 +99,14 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
     { Sid: 'PublishEvents', Effect: 'Allow', Action: 'events:PutEvents', Resource: getAtt('EventBus') },
   ],
   /** A new KEK, wrapped: its plaintext is never asked for. */
-  'provider:generate': (stage) => [rootKey(stage, 'WrapKeks', ['GenerateDataKeyWithoutPlaintext'])],
-  'provider:unwrap': (stage) => [rootKey(stage, 'UnwrapKeks', ['Decrypt'])],
-  'provider:rewrap': (stage) => [rootKey(stage, 'RewrapKeks', ['ReEncryptFrom', 'ReEncryptTo'])],
+  'provider:generate': (stage) => [
+    useOf(wrappingKeyArns(stage), 'WrapKeks', 'GenerateDataKeyWithoutPlaintext'),
+  ],
+  'provider:unwrap': (stage) => [useOf(rootKeyArns(stage), 'UnwrapKeks', 'Decrypt')],
+  'provider:rewrap': (stage) => [
+    useOf(rootKeyArns(stage), 'RewrapKeksFrom', 'ReEncryptFrom'),
+    useOf(wrappingKeyArns(stage), 'RewrapKeksTo', 'ReEncryptTo'),
+  ],
   'provider:inspect': (stage) => [
     {
       Sid: 'InspectRootKeys',

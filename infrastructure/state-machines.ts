@@ -56,7 +56,7 @@ function stateMachine(stage: Stage, machine: StateMachineName): Resources {
           Resource: functions.map(({ name }) => getAtt(functionLogicalId(name))),
         },
         LOG_DELIVERY,
-        TRACES,
+        { ...TRACES, Action: [...TRACES.Action, 'xray:GetSamplingRules', 'xray:GetSamplingTargets'] },
       ],
       SAME_ACCOUNT,
     ),

@@ -39,12 +39,13 @@ export async function packageStage(stage: string, folder: string, out: Output): 
     `template: ${resources} resources, ${kilobytes.toFixed(0)} kB, in ${PACKAGE_FOLDER}/${TEMPLATE_FILE}`,
   );
   out.result({ stage, bundles, resources, templateKilobytes: Math.round(kilobytes) });
-  refuse([
-    ...bundles
-      .filter((bundle) => bundle.kilobytes > BUDGET_KB)
-      .map(({ name, kilobytes: size }) => `${name} has ${size.toFixed(0)} kB, over its ${BUDGET_KB} kB`),
-    ...problems,
-  ]);
+  refuse([...bundleProblems(bundles), ...problems]);
+}
+
+export function bundleProblems(bundles: readonly Bundle[]): string[] {
+  return bundles
+    .filter(({ kilobytes }) => kilobytes > BUDGET_KB)
+    .map(({ name, kilobytes }) => `${name} has ${kilobytes.toFixed(0)} kB, over its ${BUDGET_KB} kB`);
 }
 
 export async function readTemplate(folder: string): Promise<Template> {

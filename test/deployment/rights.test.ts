@@ -73,6 +73,30 @@ describe('the root key', () => {
   );
 });
 
+describe('root keys that the stage names', () => {
+  const own = 'arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111111';
+  const tenants = 'arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222';
+  const former = 'arn:aws:kms:eu-central-1:111122223333:key/33333333-3333-4333-8333-333333333333';
+  const may = (action: string) =>
+    [own, tenants, former].map(
+      (resource) => functionsThatMay({ action, resource, context }, postgres).length > 0,
+    );
+
+  it('unwrap, former ones too; only current ones wrap', () => {
+    expect(may('kms:Decrypt')).toEqual([true, true, true]);
+    expect(may('kms:ReEncryptFrom')).toEqual([true, true, true]);
+    expect(may('kms:GenerateDataKeyWithoutPlaintext')).toEqual([true, true, false]);
+    expect(may('kms:ReEncryptTo')).toEqual([true, true, false]);
+  });
+
+  it('take the place of one that the stack makes', () => {
+    expect(postgres.Resources['RootKey']).toBeUndefined();
+    expect(Object.values(postgres.Outputs).map(({ Description }) => Description)).not.toContain(
+      'KEYTURN_ROOT_KEY_ARN',
+    );
+  });
+});
+
 describe("the root key's own policy", () => {
   const policy = statementsOf(dynamodb, 'RootKey');
   const on = (action: string, role: string): Request => ({

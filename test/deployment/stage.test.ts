@@ -75,6 +75,21 @@ describe("a stage's file", () => {
     ).toBeLessThanOrEqual(64);
   });
 
+  it('changes schedules, and leaves what it does not name', async () => {
+    const { events } = await import('../../infrastructure/events.ts');
+    const deployment = {
+      ...base.deployment,
+      schedules: { sweep: { expression: 'cron(0 4 * * ? *)', timezone: 'Europe/Berlin' } },
+    };
+    const { SweepSchedule, MonitorSchedule } = events(await stageOf({ deployment }));
+    expect(SweepSchedule?.Properties).toMatchObject({
+      ScheduleExpression: 'cron(0 4 * * ? *)',
+      ScheduleExpressionTimezone: 'Europe/Berlin',
+      FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 30 },
+    });
+    expect(MonitorSchedule?.Properties?.['ScheduleExpression']).toBe('rate(15 minutes)');
+  });
+
   it('with a root key of its own makes none', async () => {
     const stage = await stageOf({ provider: { type: 'aws-kms', rootKey: ROOT_KEY } });
     const { keys } = await import('../../infrastructure/keys.ts');

@@ -147,16 +147,17 @@ describe('what starts functions', () => {
 });
 
 describe('queues', () => {
-  it('the work queue is encrypted, kept for 14 days, hidden for six times the time of its worker', () => {
+  it('the work queue is encrypted, kept for less than its dead letters, hidden for six times the time of its worker', () => {
     const worker = [...ofType(template, 'AWS::Lambda::Function').values()].find(
       ({ Properties }) => Properties['FunctionName'] === 'keyturn-dynamodb-process-chunk',
     );
     const { Properties } = resourceOf(template, 'WorkQueue');
     expect(Properties['VisibilityTimeout']).toBeGreaterThanOrEqual(6 * Number(worker?.Properties['Timeout']));
-    for (const queue of ofType(template, 'AWS::SQS::Queue').values())
+    for (const [id, queue] of ofType(template, 'AWS::SQS::Queue'))
       expect(queue.Properties).toMatchObject({
         SqsManagedSseEnabled: true,
-        MessageRetentionPeriod: 1_209_600,
+        // A dead letter keeps its age: ten days are left to look at it.
+        MessageRetentionPeriod: (id === 'WorkQueue' ? 4 : 14) * 86_400,
       });
     expect(Properties['RedrivePolicy']).toEqual({
       deadLetterTargetArn: { 'Fn::GetAtt': ['WorkDeadLetters', 'Arn'] },

@@ -1,0 +1,105 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { PROJECT_FOLDER, readStage } from '../../infrastructure/stage.ts';
+import { createOutput } from '../../scripts/cli/output.ts';
+import { bundleProblems } from '../../scripts/deploy/package.ts';
+import { removeStage } from '../../scripts/deploy/remove.ts';
+import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
+import { createLedgerTable } from '../../shared/ledger/table.ts';
+import { createKey } from '../../shared/rotation/create-key.ts';
+import { startTestDynamoDb } from '../support/dynamodb.ts';
+import { prepareWorlds, TENANT } from '../support/memory-world.ts';
+
+/** The commands as people run them: what they refuse, with which exit code, and that they touch nothing then. */
+
+const run = promisify(execFile);
+
+async function deploy(...given: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    const { stdout, stderr } = await run(process.execPath, [
+      join(PROJECT_FOLDER, 'scripts/deploy/main.ts'),
+      ...given,
+    ]);
+    return { code: 0, stdout, stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, stdout, stderr };
+  }
+}
+
+describe('a command', () => {
+  it.each(['deploy', 'remove', 'env'])('%s: does nothing without --stage', async (name) => {
+    expect(await deploy(name)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("'--stage <name>'"),
+    });
+  });
+
+  it.each(['deploy', 'remove', 'env'])('%s: an example is not a stage', async (name) => {
+    const { code, stderr } = await deploy(name, '--stage', 'dynamodb');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^keyturn: USAGE: .*example.*\n {2}Copy it to keyturn\.<stage>\.yaml/);
+  });
+
+  it('says what is missing, as JSON too', async () => {
+    const { code, stdout, stderr } = await deploy('package', '--stage', 'nowhere', '--json');
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'CONFIG_NOT_FOUND' } });
+    expect(stderr).toContain('There is no keyturn.nowhere.yaml');
+  });
+});
+
+describe('the budget', () => {
+  it('is passed by a bundle over it, and by no other', () => {
+    expect(
+      bundleProblems([
+        { name: 'sweep', kilobytes: 700 },
+        { name: 'monitor', kilobytes: 701 },
+      ]),
+    ).toEqual(['monitor has 701 kB, over its 700 kB']);
+  });
+});
+
+describe('the removal', async () => {
+  const dynamodb = await startTestDynamoDb();
+  const worlds = await prepareWorlds();
+  const stage = readStage('dynamodb');
+  const environment = {
+    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.server.endpoint,
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+  };
+  const before = { ...process.env };
+  Object.assign(process.env, environment);
+  afterAll(async () => {
+    for (const name of Object.keys(environment)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+    await worlds.remove();
+    await dynamodb.stop();
+  });
+  const out = createOutput({ stdout: process.stdout, stderr: process.stderr, stdin: { isTTY: false } }, true);
+
+  it('is refused while keys live, and says how many', async () => {
+    const tableName = 'keyturn-dynamodb-ledger';
+    await createLedgerTable(dynamodb.client, tableName);
+    const { deps } = await worlds.makeWorld(createDynamoDbLedger({ client: dynamodb.client, tableName }));
+    await createKey(deps, 'globex', 'default');
+    // No osls is started: it would not find this folder.
+    await expect(removeStage(stage, '/nowhere', out, true)).rejects.toMatchObject({
+      code: 'KEYS_NOT_DESTROYED',
+      message: expect.stringContaining(
+        `2 keys of keyturn-dynamodb are not destroyed, such as ${TENANT}/default`,
+      ),
+    });
+  });
+
+  it('asks first, and nobody can be asked here', async () => {
+    const { config, ...rest } = stage;
+    const empty = { ...rest, config, service: 'keyturn-empty' };
+    await expect(removeStage(empty, '/nowhere', out, false)).rejects.toMatchObject({ code: 'NOT_CONFIRMED' });
+  });
+});
