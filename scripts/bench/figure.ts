@@ -11,6 +11,8 @@ export interface BenchFigure {
   readonly bound?: string;
   readonly atLeast?: number;
   readonly atMost?: number;
+  /** Counted, not timed: it decides in the short form too. */
+  readonly counted?: boolean;
   /** Absent for a figure without a target. */
   readonly met?: boolean;
 }
