@@ -57,18 +57,16 @@ const LANES = 8;
 /** Brings every key to what its root keys' states say now. May be repeated, and run side by side. */
 export async function reconcileRootKeys(
   deps: Deps,
-  {
-    concerns = () => true,
-    prove = true,
-    remainingMs = () => Number.POSITIVE_INFINITY,
-  }: ReconcileOptions = {},
+  { concerns, prove = true, remainingMs = () => Number.POSITIVE_INFINITY }: ReconcileOptions = {},
 ): Promise<RootKeyReport> {
   const report = emptyReport();
-  const keys = (await deps.ledger.listKeys()).filter((key) => rootKeysOf(deps, key).some(concerns));
+  const keys = (await deps.ledger.listKeys()).filter(
+    (key) => concerns === undefined || rootKeysOf(deps, key).some(concerns),
+  );
   if (keys.length === 0) return report;
   const needed = keys.flatMap((key) => rootKeysOf(deps, key));
   let statuses = await inspectRootKeys(deps, needed);
-  tell(deps, statuses, report);
+  tell(deps, statuses, report, concerns === undefined);
   // A job that is missing in the list, which may lag behind, meets the root key itself.
   const jobs = Map.groupBy(
     await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] }),
@@ -162,7 +160,7 @@ async function settleJob(
 
 const DAY_MS = 86_400_000;
 
-function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport): void {
+function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport, complete: boolean): void {
   const lead = deps.config.rotation.materialWarningDays * DAY_MS;
   for (const [rootKeyId, status] of statuses) {
     report.rootKeys += 1;
@@ -176,6 +174,13 @@ function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport): voi
       const code = `ROOT_KEY_${status.state}`;
       deps.log.error('a root key in use cannot be used: its keys are suspended', { rootKeyId, code });
     }
+    if (status.automaticRotation === false) {
+      const code = 'ROOT_KEY_ROTATION_OFF';
+      deps.log.warn('automatic rotation of a root key is off: its material stays the same', {
+        rootKeyId,
+        code,
+      });
+    }
     const { materialExpiresAt } = status;
     if (materialExpiresAt !== null && Date.parse(materialExpiresAt) - deps.clock.now() <= lead) {
       report.expiring += 1;
@@ -185,8 +190,12 @@ function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport): voi
       });
     }
   }
-  deps.metrics.add('RootKeysUnusable', report.unusable);
-  deps.metrics.add('RootKeyMaterialExpiring', report.expiring);
+  // A look at some root keys only says nothing of the others: a zero from it would quiet an alarm about them.
+  for (const [name, value] of [
+    ['RootKeysUnusable', report.unusable],
+    ['RootKeyMaterialExpiring', report.expiring],
+  ] as const)
+    if (value > 0 || complete) deps.metrics.add(name, value);
 }
 
 async function attempt(

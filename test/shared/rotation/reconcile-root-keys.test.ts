@@ -374,6 +374,34 @@ describe('a root key that was rotated or replaced', () => {
   });
 });
 
+describe('what a look at the root keys says', () => {
+  it('is a zero only when it looked at all of them: a zero for some would quiet an alarm about another', async () => {
+    await reconcile({ concerns: () => true });
+    expect(metrics).toEqual([]);
+    await reconcile();
+    expect(metrics).toEqual([
+      ['RootKeysUnusable', 0],
+      ['RootKeyMaterialExpiring', 0],
+    ]);
+  });
+
+  it('includes that a root key no longer rotates by itself', async () => {
+    const { provider } = rootKeys;
+    const codes = async (automaticRotation: boolean | null) => {
+      logged.length = 0;
+      const inspectRootKey = async (id: string) => ({
+        ...(await provider.inspectRootKey(id)),
+        automaticRotation,
+      });
+      await reconcileRootKeys({ ...world.deps, provider: { ...provider, inspectRootKey } });
+      return logged.map(({ fields }) => fields.code);
+    };
+    expect(await codes(false)).toEqual(['ROOT_KEY_ROTATION_OFF']);
+    expect(await codes(true)).toEqual([]);
+    expect(await codes(null)).toEqual([]);
+  });
+});
+
 describe('imported material', () => {
   it.each([
     [13.9, 1],
