@@ -18,6 +18,8 @@ function stateMachine(stage: Stage, machine: StateMachineName): Resources {
   const definition = readFileSync(join(PROJECT_FOLDER, 'state-machines', `${machine}.asl.json`), 'utf8');
   const logicalId = `${pascalCase(machine)}StateMachine`;
   const functions = functionsOf(definition);
+  // What a file that was cut off, or whose placeholders were renamed, would become is found at run time only.
+  if (functions.length === 0) throw new Error(`state-machines/${machine}.asl.json calls no function`);
   return {
     [logicalId]: {
       Type: 'AWS::StepFunctions::StateMachine',
