@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import { Command } from 'commander';
 import { benchEnvelope } from './envelope.ts';
 import type { BenchFigure } from './figure.ts';
+import { benchMemory } from './memory.ts';
 import { benchPipeline } from './pipeline.ts';
 import { benchPostgres } from './postgres.ts';
 import { benchRequests } from './requests.ts';
@@ -16,6 +17,7 @@ const PARTS = {
   postgres: benchPostgres,
   pipeline: benchPipeline,
   requests: benchRequests,
+  memory: benchMemory,
 };
 
 const program = new Command('bench')

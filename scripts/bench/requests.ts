@@ -7,6 +7,7 @@ import { type Stack, startStack } from '../../local/stack.ts';
 import { embeddedDynamoDb } from '../../local/stack-info.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { type ComposedDeps, createConfiguredKeyring } from '../../shared/deps/compose.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
 import { fillRandom } from '../../shared/envelope/seed.ts';
 import { silentLog } from '../../shared/log/log.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
@@ -14,6 +15,7 @@ import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import { createPostgresPool } from '../../shared/records/postgres/pool.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
+import type { Job } from '../../shared/rotation/rotation.ts';
 import { createRequestCounter, type RequestCounter, type RequestCounts, since } from './count-requests.ts';
 import type { BenchFigure } from './figure.ts';
 import { COUNTED_SETS, type CountedStore, dynamoDbRecords, postgresRecords } from './request-records.ts';
@@ -70,18 +72,23 @@ async function rotate(
   await store.fill(tenant, records, await deps.keyring.active(tenant, store.purpose));
   deps.keyring.clear();
   const before = counter.counts();
-  const request = { tenant, purpose: store.purpose, requestedBy: 'bench' };
-  const { job } = await requestRotation(deps, request);
+  await rotateToEnd(deps, tenant, store.purpose);
+  return { records, counts: since(before, counter.counts()) };
+}
+
+/** Its own looks are counted too: one read of the ledger each half second. */
+export async function rotateToEnd(deps: Deps, tenant: string, purpose: string): Promise<Job> {
+  const { job } = await requestRotation(deps, { tenant, purpose, requestedBy: 'bench' });
   for (;;) {
-    // Its own look is counted too: one read of the ledger each half second.
     const found = await deps.ledger.getJob(job.jobId);
     if (found?.status === 'BLOCKED') throw new Error(`The rotation stopped: ${found.blocker?.message}`);
-    if (found?.status === 'COMPLETED') return { records, counts: since(before, counter.counts()) };
+    if (found?.status === 'COMPLETED') return found;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }
 
-async function startCountedStack(counter: RequestCounter): Promise<Stack> {
+/** Two stores, keys in a file; everything that leaves a client, or would go to KMS, is counted. */
+export async function startCountedStack(counter: RequestCounter): Promise<Stack> {
   const dir = await mkdtemp(join(tmpdir(), 'keyturn-bench-'));
   // PostgreSQL does not run as root; its account must be able to pass through.
   await chmod(dir, 0o711);
