@@ -11,7 +11,8 @@ import type { Stage } from './stage.ts';
  */
 export interface FunctionSpec {
   readonly description: string;
-  readonly memoryMb: number;
+  /** null: the stage's file says. */
+  readonly memoryMb: number | null;
   readonly timeoutSeconds: number;
   readonly ledger: readonly LedgerRight[];
   /** An event or a schedule calls it and waits for no answer: what it could not do goes to the dead letters. */
@@ -59,8 +60,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   },
   'process-chunk': {
     description: 'Rewraps the records of queued chunks',
-    // The stage's file says how much.
-    memoryMb: 0,
+    memoryMb: null,
     timeoutSeconds: WORKER_TIMEOUT,
     // It changes a key only to call off a destruction, since a record still needs the version; or, when a root key cannot
     // be used, to suspend what that wrapped, and then it pauses the job.
@@ -114,7 +114,7 @@ function serverlessFunction(stage: Stage, name: FunctionName): Record<string, un
     description: spec.description,
     handler: `functions/${name}/index.handler`,
     role: getAtt(roleLogicalId(name)),
-    memorySize: name === 'process-chunk' ? worker.memoryMb : spec.memoryMb,
+    memorySize: spec.memoryMb ?? worker.memoryMb,
     timeout: spec.timeoutSeconds,
     environment: environmentOf(stage, needs),
     ...(opensStores(needs) && vpc !== undefined && { vpc }),

@@ -3,7 +3,7 @@ import type { Need } from '../shared/deps/needs.ts';
 import { arn, type Resource, type Resources } from './cloudformation.ts';
 import { FUNCTION_NAMES, type FunctionName } from './functions.ts';
 import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
-import { CONTEXT_KEYS } from './rights.ts';
+import { IN_CONTEXT } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /** The KMS keys of the stack: the root key that wraps KEKs, and one that encrypts alarms on their way. */
@@ -77,11 +77,7 @@ function use(sid: string, actions: readonly string[], roles: readonly unknown[])
     Principal: ACCOUNT,
     Action: actions,
     Resource: '*',
-    Condition: {
-      ArnEquals: { 'aws:PrincipalArn': roles },
-      'ForAllValues:StringEquals': { 'kms:EncryptionContextKeys': CONTEXT_KEYS },
-      Null: { 'kms:EncryptionContextKeys': 'false' },
-    },
+    Condition: { ArnEquals: { 'aws:PrincipalArn': roles }, ...IN_CONTEXT },
   };
 }
 

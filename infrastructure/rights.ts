@@ -34,22 +34,27 @@ function ledger(sid: string, actions: readonly string[], items: LedgerItems): St
   };
 }
 
-/** Every use of a root key names tenant, purpose, key and version, so that CloudTrail shows them and no other use is allowed. */
+const CONTEXT = Object.values(CONTEXT_NAMES);
+
+/**
+ * Every use of a root key names tenant, purpose, key and version, and nothing else: CloudTrail shows them, and no other
+ * use is allowed.
+ */
+export const IN_CONTEXT = {
+  'ForAllValues:StringEquals': { 'kms:EncryptionContextKeys': CONTEXT },
+  // None of them may be left out.
+  Null: Object.fromEntries(CONTEXT.map((name) => [`kms:EncryptionContext:${name}`, 'false'])),
+};
+
 function useOf(keys: readonly unknown[], sid: string, ...actions: readonly string[]): Statement {
   return {
     Sid: sid,
     Effect: 'Allow',
     Action: actions.map((action) => `kms:${action}`),
     Resource: keys,
-    Condition: {
-      'ForAllValues:StringEquals': { 'kms:EncryptionContextKeys': CONTEXT_KEYS },
-      Null: { 'kms:EncryptionContextKeys': 'false' },
-    },
+    Condition: IN_CONTEXT,
   };
 }
-
-/** The names in the encryption context of a wrapped KEK. */
-export const CONTEXT_KEYS = Object.values(CONTEXT_NAMES);
 
 /** What a function may do in the ledger; functions.ts names these. */
 export const LEDGER_RIGHTS = {
