@@ -1,4 +1,3 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EVENT_FUNCTIONS } from '../../functions/index.ts';
@@ -6,6 +5,7 @@ import { parseRules, RULES, SCHEDULES } from '../../local/event-parts.ts';
 import { eventPatternSchema, matches } from '../../local/event-pattern.ts';
 import { requestDetail } from '../support/bus-events.ts';
 import { apiCall, kmsEvent, rotationRequested, serviceEvent } from '../support/events.ts';
+import { RECORDED_EVENTS } from '../support/recorded-events.ts';
 
 const matching = (bus: 'default' | 'keyturn', event: object): string[] =>
   Object.entries(RULES)
@@ -77,12 +77,12 @@ describe('the rules of events/rules.json', () => {
 });
 
 describe('the recorded events', () => {
-  const folder = new URL('../emulator/kms-events/', import.meta.url);
+  const absent = RECORDED_EVENTS.length === 0;
 
-  it('match one rule each, and all rules of KMS are among them', async () => {
+  it.skipIf(absent)('match one rule each (skipped without ../shared/events)', () => {
     const taken = new Set<string>();
-    for (const name of await readdir(folder)) {
-      const event = z.looseObject({}).parse(JSON.parse(await readFile(new URL(name, folder), 'utf8')));
+    for (const [name, recorded] of RECORDED_EVENTS) {
+      const event = z.looseObject({}).parse(recorded);
       const rules = matching('default', event);
       expect(rules, name).toHaveLength(1);
       for (const rule of rules) taken.add(rule);
