@@ -6,7 +6,7 @@ import { dynamoDbLocalJars } from '../../../scripts/emulators/dynamodb-local.ts'
 import { programsOf } from '../../../scripts/emulators/python.ts';
 import { type Emulator, freePort, startEmulator } from './server.ts';
 
-/** The emulators that the suites start, each on a free port: what they are good for is in docs/testing.md. */
+/** The emulators that the suites start, each on a free port of the loopback address. */
 
 export const REGION = 'us-east-1';
 /** None of the emulators checks them. */
