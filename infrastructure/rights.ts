@@ -139,6 +139,18 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
   'stores:write': writeRecords,
 };
 
+const USES_ROOT_KEYS: readonly Need[] = ['provider:generate', 'provider:unwrap', 'provider:rewrap'];
+
+/** A refused use is explained by the key's state: without this, a deletion or missing material looks like an outage. */
+function describeRootKeys(stage: Stage): Statement {
+  return {
+    Sid: 'DescribeRootKeys',
+    Effect: 'Allow',
+    Action: 'kms:DescribeKey',
+    Resource: rootKeyArns(stage),
+  };
+}
+
 export function statementsFor(
   stage: Stage,
   needs: readonly Need[],
@@ -147,5 +159,6 @@ export function statementsFor(
   return [
     ...ledgerRights.flatMap((right): readonly Statement[] => LEDGER_RIGHTS[right]),
     ...needs.flatMap((need) => NEED_RIGHTS[need](stage)),
+    ...(needs.some((need) => USES_ROOT_KEYS.includes(need)) ? [describeRootKeys(stage)] : []),
   ];
 }

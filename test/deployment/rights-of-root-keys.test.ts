@@ -21,6 +21,15 @@ describe('the root key', () => {
   it.each([
     ['kms:Decrypt', ['process-chunk', 'prove-version', 'sweep'], ['ApplicationPolicy', 'OperatorPolicy']],
     ['kms:GenerateDataKeyWithoutPlaintext', ['create-version'], ['OperatorPolicy']],
+    // Everybody who uses it: a refused use is explained by its state.
+    [
+      'kms:DescribeKey',
+      [
+        ...['create-version', 'prove-version', 'destroy-version', 'stop-job', 'process-chunk'],
+        ...['sweep', 'kms-event', 'rotation-request'],
+      ].sort(),
+      ['ApplicationPolicy', 'OperatorPolicy'],
+    ],
     ['kms:ReEncryptFrom', ['kms-event', 'sweep'], []],
     ['kms:ReEncryptTo', ['kms-event', 'sweep'], []],
   ])('%s: only %j, and outside the stack %j', (action, functions, others) => {
