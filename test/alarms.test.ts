@@ -182,10 +182,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       await requestRotation(scene.world.deps, KEY);
       scene.pass(2 * HOUR);
       await scene.call('monitor');
+      scene.pass(HOUR / 4);
+      await scene.call('monitor');
     },
     quiet: async (scene) => {
       await requestRotation(scene.world.deps, KEY);
-      scene.pass(HOUR / 2);
+      scene.pass(2 * HOUR);
+      // One look may fall into the moment after it was taken up again.
       await scene.call('monitor');
     },
   },
