@@ -24,8 +24,8 @@ try {
 
 async function install(): Promise<void> {
   const began = performance.now();
-  for (const environment of PYTHON_ENVIRONMENTS) await programsOf(environment);
-  if ((await dynamoDbLocalJars()) === null) {
+  const [jars] = await Promise.all([dynamoDbLocalJars(), ...PYTHON_ENVIRONMENTS.map(programsOf)]);
+  if (jars === null) {
     say('DynamoDB Local is left out: it needs Java 17 or later (a JDK) and Maven');
   }
   say(`the emulators are installed (${Math.round((performance.now() - began) / 1000)} s)`);
