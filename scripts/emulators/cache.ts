@@ -18,9 +18,8 @@ export async function cached(
   name: string,
   pinnedFile: string,
   install: (folder: string) => Promise<void>,
-  context = '',
 ): Promise<string> {
-  const folder = await folderOf(name, pinnedFile, context);
+  const folder = await folderOf(name, pinnedFile);
   if (await isThere(join(folder, COMPLETE))) return folder;
   await mkdir(CACHE, { recursive: true });
   for (const old of await readdir(CACHE)) {
@@ -31,10 +30,9 @@ export async function cached(
   return folder;
 }
 
-async function folderOf(name: string, pinnedFile: string, context: string): Promise<string> {
+async function folderOf(name: string, pinnedFile: string): Promise<string> {
   const hash = createHash('sha256')
     .update(await readFile(pinnedFile))
-    .update(context)
     .digest('hex');
   return join(CACHE, `${name}-${hash.slice(0, 12)}`);
 }

@@ -64,6 +64,7 @@ export async function startDeployedService(): Promise<DeployedService> {
     const ministack = await startMinistack({ AWS_ENDPOINT_URL_KMS: kmsServer.endpoint });
     stops.push(ministack.stop);
     const kms = new KMSClient(clientOf(kmsServer));
+    stops.push(async () => kms.destroy());
     const rootKey = await createRootKey(kms, 'of the service');
     const customerRootKey = await createRootKey(kms, 'of a tenant');
     const server = await startDatabase();
@@ -75,6 +76,7 @@ export async function startDeployedService(): Promise<DeployedService> {
     const packaged = await packageStage(STAGE);
     const resources = await deploy(ministack, SERVICE, packaged);
     const dynamodb = new DynamoDBClient(clientOf(ministack));
+    stops.push(async () => dynamodb.destroy());
     await createCustomers(dynamodb);
     const database = new pg.Pool({ connectionString: server.url.href, max: 2 });
     stops.push(() => database.end());
