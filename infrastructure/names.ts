@@ -1,5 +1,5 @@
 import type { StateMachineName } from '../shared/executions/executions.ts';
-import { arn, getAtt } from './cloudformation.ts';
+import { arn, getAtt, sub } from './cloudformation.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -48,6 +48,17 @@ export function stateMachineArn(
 ) {
   const name = stateMachineName(stage, machine);
   return arn('states', `${kind}:${name}${suffix}`);
+}
+
+/** So many ARNs of keys fit into every policy: IAM takes 6,144 characters in one, and some list the keys three times. */
+export const MOST_NAMED_KEYS = 4;
+
+/**
+ * Keys as a policy names them: each by its ARN, and more than a few by one pattern. The encryption context, which every
+ * statement that uses a key asks for, then binds it to Keyturn's own ciphertexts, and each key's own policy says who may.
+ */
+export function namedKeys(arns: readonly unknown[]): readonly unknown[] {
+  return arns.length <= MOST_NAMED_KEYS ? arns : [sub(`arn:\${AWS::Partition}:kms:*:*:key/*`)];
 }
 
 /** The root keys that wrap new KEKs: the stage's own and those that single tenants brought. */

@@ -14,6 +14,13 @@ export function readRecords(stage: Stage): Statement[] {
     ...when(tables, 'ReadRecords', ['BatchGetItem', 'DescribeTable', 'Query', 'Scan'].map(inDynamoDb)),
     ...when(indexes, 'ListRecords', ['Query'].map(inDynamoDb)),
     ...when(secrets, 'ReadStoreSecrets', ['secretsmanager:GetSecretValue']),
+    ...when(stage.deployment.dataKeys, 'DecryptTablesAndSecrets', ['kms:Decrypt']).map((statement) => ({
+      ...statement,
+      // Never by the function itself: whatever else these keys encrypt stays closed.
+      Condition: {
+        StringLike: { 'kms:ViaService': ['dynamodb.*.amazonaws.com', 'secretsmanager.*.amazonaws.com'] },
+      },
+    })),
   ];
 }
 

@@ -3,7 +3,7 @@ import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { LIST_INDEX } from '../shared/ledger/attributes.ts';
 import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
 import { arn, getAtt } from './cloudformation.ts';
-import { KEY_TAG, rootKeyArns, stateMachineArn, wrappingKeyArns } from './names.ts';
+import { KEY_TAG, namedKeys, rootKeyArns, stateMachineArn, wrappingKeyArns } from './names.ts';
 import { readRecords, writeRecords } from './record-rights.ts';
 import type { Stage } from './stage.ts';
 
@@ -51,7 +51,7 @@ function useOf(keys: readonly unknown[], sid: string, ...actions: readonly strin
     Sid: sid,
     Effect: 'Allow',
     Action: actions.map((action) => `kms:${action}`),
-    Resource: keys,
+    Resource: namedKeys(keys),
     Condition: IN_CONTEXT,
   };
 }
@@ -117,7 +117,7 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
       Sid: 'InspectRootKeys',
       Effect: 'Allow',
       Action: ['kms:DescribeKey', 'kms:GetKeyRotationStatus', 'kms:ListKeyRotations'],
-      Resource: rootKeyArns(stage),
+      Resource: namedKeys(rootKeyArns(stage)),
     },
   ],
   /** The only right to destroy in the whole stack: keys that were made for one version each, never a shared root key. */
@@ -147,7 +147,7 @@ function describeRootKeys(stage: Stage): Statement {
     Sid: 'DescribeRootKeys',
     Effect: 'Allow',
     Action: 'kms:DescribeKey',
-    Resource: rootKeyArns(stage),
+    Resource: namedKeys(rootKeyArns(stage)),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What CloudFormation would refuse only after minutes. Pure. */
 
 export interface Template {
-  readonly Resources: Readonly<Record<string, { readonly Type: string; readonly [part: string]: unknown }>>;
+  readonly Resources: Readonly<Record<string, { readonly Type: string; readonly Properties?: unknown }>>;
   readonly Outputs?: Readonly<Record<string, unknown>>;
   readonly [part: string]: unknown;
 }
@@ -9,6 +9,10 @@ export interface Template {
 /** D/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html; the template goes there by S3. */
 const MOST_RESOURCES = 500;
 const MOST_KILOBYTES = 1000;
+/** Characters, without white space. D/IAM/latest/UserGuide/reference_iam-quotas.html */
+const MOST_IN_MANAGED_POLICY = 6144;
+const MOST_IN_ROLE = 10_240;
+const MOST_IN_KEY_POLICY = 32_768;
 
 export function checkTemplate(template: Template): {
   readonly resources: number;
@@ -20,10 +24,34 @@ export function checkTemplate(template: Template): {
   const problems = danglingReferences(template).map(
     (name) => `the template names ${name}, which it does not make`,
   );
+  problems.push(...policiesTooLong(template));
   if (resources > MOST_RESOURCES) problems.push(`${resources} resources, over ${MOST_RESOURCES}`);
   if (kilobytes > MOST_KILOBYTES)
     problems.push(`a template of ${kilobytes.toFixed(0)} kB, over ${MOST_KILOBYTES} kB`);
   return { resources, kilobytes, problems };
+}
+
+function policiesTooLong(template: Template): string[] {
+  return Object.entries(template.Resources).flatMap(([name, { Type, Properties }]) => {
+    const properties = Object(Properties);
+    const [policy, most] =
+      Type === 'AWS::IAM::ManagedPolicy'
+        ? [properties.PolicyDocument, MOST_IN_MANAGED_POLICY]
+        : Type === 'AWS::IAM::Role'
+          ? [properties.Policies, MOST_IN_ROLE]
+          : [properties.KeyPolicy, MOST_IN_KEY_POLICY];
+    const length = policy === undefined ? 0 : JSON.stringify(policy, asDeployed).length;
+    return length > most ? [`the policy of ${name} has about ${length} characters, over ${most}`] : [];
+  });
+}
+
+/** About as long as what CloudFormation will put there. */
+function asDeployed(_: string, part: unknown): unknown {
+  const { 'Fn::Sub': text, 'Fn::GetAtt': attribute, 'Fn::Join': join } = Object(part);
+  if (typeof text === 'string') return text.replaceAll(/\$\{[^}]*\}/g, 'eu-central-1');
+  if (attribute !== undefined)
+    return 'arn:aws:service:eu-central-1:111122223333:resource/keyturn-production-resource';
+  return join === undefined ? part : join[1];
 }
 
 /** Logical ids that a Ref, Fn::GetAtt, Fn::Sub or DependsOn names and no resource has. */

@@ -63,9 +63,18 @@ export const deploymentSchema = z.strictObject({
     })
     .prefault({})
     .describe('The functions that rewrap records'),
+  dataKeys: z
+    .array(arnOf('kms', 'key/[\\w-]+', 'must be the ARN of a KMS key, never an alias'))
+    .max(10)
+    .default([])
+    .describe(
+      'KMS keys of your own that encrypt record tables in DynamoDB or the secrets of stores: functions that open those may decrypt with them, through these services only',
+    ),
   alarmEmail: z.email().describe('Who is told of alarms. They have to confirm a first mail').optional(),
   logRetentionDays: z
     .int()
+    .min(1)
+    .max(3653)
     .refine((days) => RETENTION_DAYS.includes(days), `must be one of ${RETENTION_DAYS.join(', ')}`)
     .default(90)
     .describe('How long CloudWatch keeps the logs'),

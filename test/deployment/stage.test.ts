@@ -3,6 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { accessPolicies } from '../../infrastructure/access.ts';
+import { keys } from '../../infrastructure/keys.ts';
+import { MOST_NAMED_KEYS } from '../../infrastructure/names.ts';
+import { IN_CONTEXT, statementsFor } from '../../infrastructure/rights.ts';
+import { functionRoles } from '../../infrastructure/roles.ts';
 import { filesOf, readStage } from '../../infrastructure/stage.ts';
 import { template } from '../../infrastructure/template.ts';
 import { checkTemplate } from '../../scripts/deploy/check-template.ts';
@@ -112,6 +117,60 @@ describe('checks before a deployment', () => {
       'the template names Gone, which it does not make',
       'the template names Lost, which it does not make',
     ]);
+  });
+
+  it('find a policy over the limits of IAM', () => {
+    const Statement = [{ Resource: Array.from({ length: 200 }, () => ({ 'Fn::GetAtt': ['Role', 'Arn'] })) }];
+    const Resources = {
+      Managed: { Type: 'AWS::IAM::ManagedPolicy', Properties: { PolicyDocument: { Statement } } },
+      Role: { Type: 'AWS::IAM::Role', Properties: { Policies: [{ PolicyDocument: { Statement } }] } },
+      Key: { Type: 'AWS::KMS::Key', Properties: { KeyPolicy: { Statement } } },
+    };
+    expect(checkTemplate({ Resources }).problems).toEqual([
+      expect.stringMatching(/^the policy of Managed has about \d+ characters, over 6144$/),
+      expect.stringMatching(/^the policy of Role has about \d+ characters, over 10240$/),
+    ]);
+  });
+
+  it.each([0, MOST_NAMED_KEYS - 1, MOST_NAMED_KEYS, 100])('let %d tenants bring their root keys', (count) => {
+    const base = readStage('dynamodb');
+    const keyOf = (i: number) => `arn:aws:kms:eu-central-1:${111122223333 + i}:key/${'0'.repeat(36)}`;
+    const tenantRootKeys = Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`tenant-${i}`, keyOf(i)]),
+    );
+    const stage = { ...base, provider: { ...base.provider, tenantRootKeys } };
+    const made = { ...functionRoles(stage), ...accessPolicies(stage), ...keys(stage) };
+    expect(
+      checkTemplate({ Resources: made }).problems.filter((problem) => problem.includes('policy')),
+    ).toEqual([]);
+    // Where a pattern stands for the keys, a use is bound by the encryption context, and the rest only reads.
+    const uses = statementsFor(
+      stage,
+      ['provider:generate', 'provider:unwrap', 'provider:rewrap', 'provider:inspect'],
+      [],
+    );
+    for (const { Resource, Action, Condition } of uses) {
+      if (!JSON.stringify(Resource).includes('key/*')) continue;
+      const readsOnly = [Action].flat().every((action) => /^kms:(Describe|Get|List)/.test(action));
+      expect(readsOnly || Condition === IN_CONTEXT).toBe(true);
+    }
+    expect(JSON.stringify(uses).includes('key/*')).toBe(count >= MOST_NAMED_KEYS);
+  });
+
+  it('let functions that open stores decrypt by keys of the data, through DynamoDB and Secrets Manager only', () => {
+    const base = readStage('dynamodb');
+    const dataKeys = ['arn:aws:kms:eu-central-1:111122223333:key/data'];
+    const stage = { ...base, deployment: { ...base.deployment, dataKeys } };
+    expect(statementsFor(stage, ['stores:read'], [])).toContainEqual({
+      Sid: 'DecryptTablesAndSecrets',
+      Effect: 'Allow',
+      Action: ['kms:Decrypt'],
+      Resource: dataKeys,
+      Condition: {
+        StringLike: { 'kms:ViaService': ['dynamodb.*.amazonaws.com', 'secretsmanager.*.amazonaws.com'] },
+      },
+    });
+    expect(JSON.stringify(statementsFor(base, ['stores:read'], []))).not.toContain('kms:');
   });
 
   it('find a template over the limits', () => {
