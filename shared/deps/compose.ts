@@ -250,7 +250,7 @@ function openRecordSets(
       const url = secret?.url ?? storeUrl(name, store, environment, embeddedUrl);
       pool = createPostgresPool({ ...store, tls }, url, {
         store: name,
-        ...(secret !== undefined && { password: secret.password }),
+        ...(secret !== undefined && { login: secret.login }),
         onConnectionLost: () => log.warn('database connection lost', { code: 'STORE_UNAVAILABLE' }),
       });
       pools.set(name, pool);

@@ -25,8 +25,13 @@ const secretSchema = z.object({
 export interface Credentials {
   /** Without a password. */
   readonly url: string;
-  /** For every new connection: the password as it is by then. */
-  readonly password: () => Promise<string>;
+  /** User and password as they are by then: asked for each new connection. */
+  readonly login: () => Promise<Login>;
+}
+
+export interface Login {
+  readonly user: string;
+  readonly password: string;
 }
 
 /** Host, port and database come from the configuration, else from the secret; user and password from the secret. */
@@ -51,7 +56,11 @@ export async function readCredentials(
   url.port = String(target.port ?? found.port ?? 5432);
   url.username = encodeURIComponent(found.username);
   url.pathname = `/${encodeURIComponent(database)}`;
-  return { url: url.href, password: async () => (await read()).password };
+  const login = async () => {
+    const { username, password } = await read();
+    return { user: username, password };
+  };
+  return { url: url.href, login };
 }
 
 function parseSecret(store: string, secretId: string, text: string): z.output<typeof secretSchema> {

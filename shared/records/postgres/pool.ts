@@ -4,12 +4,13 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { PostgresStoreConfig } from '../../config/schema.ts';
 import { ConfigError, RecordStoreError } from '../../errors/errors.ts';
+import type { Login } from './credentials.ts';
 
 export interface PostgresPoolOptions {
   /** Name of the store, for messages. */
   readonly store: string;
-  /** Asked for each new connection; left out: the URL's. */
-  readonly password?: () => Promise<string>;
+  /** Asked for each new connection; left out: what the URL says. */
+  readonly login?: () => Promise<Login>;
   /** Connections that idle in the pool and break are replaced; this hears of it. */
   readonly onConnectionLost?: (error: Error) => void;
   /** Longest time of one statement, except of a census and of dropping plaintext. Default 60 s. */
@@ -39,11 +40,26 @@ export function createPostgresPool(
 ): pg.Pool {
   const target = parseUrl(url, config.urlFrom, options.store);
   const statementTimeout = options.statementTimeoutMs ?? 60_000;
+  const { login } = options;
+  const password = async (): Promise<string> => {
+    const current = await login?.();
+    if (current === undefined || current.user === pool.options.user)
+      return current?.password ?? target.password;
+    // A rotation between two users: this connection has named the former one already, the next names the new.
+    pool.options.user = current.user;
+    throw new RecordStoreError(
+      'STORE_UNAVAILABLE',
+      `Store "${options.store}": its secret has another user now`,
+      {
+        retryable: true,
+      },
+    );
+  };
   const pool = new pg.Pool({
     host: target.host,
     port: target.port,
     user: target.user,
-    password: options.password ?? target.password,
+    password: login === undefined ? target.password : password,
     database: target.database,
     ssl: tlsOptions(config.tls, target, options.store),
     max: config.maxConnections,

@@ -17,7 +17,7 @@ describe('user and password from a secret', () => {
     const secrets = secretsOf({ rds: RDS });
     const all = await readCredentials(secrets, 'main', { secret: 'rds' });
     expect(all.url).toBe('postgres://app@db.example.org:6432/shop');
-    expect(await all.password()).toBe(RDS.password);
+    expect(await all.login()).toEqual({ user: 'app', password: RDS.password });
     const named = { secret: 'rds', host: 'proxy.example.org', port: 5433, database: 'other' };
     expect((await readCredentials(secrets, 'main', named)).url).toBe(
       'postgres://app@proxy.example.org:5433/other',
@@ -71,7 +71,7 @@ describe('a rotated password', () => {
     });
     const pool = createPostgresPool({ tls: 'off', maxConnections: 1 }, credentials.url, {
       store: 'main',
-      password: credentials.password,
+      login: credentials.login,
     });
     try {
       const whoami = async () => (await pool.query('SELECT current_user AS who')).rows[0]?.who;
@@ -84,6 +84,16 @@ describe('a rotated password', () => {
       await expect(whoami()).rejects.toThrow(/password authentication failed/);
       secret.password = 'second';
       expect(await whoami()).toBe('rotating');
+
+      // The other way to rotate: two users in turn.
+      await postgres.admin.query(`CREATE ROLE rotating_clone LOGIN PASSWORD 'third'`);
+      Object.assign(secret, { username: 'rotating_clone', password: 'third' });
+      await postgres.admin.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotating'`,
+      );
+      await expect.poll(() => pool.totalCount).toBe(0);
+      await expect(whoami()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true });
+      expect(await whoami()).toBe('rotating_clone');
     } finally {
       await pool.end();
     }
