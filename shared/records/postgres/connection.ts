@@ -57,7 +57,8 @@ export class TableConnection {
     try {
       return await work();
     } catch (error) {
-      throw translate(error, { recordSet: this.recordSet, table: this.config.table });
+      const passwordRotates = typeof this.pool.options.password === 'function';
+      throw translate(error, { recordSet: this.recordSet, table: this.config.table, passwordRotates });
     }
   }
 

@@ -5,6 +5,8 @@ import { RecordStoreError, type RecordStoreErrorCode } from '../../errors/errors
 export interface Place {
   readonly recordSet: string;
   readonly table: string;
+  /** The password comes from a secret, and changes while this runs. */
+  readonly passwordRotates?: boolean;
 }
 
 interface Meaning {
@@ -87,9 +89,19 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
+const WRONG_PASSWORD = '28P01';
+/** The secret is read again within a minute. */
+const PASSWORD_ROTATED: Meaning = {
+  code: 'STORE_UNAVAILABLE',
+  what: 'the database refuses the password of the secret, which may have been rotated a moment ago',
+  retryable: true,
+  remedy: "If it goes on, the store's secret and the database disagree: rotate the secret anew.",
+};
+
 /** Any error of the driver or database as one of ours; ours, and errors of callers' callbacks, pass as they are. */
 export function translate(error: unknown, place: Place): unknown {
-  const meaning = meaningOf(error);
+  const rotated = place.passwordRotates === true && sqlState(error) === WRONG_PASSWORD;
+  const meaning = rotated ? PASSWORD_ROTATED : meaningOf(error);
   if (meaning === undefined) return error;
   const { code, what, retryable, remedy } = meaning;
   const state = sqlState(error);

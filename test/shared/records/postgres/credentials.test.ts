@@ -1,9 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordSetSchema } from '../../../../shared/config/schema.ts';
 import { readCredentials } from '../../../../shared/records/postgres/credentials.ts';
 import { createPostgresPool } from '../../../../shared/records/postgres/pool.ts';
+import { createPostgresRecordStore } from '../../../../shared/records/postgres/store.ts';
 import type { Secrets } from '../../../../shared/secrets/secrets.ts';
 import { startTestPostgres, type TestPostgres } from '../../../support/postgres.ts';
 
+const PEOPLE = recordSetSchema.parse({
+  store: 'main',
+  table: 'people',
+  key: ['id'],
+  tenant: { fixed: 'acme' },
+  fields: [{ name: 'email', column: 'email' }],
+});
 const RDS = { username: 'app', password: 'p%40:/SECRET', host: 'db.example.org', port: 6432, dbname: 'shop' };
 
 function secretsOf(values: Readonly<Record<string, unknown>>): Secrets {
@@ -82,6 +91,9 @@ describe('a rotated password', () => {
       );
       await expect.poll(() => pool.totalCount).toBe(0);
       await expect(whoami()).rejects.toThrow(/password authentication failed/);
+      // As a record store tells it: nobody's fault, and over in a minute.
+      const store = createPostgresRecordStore({ recordSet: 'people', config: PEOPLE, pool });
+      await expect(store.check()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true });
       secret.password = 'second';
       expect(await whoami()).toBe('rotating');
 
