@@ -156,19 +156,21 @@ export function createConfiguredKeyring({
     maxUses: config.rotation.cacheMaxUses,
     hardCeilingSeconds: config.rotation.cacheCeilingSeconds,
     onEvent: (event) => {
-      if (event.type === 'refresh-failed') log.warn('key refresh failed', { code: event.code });
-      else log.error('a version that waits for its purge was asked for', { ...pickEvent(event) });
+      if (event.type === 'refresh-failed') {
+        log.warn('key refresh failed', { code: event.code });
+        return;
+      }
+      const { tenant, purpose, version } = event;
+      if (event.type === 'former-wrapping-used') {
+        const { code } = event;
+        const message = 'a KEK that was wrapped anew does not unwrap: its former wrapping did';
+        log.error(message, { tenant, purpose, version, code });
+      } else {
+        const code = 'DESTROY_PENDING_USED';
+        log.error('a version that waits for its purge was asked for', { tenant, purpose, version, code });
+      }
     },
   });
-}
-
-function pickEvent(event: { readonly tenant: string; readonly purpose: string; readonly version: number }) {
-  return {
-    tenant: event.tenant,
-    purpose: event.purpose,
-    version: event.version,
-    code: 'DESTROY_PENDING_USED',
-  };
 }
 
 export interface ProviderParts extends Pick<Composition, 'environment' | 'metrics'> {

@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.ts';
 import { createKek, type Kek } from '../envelope/index.ts';
 import { ConfigError, KeyError, KeyturnError } from '../errors/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { RootKeyProvider } from '../providers/root-key-provider.ts';
+import type { RootKeyProvider, WrappedKek } from '../providers/root-key-provider.ts';
 import { type Aged, type AgedCacheLimits, createAgedCache, LoadTooSlow } from './aged-cache.ts';
 import type { KeyVersion, TenantKey } from './key.ts';
 import { keyCheck, keyCheckFailed } from './key-check.ts';
@@ -26,6 +26,15 @@ export type KeyringEvent =
       readonly purpose: string;
       readonly version: number;
       readonly cancelled: boolean;
+    }
+  /** Alarm: a KEK was wrapped anew and does not unwrap; the wrapping that was proved did. */
+  | {
+      readonly type: 'former-wrapping-used';
+      readonly tenant: string;
+      readonly purpose: string;
+      readonly version: number;
+      /** Why the new one did not. */
+      readonly code: string;
     };
 
 export interface KeyringOptions {
@@ -112,7 +121,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
 
   async function unwrap(key: TenantKey, version: KeyVersion): Promise<Kek> {
     const id = kekId(key.keyId, version.version);
-    return (await keks.tolerant(id, () => unwrapKek(provider, key, version))).value;
+    return (await keks.tolerant(id, () => unwrapKek(provider, key, version, report))).value;
   }
 
   return {
@@ -145,9 +154,15 @@ export function createKeyring(options: KeyringOptions): Keyring {
   };
 }
 
-async function unwrapKek(provider: RootKeyProvider, key: TenantKey, version: KeyVersion): Promise<Kek> {
+async function unwrapKek(
+  provider: RootKeyProvider,
+  key: TenantKey,
+  version: KeyVersion,
+  report: (event: KeyringEvent) => void,
+): Promise<Kek> {
   const { keyId, tenant, purpose } = key;
-  if (version.wrapped === null) {
+  const { wrapped, formerWrapped } = version;
+  if (wrapped === null) {
     throw new KeyError('VERSION_DESTROYED', `Version ${version.version} of key ${keyId} is destroyed`);
   }
   if (version.provider !== provider.name) {
@@ -156,10 +171,33 @@ async function unwrapKek(provider: RootKeyProvider, key: TenantKey, version: Key
       `Version ${version.version} of key ${keyId} is wrapped by the provider ${version.provider}, not ${provider.name}`,
     );
   }
-  const kek = await provider.unwrapKek(version.wrapped, { tenant, purpose, keyId, version: version.version });
-  // Never hand out bytes that are not the proved ones: what they encrypt could not be opened again.
-  if (keyCheck(kek, keyId, version.version) !== version.check) throw keyCheckFailed(keyId, version.version);
-  return createKek({ keyId, version: version.version, key: kek });
+  const unwrapWith = async (wrapping: WrappedKek): Promise<Kek> => {
+    const kek = await provider.unwrapKek(wrapping, { tenant, purpose, keyId, version: version.version });
+    // Never hand out bytes that are not the proved ones: what they encrypt could not be opened again.
+    if (keyCheck(kek, keyId, version.version) !== version.check) throw keyCheckFailed(keyId, version.version);
+    return createKek({ keyId, version: version.version, key: kek });
+  };
+  try {
+    return await unwrapWith(wrapped);
+  } catch (error) {
+    if (formerWrapped === null || !leavesFormer(error)) throw error;
+    const kek = await unwrapWith(formerWrapped).catch((again: unknown) => {
+      // An outage passes, and what is cached may bridge it.
+      throw again instanceof KeyturnError && again.retryable ? again : error;
+    });
+    report({ type: 'former-wrapping-used', tenant, purpose, version: version.version, code: codeOf(error) });
+    return kek;
+  }
+}
+
+/**
+ * Errors of a wrapping that nobody has proved yet: it is wrong, or its root key is not configured or not allowed here. Not
+ * the state of its root key: whoever disables that has revoked it, and no other wrapping gets around that.
+ */
+const LEAVES_FORMER: readonly string[] = ['UNWRAP_FAILED', 'KEY_CHECK_FAILED', 'PROVIDER_DENIED'];
+
+function leavesFormer(error: unknown): boolean {
+  return error instanceof KeyturnError && LEAVES_FORMER.includes(error.code);
 }
 
 /** An outage that no cached entry bridges is KEY_UNAVAILABLE; every other error passes as it is. */

@@ -1,12 +1,14 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import type { RootKeyStatus } from '../providers/root-key-provider.ts';
 import { changeKey, getJob, timestamp } from './change.ts';
 import { inLanes } from './in-lanes.ts';
 import { pauseJob, resumeJob } from './pause-job.ts';
 import { rewrapKeks } from './rewrap-keks.ts';
 import {
   allEnabled,
+  formerRootKeysOf,
   inspectRootKeys,
   isUnusable,
   type RootKeyStatuses,
@@ -15,6 +17,7 @@ import {
   unusableRootKey,
 } from './root-key-states.ts';
 import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
+import { takeBackWrappings } from './take-back-wrappings.ts';
 
 /**
  * What happens when something happened to a root key. Events only say that it is time to look: what is done follows from
@@ -64,29 +67,32 @@ export async function reconcileRootKeys(
     (key) => concerns === undefined || rootKeysOf(deps, key).some(concerns),
   );
   if (keys.length === 0) return report;
-  const needed = keys.flatMap((key) => rootKeysOf(deps, key));
-  let statuses = await inspectRootKeys(deps, needed);
-  tell(deps, statuses, report, concerns === undefined);
+  const needed = new Set(keys.flatMap((key) => rootKeysOf(deps, key)));
+  const former = new Set(keys.flatMap((key) => formerRootKeysOf(deps, key))).difference(needed);
+  let statuses = await inspectRootKeys(deps, [...needed, ...former]);
+  tell(deps, statuses, needed, report, concerns === undefined);
   // A job that is missing in the list, which may lag behind, meets the root key itself.
   const jobs = Map.groupBy(
     await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] }),
     ({ keyId }) => keyId,
   );
-  const settleAll = (then: (key: TenantKey) => Promise<void>) =>
+  const settleAll = (work: (listed: TenantKey, settle: () => Promise<TenantKey>) => Promise<unknown>) =>
     inLanes(LANES, keys, async (listed) => {
+      const settle = () => settleKey(deps, listed, jobs.get(listed.keyId) ?? [], statuses, report);
       if (remainingMs() < MARGIN_MS) report.left += 1;
-      else
-        await attempt(deps, report, listed, async () =>
-          then(await settleKey(deps, listed, jobs.get(listed.keyId) ?? [], statuses, report)),
-        );
+      else await attempt(deps, report, listed, () => work(listed, settle));
     });
-  await settleAll((key) => rewrapKeks(deps, key, statuses, report, prove));
+  await settleAll(async (listed, settle) => {
+    // First: what is suspended for a root key that the tenant no longer has is then resumed at once.
+    if (prove) await takeBackWrappings(deps, listed, statuses, report);
+    await rewrapKeks(deps, await settle(), statuses, report, prove);
+  });
   for (let looks = 1; looks < MOST_LOOKS && hasChanged(report); looks++) {
     // What was written is true of the moment when it was asked for. If that has passed, nobody else may come to see it.
-    const again = await inspectRootKeys(deps, needed);
+    const again = await inspectRootKeys(deps, [...needed, ...former]);
     if (sameStates(statuses, again)) break;
     statuses = again;
-    await settleAll(async () => {});
+    await settleAll((_, settle) => settle());
   }
   if (report.rewrapped > 0) deps.metrics.add('KeksRewrapped', report.rewrapped);
   return report;
@@ -160,9 +166,19 @@ async function settleJob(
 
 const DAY_MS = 86_400_000;
 
-function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport, complete: boolean): void {
+function tell(
+  deps: Deps,
+  statuses: RootKeyStatuses,
+  needed: ReadonlySet<string>,
+  report: RootKeyReport,
+  complete: boolean,
+): void {
   const lead = deps.config.rotation.materialWarningDays * DAY_MS;
   for (const [rootKeyId, status] of statuses) {
+    if (!needed.has(rootKeyId)) {
+      tellOfFormer(deps, rootKeyId, status);
+      continue;
+    }
     report.rootKeys += 1;
     if (status === null) {
       // Already logged by whoever asked, or an outage of the store behind it.
@@ -198,11 +214,20 @@ function tell(deps: Deps, statuses: RootKeyStatuses, report: RootKeyReport, comp
     if (value > 0 || complete) deps.metrics.add(name, value);
 }
 
+function tellOfFormer(deps: Deps, rootKeyId: string, status: RootKeyStatus | null): void {
+  if (status === null || !isUnusable(status)) return;
+  const code = `ROOT_KEY_${status.state}`;
+  deps.log.warn('a former root key cannot be used, and what replaced it is not proved yet', {
+    rootKeyId,
+    code,
+  });
+}
+
 async function attempt(
   deps: Deps,
   report: RootKeyReport,
   { tenant, purpose, keyId }: TenantKey,
-  run: () => Promise<void>,
+  run: () => Promise<unknown>,
 ): Promise<void> {
   try {
     await run();

@@ -1,10 +1,10 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
-import { proveKek } from '../keyring/key-check.ts';
 import { confirmWrapping, mayRewrap, replaceWrapping, restoreWrapping } from '../keyring/rewrapping.ts';
 import type { RootKeyStatus, WrappedKek } from '../providers/root-key-provider.ts';
 import { changeKey } from './change.ts';
+import { contextOf, givesProvedKek } from './prove-wrapping.ts';
 import type { RootKeyStatuses } from './root-key-states.ts';
 
 /** KEKs whose root key was replaced or rotated are wrapped anew by the provider, and the new wrapping is proved by a later run. */
@@ -14,8 +14,9 @@ export interface RewrapCounts {
   rewrapped: number;
   /** Former wrappings given up, because the new one was proved. */
   proved: number;
-  /** New wrappings that did not give the KEK back: the former one took their place again. */
+  /** Former wrappings that took their place again: the new one was wrong, or the tenant has its former root key again. */
   restored: number;
+  /** Not wrapped anew, not proved, or wrong. */
   failed: number;
 }
 
@@ -33,41 +34,73 @@ export async function rewrapKeks(
     const { wrapped } = version;
     if (wrapped === null || version.provider !== deps.provider.name || !mayRewrap(version)) continue;
     if (statuses.get(wrapped.rootKeyId)?.state !== 'ENABLED') continue;
-    const fields = {
-      tenant: key.tenant,
-      purpose: key.purpose,
-      keyId: key.keyId,
-      version: version.version,
-      rootKeyId: wrapped.rootKeyId,
-    };
+    if (prove && !(await settleFormer(deps, key, version, wrapped, counts))) continue;
+    const target = statuses.get(deps.provider.rootKeyFor(key.tenant));
+    if (target?.state !== 'ENABLED' || !isOutdated(wrapped, target)) continue;
+    const fields = fieldsOf(key, version, target.rootKeyId);
     try {
-      if (prove && version.formerWrapped !== null) {
-        const good = await proveWrapping(deps, key, version, wrapped);
-        if (good) counts.proved += 1;
-        else {
-          counts.restored += 1;
-          deps.log.error(
-            'a KEK that was wrapped anew is not the one that was proved: the former wrapping is back',
-            {
-              ...fields,
-              code: 'KEY_CHECK_FAILED',
-            },
-          );
-          continue;
-        }
-      }
-      const target = statuses.get(deps.provider.rootKeyFor(key.tenant));
-      if (target?.state !== 'ENABLED' || !isOutdated(wrapped, target)) continue;
       if (await rewrapKek(deps, key, version.version, wrapped)) {
         counts.rewrapped += 1;
-        deps.log.info('KEK wrapped anew', { ...fields, rootKeyId: target.rootKeyId });
+        deps.log.info('KEK wrapped anew', fields);
       }
     } catch (error) {
       counts.failed += 1;
-      const code = error instanceof KeyturnError ? error.code : 'UNEXPECTED';
-      deps.log.error('KEK not wrapped anew', { ...fields, code });
+      deps.log.error('KEK not wrapped anew', { ...fields, code: codeOf(error) });
     }
   }
+}
+
+/**
+ * Proves what an earlier run wrapped anew: the former wrapping goes, or it takes its place again. False: `wrapped` is not
+ * proved. A provider that cannot say, or denies it, changes nothing: a denial may be a revocation by the key's policy,
+ * which the former wrapping must not undo, and may concern this caller only.
+ */
+async function settleFormer(
+  deps: RewrapDeps,
+  key: TenantKey,
+  version: KeyVersion,
+  wrapped: WrappedKek,
+  counts: RewrapCounts,
+): Promise<boolean> {
+  if (version.formerWrapped === null) return true;
+  const fields = fieldsOf(key, version, wrapped.rootKeyId);
+  try {
+    const good = await givesProvedKek(deps, key, version, wrapped);
+    await changeKey(deps, key.tenant, key.purpose, (current) =>
+      good
+        ? confirmWrapping(current, version.version, wrapped)
+        : restoreWrapping(current, version.version, wrapped),
+    );
+    if (good) {
+      counts.proved += 1;
+      return true;
+    }
+    // Somebody has to look into it: the provider does not give back what it was given.
+    counts.restored += 1;
+    counts.failed += 1;
+    deps.log.error(
+      'a KEK that was wrapped anew is not the one that was proved: the former wrapping is back',
+      {
+        ...fields,
+        code: 'KEY_CHECK_FAILED',
+      },
+    );
+  } catch (error) {
+    counts.failed += 1;
+    deps.log.error('a KEK that was wrapped anew could not be proved: its former wrapping stays', {
+      ...fields,
+      code: codeOf(error),
+    });
+  }
+  return false;
+}
+
+function fieldsOf({ tenant, purpose, keyId }: TenantKey, { version }: KeyVersion, rootKeyId: string) {
+  return { tenant, purpose, keyId, version, rootKeyId };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof KeyturnError ? error.code : 'UNEXPECTED';
 }
 
 /** Wrapped by another root key than the tenant's, or by other material than that one's current. */
@@ -92,30 +125,4 @@ async function rewrapKek(
     return next;
   });
   return stored;
-}
-
-/** False when it does not give the KEK that the version was proved with. Throws when the provider cannot say. */
-async function proveWrapping(
-  deps: RewrapDeps,
-  key: TenantKey,
-  { version, check }: KeyVersion,
-  wrapped: WrappedKek,
-): Promise<boolean> {
-  let good = true;
-  try {
-    proveKek(await deps.provider.unwrapKek(wrapped, contextOf(key, version)), key.keyId, version, check);
-  } catch (error) {
-    const wrong =
-      error instanceof KeyturnError && (error.code === 'KEY_CHECK_FAILED' || error.code === 'UNWRAP_FAILED');
-    if (!wrong) throw error;
-    good = false;
-  }
-  await changeKey(deps, key.tenant, key.purpose, (current) =>
-    good ? confirmWrapping(current, version, wrapped) : restoreWrapping(current, version, wrapped),
-  );
-  return good;
-}
-
-function contextOf({ tenant, purpose, keyId }: TenantKey, version: number) {
-  return { tenant, purpose, keyId, version };
 }

@@ -46,6 +46,11 @@ export function rootKeysOf(deps: Pick<Deps, 'provider'>, key: TenantKey): readon
   return [...new Set([...own, deps.provider.rootKeyFor(key.tenant)])];
 }
 
+/** Those of wrappings that are kept until a newer one is proved. Nothing waits for them: they may be disabled on purpose. */
+export function formerRootKeysOf(deps: Pick<Deps, 'provider'>, key: TenantKey): readonly string[] {
+  return wrappedVersions(deps, key).flatMap(({ version }) => version.formerWrapped?.rootKeyId ?? []);
+}
+
 /** One that the key needs and that cannot be used; null: all can, or it is not known. */
 export function unusableRootKey(
   deps: Pick<Deps, 'provider'>,

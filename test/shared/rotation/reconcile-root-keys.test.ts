@@ -298,10 +298,9 @@ describe('a root key that was rotated or replaced', () => {
     rootKeys.rotate(rootKeyId);
     rootKeys.sabotage = true;
     await reconcile();
-    await expect(world.makeKeyring().active(TENANT, PURPOSE)).rejects.toMatchObject({
-      code: 'KEY_CHECK_FAILED',
-    });
-    expect(await reconcile()).toMatchObject({ restored: 1, rewrapped: 0 });
+    // Until that is found out, whoever starts fresh goes on by the wrapping that was proved.
+    expect((await world.makeKeyring().active(TENANT, PURPOSE)).version).toBe(1);
+    expect(await reconcile()).toMatchObject({ restored: 1, rewrapped: 0, failed: 1 });
     expect(await version(1)).toMatchObject({ wrapped, formerWrapped: null });
     expect(await world.open(world.people, 1)).toEqual(FIELDS.map((field) => `person 1 ${field}`));
   });
@@ -430,7 +429,16 @@ describe('a root key that nobody uses', () => {
 /** What may happen, in any order: also events that are doubled, late, out of order, or about nothing. */
 const happening = fc.constantFrom(
   ...(['DISABLED', 'PENDING_DELETION', 'ENABLED', 'ENABLED', 'UNAVAILABLE'] as const),
-  ...(['rotate root key', 'replace root key', 'event', 'two events', 'work', 'finish', 'request'] as const),
+  ...([
+    'rotate root key',
+    'replace root key',
+    'former root key again',
+    'event',
+    'two events',
+    'work',
+    'finish',
+    'request',
+  ] as const),
 );
 
 describe('whatever happens to root keys during a rotation', () => {
@@ -475,6 +483,10 @@ describe('whatever happens to root keys during a rotation', () => {
         return rootKeys.rotate(current);
       case 'replace root key': {
         rootKeys.ofTenant.set(TENANT, rootKeys.add());
+        return;
+      }
+      case 'former root key again': {
+        rootKeys.ofTenant.set(TENANT, rootKeyId);
         return;
       }
       case 'event':
