@@ -68,26 +68,28 @@ export function createAwsKmsProvider(options: AwsKmsProviderOptions): RootKeyPro
       return wrappedKek(reply.CiphertextBlob, reply.KeyId, reply.KeyMaterialId, rootKeyId);
     });
 
+  const unwrap = async (wrapped: WrappedKek, context: KekContext): Promise<KeyObject> => {
+    requireUnwrappable(wrapped);
+    const { rootKeyId } = wrapped;
+    return useRootKeys(call, 'Decrypt', [rootKeyId], async (client) => {
+      const reply = await client.send(
+        new DecryptCommand({
+          // KMS would find the key by the blob: naming it refuses a blob that another key made.
+          KeyId: rootKeyId,
+          CiphertextBlob: wrapped.wrapped,
+          EncryptionContext: encryptionContext(context),
+        }),
+      );
+      return ownKek(reply.Plaintext, reply.KeyId === rootKeyId);
+    });
+  };
+
   return {
     name: AWS_KMS_PROVIDER_NAME,
     rootKeyFor: (tenant) => rootKeys.forTenant(tenant),
     generateKek: (context) => generate(rootKeys.forTenant(context.tenant), context),
 
-    async unwrapKek(wrapped, context) {
-      requireUnwrappable(wrapped);
-      const { rootKeyId } = wrapped;
-      return useRootKeys(call, 'Decrypt', [rootKeyId], async (client) => {
-        const reply = await client.send(
-          new DecryptCommand({
-            // KMS would find the key by the blob: naming it refuses a blob that another key made.
-            KeyId: rootKeyId,
-            CiphertextBlob: wrapped.wrapped,
-            EncryptionContext: encryptionContext(context),
-          }),
-        );
-        return ownKek(reply.Plaintext, reply.KeyId === rootKeyId);
-      });
-    },
+    unwrapKek: unwrap,
 
     async rewrapKek(wrapped, context) {
       requireUnwrappable(wrapped);
@@ -117,7 +119,9 @@ export function createAwsKmsProvider(options: AwsKmsProviderOptions): RootKeyPro
     async check() {
       const checks = [...rootKeys.wrapping].map(async ([rootKeyId, tenant]) => {
         await requireUsable(call, rootKeyId);
-        await generate(rootKeyId, checkContext(tenant));
+        const context = checkContext(tenant);
+        // A policy may let KEKs be made and not be used.
+        await unwrap(await generate(rootKeyId, context), context);
       });
       await Promise.all(checks);
     },

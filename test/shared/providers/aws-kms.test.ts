@@ -498,10 +498,28 @@ describe('the state of a root key', () => {
 });
 
 describe('check', () => {
-  it('asks for every root key that wraps, and has one KEK made by each: for a tenant that its policy lets in', async () => {
-    wire.answer = ({ operation, body }) =>
-      operation === 'DescribeKey' ? described({}) : { reply: { ...GENERATED, KeyId: body['KeyId'] } };
+  /** Decrypt answers with the context only in which the KEK was made. */
+  function kms(decrypt?: KmsAnswer): void {
+    const made = new Map<unknown, string>();
+    wire.answer = ({ operation, body }) => {
+      const { KeyId, EncryptionContext } = body;
+      if (operation === 'DescribeKey') return described({});
+      if (operation === 'Decrypt') {
+        if (decrypt !== undefined) return decrypt;
+        return made.get(KeyId) === JSON.stringify(EncryptionContext)
+          ? { reply: { Plaintext: blob(KEK), KeyId } }
+          : { error: 'InvalidCiphertextException' };
+      }
+      made.set(KeyId, JSON.stringify(EncryptionContext));
+      return { reply: { ...GENERATED, KeyId } };
+    };
+  }
+
+  it('asks for every root key that wraps, has one KEK made by each, for a tenant that its policy lets in, and unwraps it', async () => {
+    kms();
     await makeProvider().check();
+    const unwrapped = wire.requests.filter(({ operation }) => operation === 'Decrypt');
+    expect(unwrapped.map(({ body }) => body['KeyId']).sort()).toEqual([ROOT_KEY, TENANT_KEY].sort());
     const made = wire.requests.filter(({ operation }) => operation === 'GenerateDataKeyWithoutPlaintext');
     const tenantOf = ({ body }: (typeof made)[number]) => Object(body['EncryptionContext'])['keyturn:tenant'];
     expect(new Map(made.map((request) => [request.body['KeyId'], tenantOf(request)]))).toEqual(
@@ -510,6 +528,12 @@ describe('check', () => {
         [TENANT_KEY, 'byok'],
       ]),
     );
+  });
+
+  it('fails on a key that makes KEKs and does not let them be unwrapped', async () => {
+    kms({ error: 'AccessDeniedException' });
+    const provider = makeProvider({ tenantRootKeys: {} });
+    expect(await failureOf(provider.check())).toMatchObject({ code: 'PROVIDER_DENIED' });
   });
 
   it.each([
