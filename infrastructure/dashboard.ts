@@ -22,7 +22,7 @@ export function dashboard(stage: Stage): Resources {
       { stat: 'Maximum', label: name },
     ]);
   const widgets = [
-    graph('Jobs', own('Maximum', 'JobsRunning', 'JobsStuck', 'JobsPaused')),
+    graph('Jobs', own('Maximum', 'JobsRunning', 'JobsStuck', 'JobsPaused', 'JobsBlockedNow')),
     graph('Jobs that ended', own('Sum', 'JobsCompleted', 'JobsBlocked')),
     graph('Records a minute', own('Sum', 'RecordsRewrapped', 'RecordsSkipped', 'RecordsQuarantined'), 60),
     graph('Age of the oldest key (days)', [

@@ -98,7 +98,8 @@ function scheduledFunctions(): string[] {
 }
 
 function scheduleResource(stage: Stage, name: keyof typeof schedules) {
-  const { function: target, ...standard } = schedules[name];
+  const schedule = schedules[name];
+  const { function: target, ...standard } = schedule;
   const { expression, timezone, flexibleWindowMinutes, retries, maxEventAgeSeconds } = {
     ...standard,
     ...stage.deployment.schedules[name],
@@ -117,6 +118,7 @@ function scheduleResource(stage: Stage, name: keyof typeof schedules) {
       Target: {
         Arn: getAtt(functionLogicalId(target)),
         RoleArn: getAtt('SchedulerRole'),
+        ...('input' in schedule && { Input: JSON.stringify(schedule.input) }),
         RetryPolicy: { MaximumRetryAttempts: retries, MaximumEventAgeInSeconds: maxEventAgeSeconds },
         DeadLetterConfig: { Arn: getAtt('EventDeadLetters') },
       },

@@ -23,6 +23,8 @@ const rulesSchema = z.record(
 
 const scheduleSchema = z.strictObject({
   function: functionName,
+  /** What the function gets. Left out: in AWS Scheduler's own, on one machine {}; then it is not looked at. */
+  input: z.record(z.string(), z.unknown()).optional(),
   /** As EventBridge Scheduler takes it. */
   expression: z.string().regex(/^(cron|rate)\(.+\)$/),
   timezone: z.string().min(1),
@@ -41,5 +43,9 @@ export function parseRules(rules: unknown): EventRules {
 
 export const RULES: EventRules = parseRules(rulesFile);
 export const SCHEDULES: Readonly<Record<ScheduleName, z.infer<typeof scheduleSchema>>> = z
-  .strictObject({ sweep: scheduleSchema, monitor: scheduleSchema } satisfies Record<ScheduleName, z.ZodType>)
+  .strictObject({
+    sweep: scheduleSchema,
+    monitor: scheduleSchema,
+    'root-keys': scheduleSchema,
+  } satisfies Record<ScheduleName, z.ZodType>)
   .parse(schedulesFile);

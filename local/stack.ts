@@ -155,7 +155,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       started.push(poller.stop);
     }
     const schedules = startSchedules(functions, onDeadLetter, options.sweepSeconds);
-    started.push(schedules.monitor.stop, schedules.sweep.stop);
+    started.push(...Object.values(schedules).map((schedule) => schedule.stop));
     return { info, deps, postgres, bus, sweep: schedules.sweep.runNow, stop };
   } catch (error) {
     await stop();
@@ -187,15 +187,19 @@ function startSchedules(
   sweepSeconds: number = INTERVAL_SECONDS.sweep,
 ): Readonly<Record<ScheduleName, Schedule>> {
   const start = (origin: ScheduleName, everySeconds: number) => {
-    const name = SCHEDULES[origin].function;
+    const { function: name, input: event = {} } = SCHEDULES[origin];
     return startSchedule({
-      run: () => functions[name]({}),
-      onFailed: (error) => onDeadLetter({ origin, function: name, event: {}, error }),
+      run: () => functions[name](event),
+      onFailed: (error) => onDeadLetter({ origin, function: name, event, error }),
       everySeconds,
       sleep: systemClock.sleep,
     });
   };
-  return { monitor: start('monitor', INTERVAL_SECONDS.monitor), sweep: start('sweep', sweepSeconds) };
+  return {
+    monitor: start('monitor', INTERVAL_SECONDS.monitor),
+    'root-keys': start('root-keys', INTERVAL_SECONDS['root-keys']),
+    sweep: start('sweep', sweepSeconds),
+  };
 }
 
 function instrumentAll(clients: Clients, instrument: Instrument = (client) => client): Clients {

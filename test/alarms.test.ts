@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { ALARMS, alarms } from '../infrastructure/alarms.ts';
+import { queues } from '../infrastructure/queues.ts';
 import { readStage } from '../infrastructure/stage.ts';
+import { SCHEDULES } from '../local/event-parts.ts';
 import { KeyturnError, RotationError } from '../shared/errors/errors.ts';
 import { METRICS_NAMESPACE } from '../shared/metrics/metrics.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
@@ -28,6 +30,9 @@ import { createTestRootKeys, type TestRootKeys } from './support/test-root-keys.
 const stage = readStage('dynamodb');
 const HOUR = 3600;
 const DAY = 24 * HOUR;
+const VISIBILITY_SECONDS = z
+  .object({ Properties: z.object({ VisibilityTimeout: z.number() }) })
+  .parse(queues(stage)['WorkQueue']).Properties.VisibilityTimeout;
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());
@@ -161,6 +166,13 @@ async function callKms(scene: Scene, status: number, error: string | null) {
   server.close();
 }
 
+/** What the schedules do every quarter of an hour. */
+async function lookLater(scene: Scene): Promise<void> {
+  scene.pass(HOUR / 4);
+  await scene.call('monitor');
+  await scene.call('kms-event', SCHEDULES['root-keys'].input);
+}
+
 interface Scenario {
   readonly fires: (scene: Scene) => Promise<unknown>;
   readonly quiet: (scene: Scene) => Promise<unknown>;
@@ -245,6 +257,23 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
     quiet: (scene) => scene.rotate(),
   },
+  JobsWaiting: {
+    fires: async (scene) => {
+      const { jobId } = (await requestRotation(scene.world.deps, KEY)).job;
+      await scene.call('stop-job', { jobId, error: { Error: 'PermanentError', Cause: 'X: y' } });
+      // Days later, too.
+      scene.pass(3 * DAY);
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      const { jobId } = (await requestRotation(scene.world.deps, KEY)).job;
+      await scene.call('stop-job', { jobId, error: { Error: 'TransientError', Cause: 'X: y' } });
+      await scene.call('monitor');
+      scene.pass(DAY);
+      await scene.call('sweep');
+      await scene.call('monitor');
+    },
+  },
   SweepMissing: {
     fires: async (scene) => {
       await scene.call('sweep');
@@ -270,15 +299,22 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
   },
   RootKeyUnusable: {
+    // One that wraps nothing yet, so that nothing in the ledger shows it.
     fires: async (scene) => {
+      const next = scene.roots.add();
+      scene.roots.ofTenant.set(TENANT, next);
+      scene.roots.set(next, 'PENDING_DELETION');
+      await scene.call('sweep');
+      for (let i = 0; i < 8; i++) await lookLater(scene);
+    },
+    // One that was about to be deleted, and was saved: no event tells when it is a customer's.
+    quiet: async (scene) => {
       scene.roots.set(scene.rootKeyId, 'PENDING_DELETION');
       await scene.call('sweep');
-      // Hours later an event about some other key, which looks at no root key in use, does not silence it.
-      scene.pass(2 * HOUR);
-      await scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': 'another' } });
-      await scene.call('monitor');
+      await lookLater(scene);
+      scene.roots.set(scene.rootKeyId, 'ENABLED');
+      for (let i = 0; i < 5; i++) await lookLater(scene);
     },
-    quiet: (scene) => scene.call('sweep'),
   },
   RootKeyMaterialExpiring: {
     fires: async (scene) => {
@@ -311,15 +347,16 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     quiet: (scene) => scene.call('rotation-request', requestOf(scene, TENANT)),
   },
   ChunksFailed: {
+    // One batch that fails again and again: each time it comes back after the queue's visibility timeout.
     fires: async (scene) => {
       for (let i = 0; i < 3; i++) {
-        if (i > 0) scene.pass(300);
+        if (i > 0) scene.pass(VISIBILITY_SECONDS);
         await scene.call('process-chunk', badChunk);
       }
     },
     quiet: async (scene) => {
       await scene.call('process-chunk', badChunk);
-      scene.pass(300);
+      scene.pass(VISIBILITY_SECONDS);
       await scene.call('process-chunk', { Records: [] });
       await scene.rotate();
     },
@@ -356,6 +393,24 @@ async function stateAfter(name: string, play: Scenario['fires']): Promise<boolea
 }
 
 describe('an alarm', () => {
+  it('of a root key lasts, whatever is looked at in between, until a look at it finds it usable', async () => {
+    const disabled = async (scene: Scene) => {
+      scene.roots.set(scene.rootKeyId, 'PENDING_DELETION');
+      await scene.call('sweep');
+      // Hours later an event about some other key, which looks at no root key in use, does not silence it.
+      scene.pass(2 * HOUR);
+      await scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': 'another' } });
+    };
+    const unanswered = async (scene: Scene) => {
+      await disabled(scene);
+      scene.roots.silent.add(scene.rootKeyId);
+      await scene.call('sweep');
+      await lookLater(scene);
+    };
+    for (const play of [(scene: Scene) => disabled(scene).then(() => scene.call('monitor')), unanswered])
+      expect(await stateAfter('RootKeyUnusable', play)).toBe(true);
+  });
+
   it('has a scenario that fires it, or is of a metric that AWS emits', () => {
     const own = Object.entries(ALARMS).filter(([, { metric }]) => metric !== undefined);
     expect(own.map(([name]) => name).sort()).toEqual(Object.keys(SCENARIOS).sort());

@@ -3,7 +3,19 @@ import type { Deps } from '../../shared/deps/deps.ts';
 import { type RotationAnswer, requestByEvent } from '../../shared/rotation/request-by-event.ts';
 import { type CreateHandler, lambda, PermanentError, step } from '../lambda.ts';
 
-const answer = step(rotationRequestEventSchema, requestByEvent);
+const answer = step(rotationRequestEventSchema, async (deps, event) => {
+  // Which version it asks to leave follows from when it was sent: sent again, one from the future rotates again.
+  if (Date.parse(event.time) - deps.clock.now() > mostAheadMs(deps))
+    throw new PermanentError('INPUT_INVALID: time', null);
+  return requestByEvent(deps, event);
+});
+
+/** The sender's clock may differ from ours by so much. */
+const AT_LEAST_SECONDS = 300;
+
+function mostAheadMs({ config }: Deps): number {
+  return Math.max(config.rotation.clockSkewSeconds, AT_LEAST_SECONDS) * 1000;
+}
 
 /** Throws what it cannot answer: Lambda tries it again, and puts it into the dead-letter queue in the end. */
 export const create: CreateHandler<RotationAnswer | null> = (deps) => {

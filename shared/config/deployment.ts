@@ -79,7 +79,7 @@ export const deploymentSchema = z.strictObject({
     .default(90)
     .describe('How long CloudWatch keeps the logs'),
   schedules: z
-    .partialRecord(z.enum(['sweep', 'monitor']), schedule)
+    .partialRecord(z.enum(['sweep', 'monitor', 'root-keys']), schedule)
     .default({})
     .describe('Changes to the schedules of events/schedules.json'),
   rootKey: z

@@ -24,6 +24,10 @@ export const METRICS = {
   JobsBlocked: { unit: 'Count', means: 'jobs that stopped with a named blocker' },
   JobsRunning: { unit: 'Count', means: 'jobs without an end, at the time of a look' },
   JobsStuck: { unit: 'Count', means: 'running jobs without progress for longer than the policy allows' },
+  JobsBlockedNow: {
+    unit: 'Count',
+    means: 'jobs that stand still with a named blocker, at the time of a look',
+  },
   JobsPaused: { unit: 'Count', means: 'jobs that wait for their root key' },
   QuarantinedRecords: { unit: 'Count', means: 'records in quarantine, at the time of a look' },
   OldestKeyAge: { unit: 'Seconds', means: 'age of the oldest active version' },
@@ -38,7 +42,10 @@ export const METRICS = {
   KeksRewrapped: { unit: 'Count', means: 'KEKs that were wrapped anew by the provider' },
   SweepCompleted: { unit: 'Count', means: 'daily sweeps that ran to their end' },
   SweepFailures: { unit: 'Count', means: 'keys or jobs that a daily sweep could not handle' },
-  RequestsRefused: { unit: 'Count', means: 'rotation requests on the bus that are not valid' },
+  RequestsRefused: {
+    unit: 'Count',
+    means: "rotation requests on the bus that are not valid; each of Lambda's three tries counts",
+  },
   KmsCalls: { unit: 'Count', means: 'calls to KMS' },
   KmsLatency: { unit: 'Milliseconds', means: 'time of one call to KMS, with its retries' },
   KmsDenied: { unit: 'Count', means: 'calls that KMS denied' },

@@ -30,17 +30,19 @@ export async function resumeJob(deps: Deps, jobId: string, reason: PauseReason):
 }
 
 /**
- * A rotation that retired its version and freed the key's lock as the pause came has nothing left to do. Another may
- * have taken the lock since, so its steps are not repeated.
+ * A rotation that retired its version and freed the key's lock before it came to rest, or was stopped, has nothing left
+ * to do. Another may have taken the lock since, so its steps are not repeated. Null: it is none.
  */
-async function finishRetired(deps: Deps, job: Job): Promise<Job | null> {
+export async function finishRetired(deps: Deps, job: Job): Promise<Job | null> {
   if (job.kind !== 'rotate' || job.to === 0) return null;
   const key = await getKey(deps, job.tenant, job.purpose);
   const purgeNotBefore = key.versions[String(job.from)]?.purgeNotBefore ?? null;
   if (key.rotationId === job.jobId || purgeNotBefore === null) return null;
   const completedAt = timestamp(deps.clock.now());
   const finished = await changeJob(deps, job.jobId, (current) =>
-    current.status === 'PAUSED' ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore }) : current,
+    current.status === job.status
+      ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore, blocker: null })
+      : current,
   );
   await announceEnd(deps, job.status, finished);
   return finished;

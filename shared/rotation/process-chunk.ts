@@ -8,7 +8,7 @@ import { type BatchSizes, createBatchSizes } from './batch-sizes.ts';
 import { getJob, timestamp } from './change.ts';
 import { rewrapRecords } from './rewrap-records.ts';
 import { passing, pausedBy } from './root-key-trouble.ts';
-import type { Job } from './rotation.ts';
+import { isRunning, type Job } from './rotation.ts';
 
 /** What happened to the records of a chunk. Those in none of the counts were skipped: current, changed or gone. */
 export interface ChunkResult {
@@ -167,8 +167,9 @@ export function createJobCache(deps: Pick<Deps, 'ledger' | 'clock'>): JobCache {
       const job = await getJob(deps, jobId);
       const [oldest] = jobs.keys();
       if (jobs.size >= CACHED_JOBS && oldest !== undefined) jobs.delete(oldest);
-      // Whether an adoption is over is looked at each time.
-      if (job.round > 0 && job.kind === 'rotate') jobs.set(jobId, { job, at: now });
+      // Whether an adoption is over, or a job goes on again, is looked at each time: a chunk that is taken for one of a
+      // job at rest is not counted, and would not come again.
+      if (job.round > 0 && job.kind === 'rotate' && isRunning(job.status)) jobs.set(jobId, { job, at: now });
       return job;
     },
   };

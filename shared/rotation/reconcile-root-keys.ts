@@ -206,12 +206,14 @@ function tell(
       });
     }
   }
-  // A look at some root keys only says nothing of the others: a zero from it would quiet an alarm about them.
+  // A look says nothing of the root keys that it did not ask for, or that did not answer: a zero from it would quiet an
+  // alarm about them.
+  const allKnown = complete && report.failed === 0;
   for (const [name, value] of [
     ['RootKeysUnusable', report.unusable],
     ['RootKeyMaterialExpiring', report.expiring],
   ] as const)
-    if (value > 0 || complete) deps.metrics.add(name, value);
+    if (value > 0 || allKnown) deps.metrics.add(name, value);
 }
 
 function tellOfFormer(deps: Deps, rootKeyId: string, status: RootKeyStatus | null): void {

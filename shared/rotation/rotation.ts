@@ -40,8 +40,8 @@ export const JOB_TRANSITIONS = {
   CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED', 'PAUSED'],
   /** Only an adoption: plaintext may have come since. */
   COMPLETED: ['REQUESTED'],
-  BLOCKED: ['REQUESTED'],
-  /** COMPLETED: the last write of its work had been made when the pause came. */
+  /** COMPLETED: the last write of its work had been made when it was stopped, or when the pause came. */
+  BLOCKED: ['REQUESTED', 'COMPLETED'],
   PAUSED: ['REQUESTED', 'COMPLETED'],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>;
 

@@ -6,19 +6,20 @@ import { inLanes } from './in-lanes.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
-import { type BlockerCode, isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
+import { retryRotation, waitsForSomebody } from './retry-rotation.ts';
+import { isRunning, RUNNING_STATUSES } from './rotation.ts';
 import { registerServed } from './served.ts';
 
 export interface DailySweep {
   /** Jobs whose execution was gone and was started again. */
   recovered: number;
-  /** Rotations that were started, or taken up again, because a key is due. */
+  /** Rotations that were started because a key is due, or taken up again after a blocker that may have passed. */
   rotations: number;
   /** Purges that were started because a version's grace is over. */
   purges: number;
   /** Due keys that are left alone: their active version is suspended or compromised. */
   skipped: number;
-  /** Due rotations and purges that stopped with a blocker that is a person's to look at. */
+  /** Rotations, and due purges, that stopped with a blocker that is a person's to look at, or did so only just now. */
   waiting: number;
   /** Jobs and keys that the function's time did not suffice for: the next sweep takes them. */
   left: number;
@@ -33,12 +34,13 @@ const MARGIN_MS = 60_000;
 const REQUESTED_BY = 'daily sweep';
 
 /**
- * Takes up jobs that stopped without an end, brings keys to what their root keys' states say, starts the rotation of
- * every key that is due by policy, oldest first, and the purge of every version whose grace is over.
+ * Takes up jobs that stopped without an end, brings keys to what their root keys' states say, takes up rotations whose
+ * blocker may have passed, starts the rotation of every key that is due by policy, oldest first, and the purge of every
+ * version whose grace is over.
  */
 export async function sweepDaily(
   deps: Deps,
-  remainingMs: () => number = () => Number.POSITIVE_INFINITY,
+  remainingMs: () => number = () => Number.MAX_SAFE_INTEGER,
 ): Promise<DailySweep> {
   const result = { recovered: 0, rotations: 0, purges: 0, skipped: 0, waiting: 0, left: 0, failed: 0 };
   const each = <T>(items: readonly T[], run: (item: T) => Promise<void>) =>
@@ -47,21 +49,37 @@ export async function sweepDaily(
       else await attempt(deps, result, () => run(item));
     });
 
-  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] });
+  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] });
   await each(
     jobs.filter(({ status }) => isRunning(status)),
     async (job) => {
       if (await recoverJob(deps, job)) result.recovered += 1;
     },
   );
+  // Before rotations start, so that none starts under a root key that cannot be used; but to wrap ten thousand KEKs anew
+  // takes minutes, and must leave time for the rest.
   await each([null], async () => {
-    result.failed += (await reconcileRootKeys(deps)).failed;
+    const kept = remainingMs() / 2;
+    const { failed, left } = await reconcileRootKeys(deps, { remainingMs: () => remainingMs() - kept });
+    result.failed += failed;
+    result.left += left;
   });
+  const rotations = jobs.filter(({ kind }) => kind === 'rotate');
+  const underWay = new Set(rotations.flatMap(({ keyId, status }) => (status === 'BLOCKED' ? [] : [keyId])));
+  await each(
+    rotations.filter(({ status }) => status === 'BLOCKED'),
+    async (job) => {
+      const answer = await retryRotation(deps, job);
+      if (answer === 'elsewhere') return;
+      underWay.add(job.keyId);
+      if (answer === 'resumed') result.rotations += 1;
+      else result.waiting += 1;
+    },
+  );
 
   const keys = await deps.ledger.listKeys();
   const { due, skipped } = findDueKeys(keys, deps.config.rotation, deps.clock.now());
   result.skipped = skipped;
-  const underWay = new Set(jobs.flatMap(({ kind, keyId }) => (kind === 'rotate' ? [keyId] : [])));
   await each(
     due.filter(({ keyId }) => !underWay.has(keyId)),
     (key) => rotateDue(deps, key, result),
@@ -109,20 +127,6 @@ function isDue(
 ): boolean {
   if (state === 'DESTROY_PENDING') return destroyAuthorizedAt !== null;
   return state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
-}
-
-/** Blockers that may be gone by themselves, and how long after it the job is tried again. */
-export const PASSING: readonly BlockerCode[] = ['STEP_FAILED', 'OPEN_TRANSACTIONS'];
-const TRY_AGAIN_MS = 3_600_000;
-
-/**
- * A purge that stopped because something still needs the version, or asked for it, is a person's to look at: tried
- * again and again, it would destroy the version in the first quiet moment. And a rotation that has used up its rounds
- * would only read every record once more.
- */
-function waitsForSomebody({ status, blocker }: Job, now: number): boolean {
-  if (status !== 'BLOCKED' || blocker === null) return false;
-  return !PASSING.includes(blocker.code) || now - Date.parse(blocker.at) < TRY_AGAIN_MS;
 }
 
 async function attempt(deps: Deps, result: { failed: number }, run: () => Promise<void>): Promise<void> {

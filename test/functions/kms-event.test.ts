@@ -3,8 +3,10 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { create } from '../../functions/kms-event/index.ts';
 import { concernsRootKey, keyReferences } from '../../functions/kms-event/key-references.ts';
 import { TransientError } from '../../functions/lambda.ts';
+import { SCHEDULES } from '../../local/event-parts.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
+import { pauseJob } from '../../shared/rotation/pause-job.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { KEY, PURPOSE, prepareWorlds, snapshot, stateOf, type World } from '../support/memory-world.ts';
@@ -176,6 +178,116 @@ describe('an event', () => {
         throw new LedgerError('LEDGER_UNAVAILABLE', 'down', { retryable: true });
     };
     await expect(send(native(rootKeyId))).rejects.toBeInstanceOf(TransientError);
+  });
+});
+
+describe('an event that could not be followed in all', () => {
+  it('is delivered again when the root key could not be asked for, and then followed', async () => {
+    rootKeys.set(rootKeyId, 'DISABLED');
+    await send(native(rootKeyId));
+    rootKeys.set(rootKeyId, 'ENABLED');
+    rootKeys.silent.add(rootKeyId);
+    const error: unknown = await send(native(rootKeyId)).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(TransientError);
+    expect(String(error)).toBe('TransientError: INCOMPLETE: 1 failed, 0 left');
+    expect(await stateOf(world, 1)).toBe('SUSPENDED');
+    rootKeys.silent.delete(rootKeyId);
+    expect(await send(native(rootKeyId))).toMatchObject({ changedKeys: 1, failed: 0 });
+    expect(await stateOf(world, 1)).toBe('ACTIVE');
+  });
+
+  it('when one key failed or its time was over; the others are done', async () => {
+    await createKey(world.deps, 'globex', PURPOSE);
+    rootKeys.set(rootKeyId, 'DISABLED');
+    let fails = true;
+    world.faults.before = (call) => {
+      if (call !== 'ledger.replaceKey' || !fails) return;
+      fails = false;
+      throw new LedgerError('LEDGER_DENIED', 'no');
+    };
+    await expect(send(native(rootKeyId))).rejects.toThrow('INCOMPLETE: 1 failed, 0 left');
+    const states = async () => {
+      const keys = await world.ledger.listKeys();
+      return keys.map(({ versions }) => versions['1']?.state).sort();
+    };
+    expect(await states()).toEqual(['ACTIVE', 'SUSPENDED']);
+    const late = create(world.deps)(native(rootKeyId), { getRemainingTimeInMillis: () => 29_000 });
+    await expect(late).rejects.toThrow('INCOMPLETE: 0 failed, 2 left');
+    expect(await send(native(rootKeyId))).toMatchObject({ changedKeys: 1 });
+    expect(await states()).toEqual(['SUSPENDED', 'SUSPENDED']);
+  });
+});
+
+describe('the schedule', () => {
+  const scheduled = () => send(SCHEDULES['root-keys'].input);
+  /** Of the alarm's metric, zeros too. */
+  let unusable: number[];
+  beforeEach(() => {
+    unusable = [];
+    world.meter.metrics = { add: (name, value) => name === 'RootKeysUnusable' && unusable.push(value) };
+  });
+
+  it('asks for nothing where nothing is in doubt, and says that nothing is', async () => {
+    await requestRotation(world.deps, KEY);
+    rootKeys.calls.length = 0;
+    expect(await scheduled()).toEqual({
+      ...{ matched: 0, changedKeys: 0, pausedJobs: 0, resumedJobs: 0, rewrapped: 0, left: 0, failed: 0 },
+    });
+    expect(rootKeys.calls).toEqual([]);
+    expect(unusable).toEqual([0]);
+  });
+
+  it('takes up what waits for a customer’s root key, of which no event tells, and asks for no other', async () => {
+    const other = rootKeys.add();
+    rootKeys.ofTenant.set('globex', other);
+    await createKey(world.deps, 'globex', PURPOSE);
+    const { job } = await requestRotation(world.deps, { ...KEY, tenant: 'globex' });
+    rootKeys.set(other, 'DISABLED');
+    await send(native(other));
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'PAUSED' });
+    rootKeys.calls.length = 0;
+    unusable.length = 0;
+    expect(await scheduled()).toMatchObject({ matched: 1, changedKeys: 0 });
+    expect(rootKeys.calls).toEqual(['inspectRootKey']);
+    expect(unusable).toEqual([1]);
+    rootKeys.set(other, 'ENABLED');
+    expect(await scheduled()).toMatchObject({ matched: 1, changedKeys: 1, resumedJobs: 1 });
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'REQUESTED', attempt: 2 });
+    expect(unusable).toEqual([1, 0]);
+  });
+
+  it('takes up a job that was paused, and suspended nothing', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    await pauseJob(world.deps, job.jobId, {
+      ...{ reason: 'ROOT_KEY', rootKeyId, at: world.clock.timestamp() },
+    });
+    expect(await scheduled()).toMatchObject({ resumedJobs: 1 });
+  });
+
+  it('leaves a job alone that a person paused', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    await pauseJob(world.deps, job.jobId, { reason: 'PERSON', rootKeyId: null, at: world.clock.timestamp() });
+    expect(await scheduled()).toMatchObject({ matched: 0, resumedJobs: 0 });
+  });
+
+  it('knows of a root key that is configured and wraps nothing yet', async () => {
+    const next = rootKeys.add();
+    rootKeys.ofTenant.set(KEY.tenant, next);
+    rootKeys.set(next, 'PENDING_DELETION');
+    expect(await scheduled()).toMatchObject({ changedKeys: 0 });
+    expect(unusable).toEqual([1]);
+    rootKeys.set(next, 'ENABLED');
+    expect(await scheduled()).toMatchObject({ rewrapped: 1 });
+    expect(unusable).toEqual([1, 0]);
+  });
+
+  it('says nothing of what does not answer, and comes again by itself', async () => {
+    rootKeys.set(rootKeyId, 'DISABLED');
+    await send(native(rootKeyId));
+    unusable.length = 0;
+    rootKeys.silent.add(rootKeyId);
+    expect(await scheduled()).toMatchObject({ failed: 1 });
+    expect(unusable).toEqual([]);
   });
 });
 

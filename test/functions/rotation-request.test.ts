@@ -110,6 +110,23 @@ describe('a rotation request on the bus', () => {
     expect(await jobs()).toEqual([]);
   });
 
+  it('from the future is refused: sent again, it would rotate again', async () => {
+    const ahead = (seconds: number) => asked({}, world.clock.now() + seconds * 1000);
+    await expect(handle(ahead(302))).rejects.toThrow(/^INPUT_INVALID: time$/);
+    expect(metrics).toEqual([['RequestsRefused', 1]]);
+    expect(logged).toEqual([
+      ['rotation request refused: time', { code: 'INPUT_INVALID', step: 'rotation-request' }],
+    ]);
+    expect(await jobs()).toEqual([]);
+    // The sender's clock may go before ours.
+    expect(await handle(ahead(300))).toMatchObject({ answer: 'started' });
+    // By as much as clocks here may differ, where that is more.
+    world = await worlds.makeWorld(createMemoryLedger(), { clockSkewSeconds: 600 });
+    await fill(world, 4);
+    await expect(handle(ahead(602))).rejects.toThrow(/^INPUT_INVALID: time$/);
+    expect(await handle(ahead(600))).toMatchObject({ answer: 'started' });
+  });
+
   it('that is no such event is refused', async () => {
     for (const event of [
       null,

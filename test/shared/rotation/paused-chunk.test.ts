@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { activateVersion } from '../../../shared/rotation/activate-version.ts';
 import { createVersion } from '../../../shared/rotation/create-version.ts';
-import { pauseJob } from '../../../shared/rotation/pause-job.ts';
+import { pauseJob, resumeJob } from '../../../shared/rotation/pause-job.ts';
 import { planSweep } from '../../../shared/rotation/plan-sweep.ts';
 import { createJobCache, processChunk } from '../../../shared/rotation/process-chunk.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
@@ -56,6 +56,26 @@ describe('a chunk of a paused job', () => {
     expect(await processChunk(world.deps, third, jobs)).toBeNull();
     world.pass(-3600);
     expect((await jobs.get(jobId)).status).toBe('PAUSED');
+  });
+
+  it('that went on at once: a chunk of the new attempt is worked on and counted', async () => {
+    const jobs = createJobCache(world.deps);
+    const [old] = world.queue;
+    if (old === undefined) throw new Error('no chunk');
+    await pause();
+    expect(await processChunk(world.deps, old, jobs)).toBeNull();
+    world.queue.length = 0;
+    await resumeJob(world.deps, jobId, 'ROOT_KEY');
+    await createVersion(world.deps, jobId);
+    await proveVersion(world.deps, jobId);
+    await activateVersion(world.deps, jobId);
+    for (const task of (await planSweep(world.deps, jobId)).segments) await list(world, task, async () => {});
+    const [chunk] = world.queue;
+    if (chunk === undefined) throw new Error('no chunk');
+    expect(await processChunk(world.deps, chunk, jobs)).toMatchObject({
+      page: { round: 2 },
+      report: { counts: { rewrapped: chunk.keys.length } },
+    });
   });
 });
 
