@@ -135,7 +135,7 @@ What becomes of it:
 - **Repeated, doubled, late:** still one rotation. A request asks for a rotation of the version that was active when it was sent
   (the event's \`time\`); where the key was rotated since, there is nothing left to do. \`requestId\` is for the audit: it
   stands in the job, as \`keyturn status --json\` shows it.
-- **Not valid** (a field missing, misspelt or of a wrong form), **or for a key that is not there:** refused. The log has the
+- **Not valid** (a field missing, misspelt or of a wrong form, a \`time\` that lies minutes in the future), **or for a key that is not there:** refused. The log has the
   field names and never what they hold, the metric \`RequestsRefused\` counts every try, and after Lambda's two repeats the
   event is in the dead-letter queue (\`keyturn-prod-event-dead-letters\`) with the error beside it. Mend the sender; a refused
   event never becomes valid by itself.
@@ -168,9 +168,34 @@ ${Object.keys(PUBLISHED_EVENTS).map(published).join('\n')}
 They come over the account's default bus; an event on Keyturn's bus that looks like one is not looked at. The API calls and
 service events need a CloudTrail trail that records management events. Each makes Keyturn ask KMS about the key again.
 
+What cannot be done at that moment (KMS does not answer, a key fails) makes the call fail after everything else is done: Lambda
+tries twice more, and then the event is in the dead-letter queue (\`keyturn-prod-event-dead-letters\`). An event that names no key is
+counted (\`KmsEventsUnreadable\`) and answered, because it would never become readable.
+
 | rule | detail-type | names |
 |---|---|---|
 ${kmsRows()}
+
+### Root keys in other accounts
+
+AWS delivers the events of a customer's root key in the customer's account. Without them:
+
+- That the key cannot be used is noticed by whoever uses it (a step, a worker, an application), and by the daily sweep.
+- That it can be used again is noticed within 15 minutes: the schedule \`root-keys\` of
+  [events/schedules.json](../events/schedules.json) asks for root keys for which versions are suspended or jobs paused, and for
+  those that wrap nothing in use yet. Where there are none it asks for nothing.
+
+An owner who wants both at once forwards the events. In the customer's account: rules on the default bus with the patterns of
+\`kms-native\`, \`kms-api-calls\` and \`kms-service-events\`, each with the target
+\`arn:aws:events:<region>:<Keyturn's account>:event-bus/default\` and a role that may \`events:PutEvents\` there. In Keyturn's
+account: a policy of the default bus that lets them in:
+
+\`\`\`json
+${JSON.stringify(FORWARDING_POLICY, null, 2)}
+\`\`\`
+
+EventBridge keeps the source \`aws.kms\` of what a rule forwards, so that Keyturn's rules match it; nobody can make up
+events of that source. They are believed as little as any other: they only make Keyturn look.
 
 The rules are in [events/rules.json](../events/rules.json); the deployment and the embedded stack read this very file.
 `;
@@ -183,6 +208,20 @@ const SENDER_POLICY = {
   Condition: {
     StringEquals: { 'events:detail-type': ROTATION_REQUESTED, 'events:source': 'com.example.security' },
   },
+} as const;
+
+const FORWARDING_POLICY = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Sid: 'KmsEventsOfTheOwner',
+      Effect: 'Allow',
+      Principal: { AWS: 'arn:aws:iam::444455556666:root' },
+      Action: 'events:PutEvents',
+      Resource: 'arn:aws:events:eu-central-1:111122223333:event-bus/default',
+      Condition: { StringEquals: { 'events:source': 'aws.kms' } },
+    },
+  ],
 } as const;
 
 function directionOf(type: string): string {

@@ -24,7 +24,8 @@ invocation have job, tenant and key as fields.
 |---|---|---|
 ${rows.join('\n')}
 
-"At the time of a look": the function \`monitor\` looks every 15 minutes, and gives zero where there is nothing. What alarms watch is in
-\`infrastructure/alarms.yml\`.
+"At the time of a look": the function \`monitor\` looks every 15 minutes, and gives zero where there is nothing.
+\`RootKeysUnusable\` gets its zero from a look that asked for every root key in doubt: the schedule \`root-keys\`, every 15 minutes, or
+the daily sweep. What alarms watch is in \`infrastructure/alarms.yml\`.
 `;
 }
