@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { ProviderError } from '../../../shared/errors/errors.ts';
+import { authorizeDestroy, beginDestroy } from '../../../shared/keyring/destruction.ts';
 import { suspendVersion } from '../../../shared/keyring/suspension.ts';
 import type { LogFields } from '../../../shared/log/log.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
@@ -127,6 +128,20 @@ describe('a new root key that goes before the proof, and the former one set back
     await openAll();
   });
 
+  it('leaves a version whose destruction is authorized', async () => {
+    await requestRotation(world.deps, KEY);
+    await runExecutions(world);
+    await moveToNext();
+    world.passGrace();
+    const at = world.clock.timestamp();
+    await world.changeKey((key) => beginDestroy(key, 1, at));
+    await world.changeKey((key) => authorizeDestroy(key, 1, { at, restoreEpoch: key.restoreEpoch }));
+    const before = await version(1);
+    setTo(former);
+    expect(await reconcile()).toMatchObject({ restored: 1, failed: 0 });
+    expect(await version(1)).toEqual(before);
+  });
+
   it('leaves what a person suspended', async () => {
     await moveToNext();
     const at = world.clock.timestamp();
@@ -166,6 +181,16 @@ describe('a new root key that goes before the proof, and the former one set back
 });
 
 describe('a new root key that its owner disabled', () => {
+  it("is not got around by the wrapping of a root key that is not the tenant's, whichever that is now", async () => {
+    await moveToNext();
+    rootKeys.set(next, 'DISABLED');
+    await reconcile();
+    setTo(rootKeys.add());
+    const before = await snapshot(world);
+    expect(await reconcile()).toMatchObject({ restored: 0, changedKeys: 0 });
+    expect(await snapshot(world)).toEqual(before);
+  });
+
   it('is not got around by the former wrapping, by no number of runs', async () => {
     await moveToNext();
     rootKeys.set(next, 'DISABLED');
