@@ -401,9 +401,14 @@ describe('an alarm', () => {
       scene.pass(2 * HOUR);
       await scene.call('kms-event', { source: 'aws.kms', detail: { 'key-id': 'another' } });
     };
+    // One that wraps nothing yet, so that nothing in the ledger shows it, and does not answer any more.
     const unanswered = async (scene: Scene) => {
-      await disabled(scene);
-      scene.roots.silent.add(scene.rootKeyId);
+      const next = scene.roots.add();
+      scene.roots.ofTenant.set(TENANT, next);
+      scene.roots.set(next, 'PENDING_DELETION');
+      await scene.call('sweep');
+      scene.pass(2 * HOUR);
+      scene.roots.silent.add(next);
       await scene.call('sweep');
       await lookLater(scene);
     };

@@ -97,15 +97,25 @@ describe('the embedded stack and the deployment have the same', () => {
     }
   });
 
-  it('schedules, of the same functions', () => {
+  it('schedules, of the same functions, with the same input', () => {
     const schedules = ofType(
       'AWS::Scheduler::Schedule',
-      z.object({ Name: z.string(), Target: z.object({ Arn: z.unknown(), DeadLetterConfig: z.unknown() }) }),
+      z.object({
+        Name: z.string(),
+        Target: z.object({
+          Arn: z.unknown(),
+          DeadLetterConfig: z.unknown(),
+          Input: z.string().optional(),
+        }),
+      }),
     );
     expect(sorted(schedules.map(({ Name }) => partName(Name)))).toEqual(sorted(STACK_PARTS.schedules));
     for (const { Name, Target } of schedules) {
       const schedule = Object.entries(SCHEDULES).find(([name]) => name === partName(Name))?.[1];
       expect(functionOf(Target.Arn), Name).toBe(schedule?.function);
+      expect(Target.Input === undefined ? undefined : JSON.parse(Target.Input), Name).toEqual(
+        schedule?.input,
+      );
       expect(Target.DeadLetterConfig, Name).toBeDefined();
     }
   });

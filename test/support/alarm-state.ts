@@ -49,9 +49,15 @@ const COMPARISONS: Readonly<
   LessThanOrEqualToThreshold: (value, threshold) => value <= threshold,
 };
 
-/** Whether the alarm is in ALARM at `now`. An alarm that ignores missing data is taken to have been OK before. */
+/**
+ * Whether the alarm is in ALARM at `now`. One that ignores missing data stays as it was when the last data went out of
+ * sight; before any, it is OK.
+ */
 export function isInAlarm(alarm: Alarm, samples: readonly Sample[], now: number): boolean {
   const period = alarm.Period * 1000;
+  const seenUntil = Math.max(...samples.map(({ at }) => at)) + period * alarm.EvaluationPeriods - 1;
+  if (alarm.TreatMissingData === 'ignore' && samples.length > 0 && seenUntil < now)
+    return isInAlarm(alarm, samples, seenUntil);
   let breaching = 0;
   for (let i = 0; i < alarm.EvaluationPeriods; i++) {
     const end = now - i * period;
