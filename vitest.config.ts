@@ -7,7 +7,8 @@ const emulator = {
     include: ['test/emulator/**/*.test.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    fileParallelism: false,
+    // Each starts emulators of its own, on ports of their own; more than two at a time wait for each other's processor.
+    maxWorkers: 2,
   },
 };
 

@@ -79,11 +79,16 @@ describe('in the middle of a rotation', () => {
     '%s: the application writes between the read and the write of the worker, and wins',
     async (mode) => {
       let raced = 0;
-      beforeReplace = async (call) => {
-        if (call > 2) return;
-        // Every record of the chunk that is just being worked on, and of every other.
-        for (const id of all.slice(0, 40)) await people.write(id, `changed-${call}-${id}@example.org`);
-        raced = call;
+      // One after the other: chunks are worked on side by side.
+      let writing = Promise.resolve();
+      beforeReplace = (call) => {
+        if (call > 2) return writing;
+        writing = writing.then(async () => {
+          // Every record of the chunk that is just being worked on, and of every other.
+          for (const id of all.slice(0, 40)) await people.write(id, `changed-${call}-${id}@example.org`);
+          raced = call;
+        });
+        return writing;
       };
       expect(await rotate(mode)).toMatchObject({ status: 'COMPLETED', mode, census: { stale: 0 } });
       expect(raced).toBe(2);

@@ -121,7 +121,12 @@ export function createTestRootKeys(region = 'eu-central-1'): TestRootKeys {
         if (silent.has(rootKeyId))
           throw new ProviderError('PROVIDER_UNAVAILABLE', 'Out of reach', { retryable: true });
         const key = keys.get(rootKeyId);
-        const nothing = { materialId: null, materialExpiresAt: null, deletionAt: null, automaticRotation: null };
+        const nothing = {
+          materialId: null,
+          materialExpiresAt: null,
+          deletionAt: null,
+          automaticRotation: null,
+        };
         if (key === undefined) return { rootKeyId, state: 'NOT_FOUND', ...nothing };
         const { state, materialExpiresAt, materials } = key;
         return {
