@@ -168,7 +168,7 @@ export const rotationSchema = z
       .nullable()
       .default(90)
       .describe(
-        'Oldest that an active version may get: the daily sweep rotates a key before. null: only on request',
+        'Oldest that an active version may get: the daily sweep rotates a key before (of 1 or 2 days, some hours late). null: only on request',
       ),
     spreadDays: z
       .int()

@@ -42,9 +42,10 @@ export function dueFrom(
 ): number | null {
   const since = activatedAt(key);
   if (everyDays === null || Number.isNaN(since)) return null;
-  // A policy shorter than two days cannot be kept a day ahead.
-  const ahead = Math.min(UNTIL_NEXT_SWEEP_MS, (everyDays * DAY_MS) / 2);
-  return since + everyDays * DAY_MS - spreadOf(key.keyId) * spreadDays * DAY_MS - ahead;
+  const age = everyDays * DAY_MS;
+  const ahead = UNTIL_NEXT_SWEEP_MS + spreadOf(key.keyId) * spreadDays * DAY_MS;
+  // A wide spread or a short policy must not rotate a key again and again. One of a day or two can be late by hours.
+  return since + Math.max(age - ahead, age / 2);
 }
 
 /** The key's part of the spread, from 0 to below 1, evenly: its id alone is in the order of time. */

@@ -12,7 +12,7 @@ const keyId = (i: number) => `01900000-0000-7000-8000-${i.toString(16).padStart(
 const key = (i: number, activated: number | null = START, state: VersionState = 'ACTIVE'): TenantKey =>
   keyWith({ keyId: keyId(i), activatedAt: activated, state });
 
-const policies = fc.integer({ min: 2, max: 3650 }).chain((everyDays) =>
+const policies = fc.integer({ min: 3, max: 3650 }).chain((everyDays) =>
   fc.record({
     everyDays: fc.constant(everyDays),
     spreadDays: fc.integer({ min: 0, max: Math.min(365, everyDays - 1) }),
@@ -34,8 +34,20 @@ describe('when a key is due', () => {
         const age = (rotatedAt - START) / DAY;
         expect(age).toBeLessThanOrEqual(policy.everyDays);
         expect(age).toBeGreaterThan(policy.everyDays - policy.spreadDays - 25 / 24);
+        expect(age).toBeGreaterThanOrEqual(policy.everyDays / 2);
       }),
     );
+  });
+
+  it.each([
+    [1, 0],
+    [2, 1],
+    [3, 2],
+  ])('of %d days and a spread of %d is not due before half its time', (everyDays, spreadDays) => {
+    for (let i = 0; i < 1000; i++) {
+      const from = dueFrom(key(i), { everyDays, spreadDays }) ?? Number.NaN;
+      expect(from - START).toBeGreaterThanOrEqual((everyDays * DAY) / 2);
+    }
   });
 
   it('starts once a period, year after year', () => {
