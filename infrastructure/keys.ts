@@ -3,7 +3,7 @@ import type { Need } from '../shared/deps/needs.ts';
 import { arn, type Resource, type Resources } from './cloudformation.ts';
 import { FUNCTION_NAMES, type FunctionName } from './functions.ts';
 import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
-import { IN_CONTEXT } from './rights.ts';
+import { DELETION_WINDOW, IN_CONTEXT } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /** The KMS keys of the stack: the root key that wraps KEKs, and one that encrypts alarms on their way. */
@@ -59,7 +59,7 @@ function rootKey(stage: Stage): Resource {
         Effect: 'Deny',
         Principal: '*',
         Action: 'kms:ScheduleKeyDeletion',
-        Resource: '*',
+        Resource: '*', // In a key's policy: this key.
       },
     ],
   });
@@ -76,7 +76,7 @@ function use(sid: string, actions: readonly string[], roles: readonly unknown[])
     Effect: 'Allow',
     Principal: ACCOUNT,
     Action: actions,
-    Resource: '*',
+    Resource: '*', // In a key's policy: this key.
     Condition: { ArnEquals: { 'aws:PrincipalArn': roles }, ...IN_CONTEXT },
   };
 }
@@ -93,15 +93,17 @@ function alarmKey(stage: Stage): Resource {
         Effect: 'Allow',
         Principal: { Service: 'cloudwatch.amazonaws.com' },
         Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
-        Resource: '*',
+        Resource: '*', // In a key's policy: this key.
         Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
       },
       {
+        // Nothing is lost with this key but alarms on their way, and the stack must be able to take it back.
         Sid: 'Deletion',
         Effect: 'Allow',
         Principal: ACCOUNT,
         Action: 'kms:ScheduleKeyDeletion',
-        Resource: '*',
+        Resource: '*', // In a key's policy: this key.
+        Condition: DELETION_WINDOW,
       },
     ],
   });
@@ -129,7 +131,7 @@ function key(options: {
             Effect: 'Allow',
             Principal: ACCOUNT,
             Action: ADMINISTRATION,
-            Resource: '*',
+            Resource: '*', // In a key's policy: this key.
           },
           ...options.statements,
         ],

@@ -27,10 +27,6 @@ export function functionLogicalId(name: string): string {
   return `${osls(name)}LambdaFunction`;
 }
 
-export function logGroupLogicalId(name: string): string {
-  return `${osls(name)}LogGroup`;
-}
-
 /** As osls writes a function's name in logical ids: create-version -> CreateDashversion. */
 function osls(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1).replaceAll('-', 'Dash');

@@ -75,7 +75,7 @@ function queue(
               Sid: 'EncryptedConnectionsOnly',
               Effect: 'Deny',
               Principal: '*',
-              Action: 'sqs:*',
+              Action: 'sqs:*', // A denial: of everything.
               Resource: getAtt(logicalId),
               Condition: { Bool: { 'aws:SecureTransport': 'false' } },
             },

@@ -34,6 +34,12 @@ function ledger(sid: string, actions: readonly string[], items: LedgerItems): St
   };
 }
 
+/** D/kms/latest/developerguide/conditions-kms.html#conditions-kms-schedule-key-deletion-pending-window-in-days */
+export const DELETION_WINDOW = {
+  NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '7' },
+  NumericLessThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '30' },
+};
+
 const CONTEXT = Object.values(CONTEXT_NAMES);
 
 /**
@@ -96,6 +102,7 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
     {
       Sid: 'LookAtAndStopJobs',
       Effect: 'Allow',
+      // Any execution of the three: each is named after its job.
       Action: ['states:DescribeExecution', 'states:StopExecution'],
       Resource: STATE_MACHINES.map((machine) => stateMachineArn(stage, machine, 'execution', ':*')),
     },
@@ -120,7 +127,10 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
       Resource: namedKeys(rootKeyArns(stage)),
     },
   ],
-  /** The only right to destroy in the whole stack: keys that were made for one version each, never a shared root key. */
+  /**
+   * The only right to destroy in the whole stack: keys that were made for one version each, never a shared root key. No
+   * provider makes such keys yet; the right is bound before there is one.
+   */
   'provider:destroy': () => [
     {
       Sid: 'DestroyVersionKeys',
@@ -130,8 +140,7 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
       Resource: arn('kms', 'key/*'),
       Condition: {
         StringEquals: { [`aws:ResourceTag/${KEY_TAG}`]: 'version' },
-        NumericGreaterThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '7' },
-        NumericLessThanEquals: { 'kms:ScheduleKeyDeletionPendingWindowInDays': '30' },
+        ...DELETION_WINDOW,
       },
     },
   ],

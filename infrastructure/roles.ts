@@ -26,6 +26,7 @@ function functionStatements(stage: Stage, name: FunctionName): Statement[] {
       Sid: 'Logs',
       Effect: 'Allow',
       Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+      // The streams of its own group: Lambda names them.
       Resource: arn('logs', `log-group:/aws/lambda/${functionName(stage, name)}:*`),
     },
     TRACES,

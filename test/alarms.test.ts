@@ -363,7 +363,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
 };
 
-/** AWS emits these itself: nothing of ours is in between. The emulator suite or AWS shows them. */
+/**
+ * AWS emits these itself: nothing of ours is in between, so a value stands for it here. The emulator suite makes the real
+ * ones where an emulator does (dead letters, failed executions).
+ */
 const OF_AWS: Readonly<Record<string, string>> = {
   WorkerErrors: 'Lambda counts invocations that throw',
   WorkerThrottles: 'Lambda counts invocations for which the account has no concurrency left',
@@ -435,6 +438,20 @@ describe('an alarm', () => {
       expect(await stateAfter(name, quiet)).toBe(false);
     },
   );
+
+  const ofAws = [...deployed].filter(([, { Namespace }]) => Namespace !== METRICS_NAMESPACE);
+
+  it.each(ofAws)('%s fires by what AWS counts, and not by its zero or its silence', (_, alarm) => {
+    const now = Date.parse('2026-01-01T12:00:00Z');
+    const counted = (value: number) =>
+      Array.from({ length: alarm.EvaluationPeriods }, (__, i) => ({
+        at: now - i * alarm.Period * 1000,
+        value,
+      }));
+    expect(isInAlarm(alarm, counted(alarm.Threshold + 1), now)).toBe(true);
+    expect(isInAlarm(alarm, counted(0), now)).toBe(false);
+    expect(isInAlarm(alarm, [], now)).toBe(false);
+  });
 
   it('is deployed by the names that the metrics have', () => {
     for (const { Namespace, Dimensions } of deployed.values())

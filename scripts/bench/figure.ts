@@ -1,6 +1,6 @@
 /** One measured figure of `npm run bench`. */
 export interface BenchFigure {
-  /** Which target of ../shared/performance.md it belongs to. */
+  /** Which target of docs/performance.md it belongs to. */
   readonly target: 1 | 2 | 3 | 4 | 5 | 6;
   readonly name: string;
   readonly value: number;

@@ -144,6 +144,10 @@ function countCalls(provider: ComposedDeps['provider'], counter: RequestCounter)
       counter.add(`${KMS}Decrypt`);
       return provider.unwrapKek(wrapped, context);
     },
+    rewrapKek: (wrapped, context) => {
+      counter.add(`${KMS}ReEncrypt`);
+      return provider.rewrapKek(wrapped, context);
+    },
     inspectRootKey: (rootKeyId) => {
       counter.add(`${KMS}DescribeKey`);
       return provider.inspectRootKey(rootKeyId);

@@ -10,10 +10,7 @@ import { runOsls } from './osls.ts';
 export const PACKAGE_FOLDER = '.serverless';
 export const TEMPLATE_FILE = 'cloudformation-template-update-stack.json';
 
-/**
- * The largest that a function's zip may get. Lambda loads it at each cold start; most of it is the AWS SDK and zod. A
- * function that opens no store and needs more than the common part has grown by mistake.
- */
+/** The largest that a function's zip may get: Lambda loads it at each cold start. Most of it is the AWS SDK, pg and zod. */
 const BUDGET_KB = 700;
 
 /** Less than the SDK alone: the code is not in it, as when two packagings ran in one folder at the same time. */

@@ -402,11 +402,9 @@ export const configSchema = z
   });
 
 export type Config = z.output<typeof configSchema>;
-export type StoreConfig = z.output<typeof storeSchema>;
 export type PostgresStoreConfig = z.output<typeof postgresStoreSchema>;
 export type DynamoDbStoreConfig = z.output<typeof dynamodbStoreSchema>;
 export type RecordSetConfig = z.output<typeof recordSetSchema>;
-export type RotationConfig = z.output<typeof rotationSchema>;
 export type ProviderConfig = z.output<typeof providerSchema>;
 export type LocalProviderConfig = Extract<ProviderConfig, { type: 'local' }>;
 export type AwsKmsProviderConfig = Extract<ProviderConfig, { type: 'aws-kms' }>;

@@ -7,6 +7,9 @@ export interface LogFields {
   readonly version?: number;
   /** An ARN, or a keystore's id. */
   readonly rootKeyId?: string;
+  readonly formerRootKeyId?: string;
+  readonly materialId?: string;
+  readonly formerMaterialId?: string;
   readonly recordSet?: string;
   readonly round?: number;
   readonly segment?: number;
@@ -30,6 +33,9 @@ const ALLOWED: FieldTypes = {
   keyId: 'string',
   version: 'number',
   rootKeyId: 'string',
+  formerRootKeyId: 'string',
+  materialId: 'string',
+  formerMaterialId: 'string',
   recordSet: 'string',
   round: 'number',
   segment: 'number',

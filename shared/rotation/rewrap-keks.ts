@@ -39,10 +39,15 @@ export async function rewrapKeks(
     if (target?.state !== 'ENABLED' || !isOutdated(wrapped, target)) continue;
     const fields = fieldsOf(key, version, target.rootKeyId);
     try {
-      if (await rewrapKek(deps, key, version.version, wrapped)) {
-        counts.rewrapped += 1;
-        deps.log.info('KEK wrapped anew', fields);
-      }
+      const after = await rewrapKek(deps, key, version.version, wrapped);
+      if (after === null) continue;
+      counts.rewrapped += 1;
+      deps.log.info('KEK wrapped anew', {
+        ...fields,
+        formerRootKeyId: wrapped.rootKeyId,
+        ...(after.materialId !== null && { materialId: after.materialId }),
+        ...(wrapped.materialId !== null && { formerMaterialId: wrapped.materialId }),
+      });
     } catch (error) {
       counts.failed += 1;
       deps.log.error('KEK not wrapped anew', { ...fields, code: codeOf(error) });
@@ -109,20 +114,21 @@ function isOutdated(wrapped: WrappedKek, target: RootKeyStatus): boolean {
   return target.materialId !== null && wrapped.materialId !== target.materialId;
 }
 
+/** The new wrapping; null: there is none that is newer, or somebody else was there first. */
 async function rewrapKek(
   deps: RewrapDeps,
   key: TenantKey,
   version: number,
   before: WrappedKek,
-): Promise<boolean> {
+): Promise<WrappedKek | null> {
   const after = await deps.provider.rewrapKek(before, contextOf(key, version));
   // The provider has not come to its new material everywhere yet: nothing would be gained, again and again.
-  if (after.rootKeyId === before.rootKeyId && after.materialId === before.materialId) return false;
+  if (after.rootKeyId === before.rootKeyId && after.materialId === before.materialId) return null;
   let stored = false;
   await changeKey(deps, key.tenant, key.purpose, (current) => {
     const next = replaceWrapping(current, version, before, after);
     stored = next !== current;
     return next;
   });
-  return stored;
+  return stored ? after : null;
 }

@@ -111,6 +111,7 @@ function valuesOf(schema: JsonSchema): string {
     const names = Object.keys(schema.properties ?? {});
     return names.length === 1 ? `\`{${names[0]}: …}\`` : 'settings';
   }
+  if (schema.type === 'null') return '`null`';
   return schema.type === 'boolean' ? '`true`, `false`' : 'text';
 }
 
@@ -125,6 +126,10 @@ const ENVIRONMENT = [
   ['KEYTURN_ROTATE_KEY_ARN', 'AWS: the state machine rotate-key'],
   ['KEYTURN_PURGE_VERSION_ARN', 'AWS: the state machine purge-version'],
   ['KEYTURN_ADOPT_RECORDS_ARN', 'AWS: the state machine adopt-records'],
+  [
+    'KEYTURN_ROOT_KEY_ARN',
+    'AWS: the root key that the deployment made, where `provider.rootKey` is left out',
+  ],
   ['NO_COLOR', 'Any value: no colours'],
   ['DEBUG', '`keyturn`: errors with their stacks'],
 ] as const;

@@ -261,6 +261,13 @@ describe('a root key that was rotated or replaced', () => {
     expect(await reconcile()).toEqual({ ...NOTHING, rootKeys: 1, rewrapped: 1 });
     expect(rootKeys.calls).toEqual(['inspectRootKey', 'rewrapKek']);
     expect(metrics).toContainEqual(['KeksRewrapped', 1]);
+    expect(logged).toContainEqual({
+      message: 'KEK wrapped anew',
+      fields: expect.objectContaining({
+        ...{ tenant: TENANT, version: 1, rootKeyId, formerRootKeyId: rootKeyId },
+        ...{ materialId: 'material-2', formerMaterialId: 'material-1' },
+      }),
+    });
     expect(await version(1)).toMatchObject({
       state: 'ACTIVE',
       wrapped: { rootKeyId, materialId: 'material-2' },
