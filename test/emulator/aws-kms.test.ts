@@ -117,6 +117,7 @@ describeRootKeyProvider('aws-kms on moto', async () => contractFixture(await mot
   otherRootKeys: 'moto decrypts with the key that the blob names, and answers AccessDenied to another KeyId',
 });
 
+// Not on moto: it lets a disabled key be used.
 describeRootKeyStates('aws-kms on LocalEmu', async () => {
   const emulator = await localEmu();
   const admin = administer(emulator);

@@ -188,6 +188,20 @@ describe('the packaged kms-event function', () => {
     },
   );
 
+  test.each(RECORDED_EVENTS)(
+    'looks at a key in use that %s names, and finds nothing to do',
+    async (_, event) => {
+      const arn = service.customerRootKey;
+      const ours = JSON.stringify(event)
+        .replaceAll(/arn:aws:kms:[a-z0-9-]+:\d{12}:key\/1234abcd[0-9a-f-]+/g, arn)
+        .replaceAll(/1234abcd-12ab-34cd-56ef-[0-9a-f]{12}/g, arn.split('/')[1] ?? '');
+      const before = await keyOf(OWN_ROOT_KEY_TENANT);
+      const answer = await invoke('kms-event', JSON.parse(ours));
+      expect(answer).toMatchObject({ matched: 1, changedKeys: 0, pausedJobs: 0, failed: 0 });
+      expect(await keyOf(OWN_ROOT_KEY_TENANT)).toEqual(before);
+    },
+  );
+
   test.each([
     ['nothing', {}],
     ['another source', { source: 'aws.s3', 'detail-type': 'Object Created', detail: {} }],
@@ -370,6 +384,25 @@ function kmsCall(eventName: string) {
     },
   };
 }
+
+/** After the alarms: ministack counts errors of functions without their names. */
+describe('the packaged rotation-request', () => {
+  test.each([
+    ['nothing', {}],
+    ['a detail of the wrong type', { time: '2026-01-01T00:00:00Z', detail: [7] }],
+  ])('refuses %s, without a stack', async (_, event) => {
+    const { FunctionError, Payload } = await lambda.send(
+      new InvokeCommand({
+        FunctionName: service.functionName('rotation-request'),
+        Payload: JSON.stringify(event),
+      }),
+    );
+    expect(FunctionError).toBeDefined();
+    const answer = Buffer.from(Payload ?? []).toString();
+    expect(answer).toContain('INPUT_INVALID');
+    expect(answer).not.toContain('node_modules');
+  });
+});
 
 async function invoke(name: string, event: unknown): Promise<unknown> {
   const { FunctionError, Payload } = await lambda.send(

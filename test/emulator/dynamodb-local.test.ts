@@ -1,6 +1,9 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, describe, expect, it } from 'vitest';
+import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
+import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { createStoreClient } from '../../shared/records/dynamodb/client.ts';
+import { describeLedger } from '../contracts/ledger.ts';
 import { describeRecordStore, envelope, KEY_ID, listAll } from '../contracts/record-store.ts';
 import {
   INDEXED,
@@ -11,7 +14,7 @@ import {
 } from '../support/dynamodb-records.ts';
 import { clientOf, startDynamoDbLocal } from './support/emulators.ts';
 
-/** The record store on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */
+/** Record store and ledger on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */
 
 const emulator = await startDynamoDbLocal();
 const place = clientOf(emulator ?? { endpoint: 'http://127.0.0.1:9' });
@@ -30,6 +33,14 @@ describe.skipIf(emulator === null)('DynamoDB Local', () => {
       makeFixture(application, tableCase, { client }),
     );
   }
+
+  let ledgers = 0;
+  describeLedger('DynamoDB Local', async () => {
+    ledgers += 1;
+    const tableName = `ledger-${ledgers}`;
+    await createLedgerTable(application, tableName);
+    return createDynamoDbLedger({ client: application, tableName });
+  });
 
   it('shows what it found instead, so that a conflict costs no read', async () => {
     const fixture = await makeFixture(application, STRING_KEY, { client });
