@@ -1,4 +1,5 @@
 import { LedgerError } from '../errors/errors.ts';
+import { NETWORK_ERRORS } from '../errors/network-errors.ts';
 
 /** AWS SDK and network errors to LedgerErrors, by name and code. The only place that knows their names. */
 
@@ -22,19 +23,7 @@ const THROTTLED: ReadonlySet<string> = new Set([
   'TransactionConflictException',
 ]);
 
-const UNREACHABLE: ReadonlySet<string> = new Set([
-  'TimeoutError',
-  'AbortError',
-  'NetworkingError',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
+const UNREACHABLE: ReadonlySet<string> = new Set(NETWORK_ERRORS);
 
 export function isConditionFailure(error: unknown): boolean {
   return textOf(error, 'name') === 'ConditionalCheckFailedException';

@@ -1,4 +1,5 @@
 import { ProviderError } from '../../errors/errors.ts';
+import { NETWORK_ERRORS } from '../../errors/network-errors.ts';
 import type { RootKeyState } from '../root-key-provider.ts';
 
 /**
@@ -65,17 +66,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   'DependencyTimeoutException',
   // Its state does not allow the call: the re-read says which state that is. See useRootKeys.
   'KMSInvalidStateException',
-  'TimeoutError',
-  'AbortError',
-  'NetworkingError',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
+  ...NETWORK_ERRORS,
 ]);
 
 /** A ProviderError passes as it is. */

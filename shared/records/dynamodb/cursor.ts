@@ -1,4 +1,4 @@
-import { RecordStoreError } from '../../errors/errors.ts';
+import { decodeOpaque, encodeOpaque, notOurs } from '../opaque-text.ts';
 import type { RecordKey } from '../record-store.ts';
 import { type KeyAttribute, keyItem } from './attributes.ts';
 
@@ -17,45 +17,30 @@ export type Segment =
 const MOST_PARTS = 1_000_000;
 
 export function formatCursor(key: RecordKey): string {
-  return encode('c', key);
+  return encodeOpaque('c', key);
 }
 
 export function parseCursor(cursor: string, attributes: readonly KeyAttribute[]): RecordKey {
-  const key = decode('c', cursor);
-  if (!Array.isArray(key) || !key.every((part) => typeof part === 'string')) throw invalid('A cursor');
+  const key = decodeOpaque('c', cursor);
+  if (!Array.isArray(key) || !key.every((part) => typeof part === 'string')) throw notOurs('A cursor');
   keyItem(key, attributes);
   return key;
 }
 
 export function formatSegment(segment: Segment): string {
-  return encode('s', segment.kind === 'partition' ? ['partition'] : [segment.kind, segment.part, segment.of]);
+  return encodeOpaque(
+    's',
+    segment.kind === 'partition' ? ['partition'] : [segment.kind, segment.part, segment.of],
+  );
 }
 
 export function parseSegment(text: string): Segment {
-  const parts = decode('s', text);
+  const parts = decodeOpaque('s', text);
   const [kind, part, of] = Array.isArray(parts) ? parts : [];
   if (kind === 'partition' && part === undefined) return { kind };
   if (!(kind === 'scan' || kind === 'index') || !Number.isInteger(part) || !Number.isInteger(of)) {
-    throw invalid('A segment');
+    throw notOurs('A segment');
   }
-  if (part < 0 || part >= of || of > MOST_PARTS) throw invalid('A segment');
+  if (part < 0 || part >= of || of > MOST_PARTS) throw notOurs('A segment');
   return { kind, part, of };
-}
-
-function encode(kind: string, value: unknown): string {
-  return kind + Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
-}
-
-function decode(kind: string, text: string): unknown {
-  const what = kind === 'c' ? 'A cursor' : 'A segment';
-  if (!text.startsWith(kind)) throw invalid(what);
-  try {
-    return JSON.parse(Buffer.from(text.slice(1), 'base64url').toString('utf8'));
-  } catch {
-    throw invalid(what);
-  }
-}
-
-function invalid(what: string): RecordStoreError {
-  return new RecordStoreError('RECORD_KEY_INVALID', `${what} is not one that this record store made.`);
 }

@@ -1,4 +1,5 @@
 import { RecordStoreError } from '../../errors/errors.ts';
+import { decodeOpaque, encodeOpaque, notOurs } from '../opaque-text.ts';
 import type { RecordKey } from '../record-store.ts';
 import { assertCanonical, type IdentifierType } from './values.ts';
 
@@ -21,22 +22,22 @@ export interface KeyColumn {
 }
 
 export function formatCursor(key: RecordKey): string {
-  return encode('c', key);
+  return encodeOpaque('c', key);
 }
 
 export function formatSegment({ from, to }: KeyRange): string {
-  return encode('s', [from, to]);
+  return encodeOpaque('s', [from, to]);
 }
 
 export function parseCursor(cursor: string, columns: readonly KeyColumn[]): RecordKey {
-  const key = parseKey(decode('c', cursor), columns);
-  if (key === null) throw invalid('A cursor');
+  const key = parseKey(decodeOpaque('c', cursor), columns);
+  if (key === null) throw notOurs('A cursor');
   return key;
 }
 
 export function parseSegment(segment: string, columns: readonly KeyColumn[]): KeyRange {
-  const range = decode('s', segment);
-  if (!Array.isArray(range) || range.length !== 2) throw invalid('A segment');
+  const range = decodeOpaque('s', segment);
+  if (!Array.isArray(range) || range.length !== 2) throw notOurs('A segment');
   return { from: parseKey(range[0], columns), to: parseKey(range[1], columns) };
 }
 
@@ -54,25 +55,7 @@ export function assertKey(key: RecordKey, columns: readonly KeyColumn[]): void {
 function parseKey(value: unknown, columns: readonly KeyColumn[]): RecordKey | null {
   if (value === null) return null;
   if (!Array.isArray(value) || !value.every((part) => typeof part === 'string'))
-    throw invalid('A cursor or segment');
+    throw notOurs('A cursor or segment');
   assertKey(value, columns);
   return value;
-}
-
-function encode(kind: string, value: unknown): string {
-  return kind + Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
-}
-
-function decode(kind: string, text: string): unknown {
-  const what = kind === 'c' ? 'A cursor' : 'A segment';
-  if (!text.startsWith(kind)) throw invalid(what);
-  try {
-    return JSON.parse(Buffer.from(text.slice(1), 'base64url').toString('utf8'));
-  } catch {
-    throw invalid(what);
-  }
-}
-
-function invalid(what: string): RecordStoreError {
-  return new RecordStoreError('RECORD_KEY_INVALID', `${what} is not one that this record store made.`);
 }
