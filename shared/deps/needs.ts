@@ -11,7 +11,7 @@ import type { Deps } from './deps.ts';
  * What a function may reach. Each functions/<name>/index.ts declares its needs; they decide which clients are made, which
  * environment variables must be there, and which rights its IAM role has. Whatever was not declared fails closed.
  */
-export const NEEDS = {
+const NEEDS = {
   ledger: 'the ledger table',
   queue: 'sends chunks to the work queue',
   executions: 'starts and stops executions of the state machines, and looks whether one runs',

@@ -34,7 +34,7 @@ export async function reconcileDoubtful(
  * Pure. Root keys for which versions are suspended or jobs paused; and those of which the ledger does not show whether they
  * can be used, because they wrap no version that would be suspended: one that was just configured, for example.
  */
-export function doubtfulRootKeys(
+function doubtfulRootKeys(
   deps: Pick<Deps, 'provider'>,
   keys: readonly TenantKey[],
   jobs: readonly Job[],

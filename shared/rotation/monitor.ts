@@ -1,8 +1,8 @@
+import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
-import { inLanes } from './in-lanes.ts';
 import { purgeJobId } from './job-id.ts';
 import { mayPass } from './retry-rotation.ts';
 import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
@@ -156,7 +156,7 @@ async function sumOver<Item>(
   count: (item: Item) => Promise<number>,
 ): Promise<number> {
   let sum = 0;
-  await inLanes(LANES, items, async (item) => {
+  await inLanes(items, LANES, async (item) => {
     const found = await count(item);
     sum += found;
   });

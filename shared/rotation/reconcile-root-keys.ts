@@ -1,9 +1,9 @@
+import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RootKeyStatus } from '../providers/root-key-provider.ts';
 import { changeKey, getJob, timestamp } from './change.ts';
-import { inLanes } from './in-lanes.ts';
 import { pauseJob, resumeJob } from './pause-job.ts';
 import { rewrapKeks } from './rewrap-keks.ts';
 import {
@@ -77,7 +77,7 @@ export async function reconcileRootKeys(
     ({ keyId }) => keyId,
   );
   const settleAll = (work: (listed: TenantKey, settle: () => Promise<TenantKey>) => Promise<unknown>) =>
-    inLanes(LANES, keys, async (listed) => {
+    inLanes(keys, LANES, async (listed) => {
       const settle = () => settleKey(deps, listed, jobs.get(listed.keyId) ?? [], statuses, report);
       if (remainingMs() < MARGIN_MS) report.left += 1;
       else await attempt(deps, report, listed, () => work(listed, settle));

@@ -37,7 +37,7 @@ export async function requestByEvent(
  * Pure. The two times come from two clocks, and the event's is cut to the second. A rotation lasts longer than both
  * differ: a request that is made after its end is later than its activation by any clock.
  */
-export function isRotatedSince(
+function isRotatedSince(
   { active, versions }: Pick<TenantKey, 'active' | 'versions'>,
   requestedAt: number,
 ): boolean {

@@ -1,10 +1,10 @@
+import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import type { KeyVersion, TenantKey, Timestamp } from '../keyring/key.ts';
 import { resumeVersion, suspendVersion } from '../keyring/suspension.ts';
 import type { RootKeyState, RootKeyStatus } from '../providers/root-key-provider.ts';
-import { inLanes } from './in-lanes.ts';
 
 /** What the states of root keys mean for the versions of a key. */
 
@@ -27,7 +27,7 @@ export async function inspectRootKeys(
   rootKeyIds: Iterable<string>,
 ): Promise<RootKeyStatuses> {
   const statuses = new Map<string, RootKeyStatus | null>();
-  await inLanes(LANES, new Set(rootKeyIds), async (rootKeyId) => {
+  await inLanes(new Set(rootKeyIds), LANES, async (rootKeyId) => {
     try {
       const status = await deps.provider.inspectRootKey(rootKeyId);
       statuses.set(rootKeyId, status.state === 'UNAVAILABLE' ? null : status);

@@ -1,8 +1,8 @@
+import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { findDueKeys } from './due-keys.ts';
-import { inLanes } from './in-lanes.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
@@ -44,7 +44,7 @@ export async function sweepDaily(
 ): Promise<DailySweep> {
   const result = { recovered: 0, rotations: 0, purges: 0, skipped: 0, waiting: 0, left: 0, failed: 0 };
   const each = <T>(items: readonly T[], run: (item: T) => Promise<void>) =>
-    inLanes(LANES, items, async (item) => {
+    inLanes(items, LANES, async (item) => {
       if (remainingMs() < MARGIN_MS) result.left += 1;
       else await attempt(deps, result, () => run(item));
     });

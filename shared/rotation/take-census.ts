@@ -1,6 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
+import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import { getRunningJob, timestamp } from './change.ts';
 import type { SegmentTask } from './plan-sweep.ts';
@@ -72,7 +73,8 @@ export function addUp(
 ): CensusResult {
   // A map: a record set may be named `constructor`, which every object has already.
   const counts = new Map<string, CensusCount>();
-  for (const { recordSet, count } of segments) counts.set(recordSet, addCounts(counts.get(recordSet), count));
+  for (const { recordSet, count } of segments)
+    counts.set(recordSet, addCounts(counts.get(recordSet) ?? NO_COUNT, count));
   const coverage = Object.fromEntries(counts);
   const sum = (pick: (count: CensusCount) => number) =>
     Object.values(coverage).reduce((total, count) => total + pick(count), 0);
@@ -90,19 +92,5 @@ export function addUp(
     stale: named - current + malformed + foreign,
     malformed,
     foreign,
-  };
-}
-
-export function addCounts(a: CensusCount | undefined, b: CensusCount): CensusCount {
-  if (a === undefined) return b;
-  const versions: Record<string, number> = { ...a.versions };
-  for (const [version, count] of Object.entries(b.versions))
-    versions[version] = (versions[version] ?? 0) + count;
-  return {
-    rows: a.rows + b.rows,
-    values: a.values + b.values,
-    versions,
-    foreign: a.foreign + b.foreign,
-    malformed: a.malformed + b.malformed,
   };
 }

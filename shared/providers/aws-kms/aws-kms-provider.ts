@@ -30,7 +30,7 @@ import {
  * kms:GenerateDataKeyWithoutPlaintext to make KEKs, kms:Decrypt to use them, kms:ReEncryptFrom and kms:ReEncryptTo to
  * wrap them anew, kms:DescribeKey for all (a failed call is explained by it), kms:ListKeyRotations for the sweep.
  */
-export const AWS_KMS_PROVIDER_NAME = 'aws-kms';
+const AWS_KMS_PROVIDER_NAME = 'aws-kms';
 
 const KEK_BYTES = 32;
 /** Of CiphertextBlob. D/kms/latest/APIReference/API_Decrypt.html */

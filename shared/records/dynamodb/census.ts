@@ -1,8 +1,9 @@
+import { inLanes } from '../../concurrency/in-lanes.ts';
+import { addCounts, NO_COUNT } from '../census-count.ts';
 import type { CensusCount, CensusReach, RecordKey, Scope } from '../record-store.ts';
 import type { Segment } from './cursor.ts';
 import { namedVersion, tenantOf, valuesOf } from './envelopes.ts';
 import type { Requests } from './requests.ts';
-import { inLanes } from './slots.ts';
 import type { TableShape } from './table.ts';
 import { partitionWalk, scanWalk, type Walk } from './walk.ts';
 
@@ -24,7 +25,7 @@ export async function countEnvelopes(
 ): Promise<CensusCount> {
   const walks = censusWalks(requests, shape, scope, segment, reach);
   const counts = await inLanes(walks, requests.lanes, (walk) => countWalk(walk, shape, scope, reach));
-  return counts.reduce(addCounts, NONE);
+  return counts.reduce(addCounts, NO_COUNT);
 }
 
 function censusWalks(
@@ -69,18 +70,4 @@ async function countWalk(
     if (page.last === null) return { ...count, versions };
     after = page.last;
   }
-}
-
-const NONE: CensusCount = { rows: 0, values: 0, foreign: 0, malformed: 0, versions: {} };
-
-function addCounts(a: CensusCount, b: CensusCount): CensusCount {
-  const versions = { ...a.versions };
-  for (const [version, n] of Object.entries(b.versions)) versions[version] = (versions[version] ?? 0) + n;
-  return {
-    rows: a.rows + b.rows,
-    values: a.values + b.values,
-    foreign: a.foreign + b.foreign,
-    malformed: a.malformed + b.malformed,
-    versions,
-  };
 }

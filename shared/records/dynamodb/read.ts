@@ -1,8 +1,8 @@
+import { inLanes } from '../../concurrency/in-lanes.ts';
 import type { RecordKey, StoredRecord } from '../record-store.ts';
 import { type Form, formOf, type Item, keyItem, keyOf, nameOfKey } from './attributes.ts';
 import { tenantOf, valuesOf } from './envelopes.ts';
 import type { Requests } from './requests.ts';
-import { inLanes } from './slots.ts';
 import type { TableShape } from './table.ts';
 
 /** Keys of one BatchGetItem, by DynamoDB's limit. Its answer ends at 16 MB, and the rest is asked for again. */

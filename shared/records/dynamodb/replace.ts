@@ -1,4 +1,5 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { inLanes } from '../../concurrency/in-lanes.ts';
 import type { FieldChange, RecordChange, ReplaceOutcome } from '../record-store.ts';
 import {
   type Form,
@@ -13,7 +14,6 @@ import { tenantOf } from './envelopes.ts';
 import { isInvalidRequest, translate } from './failures.ts';
 import { type Forms, getItems } from './read.ts';
 import type { Refusal, Requests } from './requests.ts';
-import { inLanes } from './slots.ts';
 import type { TableShape } from './table.ts';
 
 /** Throws for what no record of this table can be, or a change that names a field there is not. */

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SegmentCensus } from '../../../shared/ledger/ledger.ts';
+import { addCounts, NO_COUNT } from '../../../shared/records/census-count.ts';
 import type { CensusCount } from '../../../shared/records/record-store.ts';
 import { decideRound, standingOutcome } from '../../../shared/rotation/conclude-round.ts';
 import { findBlocker } from '../../../shared/rotation/destroy-version.ts';
 import type { CensusResult } from '../../../shared/rotation/rotation.ts';
-import { addCounts, addUp, censusName } from '../../../shared/rotation/take-census.ts';
+import { addUp, censusName } from '../../../shared/rotation/take-census.ts';
 import { testJob } from '../../contracts/ledger.ts';
 
 const AT = '2026-06-01T00:00:00.000Z';
@@ -87,7 +88,7 @@ describe('adding up a census', () => {
       foreign: 1,
       malformed: 2,
     });
-    expect(addCounts(undefined, a)).toEqual(a);
+    expect(addCounts(NO_COUNT, a)).toEqual(a);
     expect([a, b]).toEqual(frozen);
   });
 
