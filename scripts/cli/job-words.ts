@@ -30,6 +30,8 @@ export function stepOf(job: Job): string {
       return `blocked: ${job.blocker?.message ?? 'no reason was written down'}`;
     case 'PAUSED':
       return pauseWords(job);
+    case 'CANCELLED':
+      return 'cancelled';
   }
 }
 
@@ -40,6 +42,8 @@ export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
       return `paused: root key ${pause.rootKeyId ?? '(unnamed)'} cannot be used; it goes on by itself when it can`;
     case 'PERSON':
       return 'paused by a person';
+    case 'APPROVAL':
+      return 'paused: its purge waits for approvals';
     case undefined:
       return 'paused';
   }

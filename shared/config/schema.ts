@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { KMS_KEY_ARN } from '../providers/aws-kms/key-arn.ts';
 import { deploymentSchema } from './deployment.ts';
+import { approvalsSchema, auditSchema, signingSchema } from './people.ts';
 import { dynamodbProblems, postgresProblems } from './record-set-rules.ts';
 
 /**
@@ -28,8 +29,16 @@ const environmentVariable = z
 /** NIST-style sensitivity of what a field holds. It selects nothing by itself; it is shown and reported. */
 export const SENSITIVITIES = ['low', 'moderate', 'high'] as const;
 
+const backupRetentionSeconds = z
+  .int()
+  .min(0)
+  .max(3650 * DAY)
+  .describe("How long this store's oldest backup is kept. Left out: rotation.backupRetentionSeconds")
+  .optional();
+
 export const postgresStoreSchema = z.strictObject({
   type: z.literal('postgres').describe('PostgreSQL 13 or later'),
+  backupRetentionSeconds,
   /** Name of the environment variable that holds a postgres:// URL. Never the URL itself: it holds a password. */
   urlFrom: environmentVariable
     .describe(
@@ -81,6 +90,7 @@ export const postgresStoreSchema = z.strictObject({
 
 export const dynamodbStoreSchema = z.strictObject({
   type: z.literal('dynamodb').describe('Amazon DynamoDB'),
+  backupRetentionSeconds,
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/, 'is not a name of an AWS region')
@@ -235,6 +245,23 @@ export const rotationSchema = z
       .max(3650 * DAY)
       .default(35 * DAY)
       .describe('Decrypt-only time before a purge'),
+    soakSeconds: z
+      .int()
+      .min(0)
+      .max(365 * DAY)
+      .default(7 * DAY)
+      .describe(
+        'Rehearsal of a purge: how long the version is fenced before it is destroyed. Whatever asks for it meanwhile is served, raises an alarm and cancels the purge',
+      ),
+    recordsPerSecond: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .nullable()
+      .default(null)
+      .describe(
+        'Most records that a rotation works on a second; null: no limit. `keyturn limit` changes a running one',
+      ),
     acceptShortGrace: z
       .boolean()
       .default(false)
@@ -352,6 +379,9 @@ export const configSchema = z
         'Tables and columns that keys once served and that hold no envelopes any more. A purge refuses while one that it remembers is neither declared nor listed here',
       ),
     rotation: rotationSchema.prefault({}).describe('How keys rotate'),
+    approvals: approvalsSchema.prefault({}).describe('Whose word a destruction needs'),
+    signing: signingSchema.describe('What signs certificates and the anchors of the audit chain').optional(),
+    audit: auditSchema.describe('Where the audit chain is exported to').optional(),
     deployment: deploymentSchema.describe('For `npm run deploy` only: the stack in AWS').optional(),
   })
   .superRefine((config, ctx) => {

@@ -19,6 +19,40 @@ export interface Suspension {
   readonly at: Timestamp;
 }
 
+/** Where a version was asked for while it waited for its destruction. Null parts: the caller did not say. */
+export interface CanaryUse {
+  readonly version: number;
+  readonly at: Timestamp;
+  readonly recordSet: string | null;
+  readonly recordId: readonly string[] | null;
+  readonly field: string | null;
+}
+
+export const HOLD_REASONS = [
+  /** A backup of a store may contain the versions until then. */
+  'BACKUP',
+  /** A store is being restored, or was and its records are not swept yet. */
+  'RESTORE',
+  /** A person said so. */
+  'PERSON',
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
+
+/** Versions that may not be destroyed. */
+export interface Hold {
+  readonly holdId: string;
+  readonly versions: readonly number[];
+  readonly reason: HoldReason;
+  /** The store, by its name in the configuration; null for another reason. */
+  readonly store: string | null;
+  /** For people: why. */
+  readonly note: string | null;
+  readonly by: string;
+  readonly at: Timestamp;
+  /** null: until it is released. */
+  readonly until: Timestamp | null;
+}
+
 export interface KeyVersion {
   readonly version: number;
   readonly state: VersionState;
@@ -44,6 +78,8 @@ export interface KeyVersion {
   /** Set by the write that makes the destruction final; from then on it cannot be cancelled. */
   readonly destroyAuthorizedAt: Timestamp | null;
   readonly destroyedAt: Timestamp | null;
+  /** The job that completed the rotation away from it; null until one did. */
+  readonly retiredBy: string | null;
 }
 
 /** A table that holds, or held, envelopes of a key: its store and its envelope columns, as the configuration names them. */
@@ -67,6 +103,11 @@ export interface TenantKey {
   readonly rotationId: string | null;
   /** Bumped by every restore of a store; a purge that began in an earlier epoch is void. */
   readonly restoreEpoch: number;
+  /** How often a version was activated: it tells one rotation away from a version from the next, after a rollback. */
+  readonly activations: number;
+  /** What asked for a version that waits for its destruction; null: nothing did since the fence. */
+  readonly canary: CanaryUse | null;
+  readonly holds: readonly Hold[];
   readonly createdAt: Timestamp;
   /** Every table that the key ever served. Grows only; a purge reads all of them. */
   readonly serves: readonly ServedTable[];

@@ -34,6 +34,9 @@ export function createTenantKey(
     revision: 1,
     rotationId: null,
     restoreEpoch: 0,
+    activations: 0,
+    canary: null,
+    holds: [],
     createdAt: first.at,
     serves: [],
     versions: { '1': preActive(1, first) },
@@ -104,7 +107,7 @@ export function activateVersion(
     key,
     version,
     { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null },
-    { active: version },
+    { active: version, activations: key.activations + 1 },
   );
   if (key.active === 0) return activated;
   const left = versionOf(key, key.active);
@@ -132,7 +135,7 @@ export function retireFrom(
   const held = found.purgeNotBefore;
   // A hold that was set before may only grow.
   const later = held !== null && held > purgeNotBefore ? held : purgeNotBefore;
-  return changeVersion(key, version, { purgeNotBefore: later }, { rotationId: null });
+  return changeVersion(key, version, { purgeNotBefore: later, retiredBy: rotationId }, { rotationId: null });
 }
 
 function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyVersion {
@@ -152,5 +155,6 @@ function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyV
     destroyPendingAt: null,
     destroyAuthorizedAt: null,
     destroyedAt: null,
+    retiredBy: null,
   };
 }

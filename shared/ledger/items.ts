@@ -1,9 +1,17 @@
 import { z } from 'zod';
 import { LedgerError } from '../errors/errors.ts';
-import { type KeyVersion, SUSPENSION_REASONS, type TenantKey } from '../keyring/key.ts';
+import {
+  type CanaryUse,
+  HOLD_REASONS,
+  type Hold,
+  type KeyVersion,
+  SUSPENSION_REASONS,
+  type TenantKey,
+} from '../keyring/key.ts';
 import { VERSION_STATES } from '../keyring/states.ts';
 import {
   BLOCKER_CODES,
+  JOB_GOALS,
   JOB_KINDS,
   JOB_STATUSES,
   type Job,
@@ -33,6 +41,7 @@ const censusCount = z.object({
   versions: byText,
   foreign: count,
   malformed: count,
+  tombstones: count,
 });
 
 const wrappedKek = z.object({
@@ -62,7 +71,27 @@ const keyVersion = z.object({
   destroyPendingAt: timestamp.nullable(),
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
+  retiredBy: text.nullable(),
 }) satisfies z.ZodType<KeyVersion>;
+
+const canaryUse = z.object({
+  version: z.int().min(1),
+  at: timestamp,
+  recordSet: text.nullable(),
+  recordId: z.array(text).nullable(),
+  field: text.nullable(),
+}) satisfies z.ZodType<CanaryUse>;
+
+const hold = z.object({
+  holdId: text,
+  versions: z.array(z.int().min(1)),
+  reason: z.enum(HOLD_REASONS),
+  store: text.nullable(),
+  note: text.nullable(),
+  by: text,
+  at: timestamp,
+  until: timestamp.nullable(),
+}) satisfies z.ZodType<Hold>;
 
 export const tenantKeySchema = z.object({
   keyId: z.uuid(),
@@ -72,6 +101,9 @@ export const tenantKeySchema = z.object({
   revision: z.int().min(1),
   rotationId: text.nullable(),
   restoreEpoch: count,
+  activations: count,
+  canary: canaryUse.nullable(),
+  holds: z.array(hold),
   createdAt: timestamp,
   serves: z.array(z.object({ store: text, table: text, columns: z.array(text) })),
   versions: z.record(z.string().regex(/^[1-9][0-9]*$/), keyVersion),
@@ -96,6 +128,7 @@ export const jobSchema = z.object({
   from: count,
   to: count,
   mode: z.enum(ROTATION_MODES),
+  goal: z.enum(JOB_GOALS),
   recordSets: z.array(text),
   status: z.enum(JOB_STATUSES),
   attempt: count,
@@ -103,6 +136,7 @@ export const jobSchema = z.object({
   maxRounds: count,
   chunkSize: count,
   segments: count,
+  recordsPerSecond: z.int().min(1).nullable(),
   times: z.object({ barrierSeconds: count, graceSeconds: count, stallSeconds: count }),
   requestedBy: text,
   requestedAt: timestamp,
@@ -117,6 +151,8 @@ export const jobSchema = z.object({
     .nullable()
     .default(null),
   census: censusResult.nullable(),
+  approvalId: text.nullable(),
+  cancelled: z.object({ by: text, at: timestamp }).nullable(),
   revision: z.int().min(1),
 }) satisfies z.ZodType<Job>;
 

@@ -1,6 +1,13 @@
 import type { CensusCount } from './record-store.ts';
 
-export const NO_COUNT: CensusCount = { rows: 0, values: 0, versions: {}, foreign: 0, malformed: 0 };
+export const NO_COUNT: CensusCount = {
+  rows: 0,
+  values: 0,
+  versions: {},
+  foreign: 0,
+  malformed: 0,
+  tombstones: 0,
+};
 
 export function addCounts(a: CensusCount, b: CensusCount): CensusCount {
   const versions: Record<string, number> = { ...a.versions };
@@ -12,5 +19,6 @@ export function addCounts(a: CensusCount, b: CensusCount): CensusCount {
     versions,
     foreign: a.foreign + b.foreign,
     malformed: a.malformed + b.malformed,
+    tombstones: a.tombstones + b.tombstones,
   };
 }

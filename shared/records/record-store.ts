@@ -93,6 +93,8 @@ export interface CensusCount {
   readonly foreign: number;
   /** Values of the tenant's rows that are not envelopes and whose version cannot be told. */
   readonly malformed: number;
+  /** Values that were given up: a tombstone stands in the envelope's place, and needs no version. */
+  readonly tombstones: number;
 }
 
 /**

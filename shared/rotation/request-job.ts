@@ -105,9 +105,13 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     completedAt: null,
     purgeNotBefore: null,
     restoreEpoch: key.restoreEpoch,
+    goal: 'NEW_VERSION',
+    recordsPerSecond: null,
     blocker: null,
     pause: null,
     census: null,
+    approvalId: null,
+    cancelled: null,
     revision: 1,
   };
 }

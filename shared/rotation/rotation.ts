@@ -9,6 +9,16 @@ import type { CensusCount } from '../records/record-store.ts';
 export const JOB_KINDS = ['rotate', 'purge', 'adopt'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
 
+export const JOB_GOALS = [
+  /** A new version takes over. Also of a purge and an adoption, which activate none. */
+  'NEW_VERSION',
+  /** A RETIRING version is activated again, and all records are brought back to it. */
+  'ROLLBACK',
+  /** No version is activated: records are brought to the active one, as after a restore. */
+  'RESWEEP',
+] as const;
+export type JobGoal = (typeof JOB_GOALS)[number];
+
 export const ROTATION_MODES = ['rewrap', 're-encrypt'] as const;
 export type RotationMode = (typeof ROTATION_MODES)[number];
 
@@ -29,20 +39,24 @@ export const JOB_STATUSES = [
   'BLOCKED',
   /** At rest until what it waits for is there again: see `pause`. Nothing of it has failed. */
   'PAUSED',
+  /** A person called it off. Nothing of what it did is undone but what could not stay half done. */
+  'CANCELLED',
 ] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 export const JOB_TRANSITIONS = {
-  REQUESTED: ['PREPARING', 'BLOCKED', 'PAUSED'],
-  PREPARING: ['SWEEPING', 'CENSUS', 'BLOCKED', 'PAUSED'],
-  SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED', 'PAUSED'],
-  BARRIER: ['CENSUS', 'BLOCKED', 'PAUSED'],
-  CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED', 'PAUSED'],
+  REQUESTED: ['PREPARING', 'BLOCKED', 'PAUSED', 'CANCELLED'],
+  PREPARING: ['SWEEPING', 'CENSUS', 'BLOCKED', 'PAUSED', 'CANCELLED'],
+  SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED', 'PAUSED', 'CANCELLED'],
+  BARRIER: ['CENSUS', 'BLOCKED', 'PAUSED', 'CANCELLED'],
+  CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED', 'PAUSED', 'CANCELLED'],
   /** Only an adoption: plaintext may have come since. */
   COMPLETED: ['REQUESTED'],
   /** COMPLETED: the last write of its work had been made when it was stopped, or when the pause came. */
-  BLOCKED: ['REQUESTED', 'COMPLETED'],
-  PAUSED: ['REQUESTED', 'COMPLETED'],
+  BLOCKED: ['REQUESTED', 'COMPLETED', 'CANCELLED'],
+  PAUSED: ['REQUESTED', 'COMPLETED', 'CANCELLED'],
+  /** Asked for once more. */
+  CANCELLED: ['REQUESTED'],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>;
 
 /** Statuses of a job that an execution works on. */
@@ -64,6 +78,8 @@ export const PAUSE_REASONS = [
   'ROOT_KEY',
   /** A person said so, and only a person takes it up again. */
   'PERSON',
+  /** A purge: its version waits, fenced, for people's approvals. They take it up. */
+  'APPROVAL',
 ] as const;
 export type PauseReason = (typeof PAUSE_REASONS)[number];
 
@@ -87,6 +103,10 @@ export const BLOCKER_CODES = [
   'VERSION_IN_USE',
   /** A table that the key served is not declared any more, or is empty though it was not. */
   'RECORD_SET_CHANGED',
+  /** A hold stands on the version: a backup contains it, a store is being restored, or a person said so. */
+  'HELD',
+  /** Columns hold envelopes and no record set declares them. */
+  'UNDECLARED_ENVELOPES',
   /** The key changed under the purge: a restore, another state. */
   'KEY_CHANGED',
   /** Transactions that began before the barrier are still open. */
@@ -124,6 +144,7 @@ export interface Job {
   readonly to: number;
   /** rotate only; adopt seals. */
   readonly mode: RotationMode;
+  readonly goal: JobGoal;
   readonly recordSets: readonly string[];
   readonly status: JobStatus;
   /** 1 for the first execution; one more each time a BLOCKED or PAUSED job is taken up again. */
@@ -133,6 +154,8 @@ export interface Job {
   readonly maxRounds: number;
   readonly chunkSize: number;
   readonly segments: number;
+  /** Most records listed a second, over all segments; null: no limit. It may change while the job runs. */
+  readonly recordsPerSecond: number | null;
   readonly times: JobTimes;
   readonly requestedBy: string;
   readonly requestedAt: Timestamp;
@@ -146,6 +169,9 @@ export interface Job {
   /** Why it rests; null unless it is PAUSED. */
   readonly pause: Pause | null;
   readonly census: CensusResult | null;
+  /** purge: the approval request that it waits for, or was approved by. */
+  readonly approvalId: string | null;
+  readonly cancelled: { readonly by: string; readonly at: Timestamp } | null;
   readonly revision: number;
 }
 

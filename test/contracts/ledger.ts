@@ -34,6 +34,7 @@ export function testJob(changes: Partial<Job> = {}): Job {
     from: 1,
     to: 2,
     mode: 'rewrap',
+    goal: 'NEW_VERSION',
     recordSets: ['customers'],
     status: 'REQUESTED',
     attempt: 1,
@@ -41,6 +42,7 @@ export function testJob(changes: Partial<Job> = {}): Job {
     maxRounds: 5,
     chunkSize: 500,
     segments: 4,
+    recordsPerSecond: null,
     times: { barrierSeconds: 420, graceSeconds: 3024000, stallSeconds: 900 },
     requestedBy: 'test',
     requestedAt: AT,
@@ -52,6 +54,8 @@ export function testJob(changes: Partial<Job> = {}): Job {
     blocker: null,
     pause: null,
     census: null,
+    approvalId: null,
+    cancelled: null,
     revision: 1,
     ...changes,
   };
@@ -230,7 +234,9 @@ function describeJobs(ledger: () => Ledger): void {
       census: {
         takenAt: AT,
         reach: 'everywhere',
-        coverage: { customers: { rows: 3, values: 2, versions: { '1': 2 }, foreign: 0, malformed: 0 } },
+        coverage: {
+          customers: { rows: 3, values: 2, versions: { '1': 2 }, foreign: 0, malformed: 0, tombstones: 0 },
+        },
         onVersion: 2,
         stale: 2,
         malformed: 0,
@@ -444,7 +450,14 @@ function describeSegments(ledger: () => Ledger): void {
 }
 
 function describeCensus(ledger: () => Ledger): void {
-  const count = { rows: 10, values: 9, versions: { '1': 4, '2': 5 }, foreign: 0, malformed: 0 };
+  const count = {
+    rows: 10,
+    values: 9,
+    versions: { '1': 4, '2': 5 },
+    foreign: 0,
+    malformed: 0,
+    tombstones: 0,
+  };
 
   it('keeps the last count of each segment, census by census', async () => {
     const base = {

@@ -115,7 +115,7 @@ function isStale(row: FixtureRow, active: number): boolean {
 
 /** The census, counted by the envelope library over all rows. */
 function countRows(rows: readonly FixtureRow[], scope: Scope, everywhere: boolean): CensusCount {
-  const count = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+  const count = { rows: 0, values: 0, foreign: 0, malformed: 0, tombstones: 0 };
   const versions: Record<string, number> = {};
   for (const row of rows) {
     const mine = row.tenant === scope.tenant;
@@ -142,11 +142,12 @@ function addCounts(a: CensusCount, b: CensusCount): CensusCount {
     values: a.values + b.values,
     foreign: a.foreign + b.foreign,
     malformed: a.malformed + b.malformed,
+    tombstones: a.tombstones + b.tombstones,
     versions,
   };
 }
 
-const NONE: CensusCount = { rows: 0, values: 0, foreign: 0, malformed: 0, versions: {} };
+const NONE: CensusCount = { rows: 0, values: 0, foreign: 0, malformed: 0, tombstones: 0, versions: {} };
 
 /** What every record store must do. `makeFixture` is called once a test. */
 export function describeRecordStore(name: string, makeFixture: () => Promise<RecordStoreFixture>): void {

@@ -26,6 +26,7 @@ export function keyWith(of: {
     destroyPendingAt: null,
     destroyAuthorizedAt: null,
     destroyedAt: null,
+    retiredBy: null,
   };
   return {
     keyId: of.keyId,
@@ -35,6 +36,9 @@ export function keyWith(of: {
     revision: 1,
     rotationId: null,
     restoreEpoch: 0,
+    activations: of.activatedAt === null ? 0 : 1,
+    canary: null,
+    holds: [],
     createdAt: at,
     serves: [],
     versions: { '1': version },

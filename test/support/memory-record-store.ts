@@ -115,7 +115,7 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
       ),
     async census(scope, segment, reach) {
       const [from, to] = parseSegment(segment);
-      const count = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+      const count = { rows: 0, values: 0, foreign: 0, malformed: 0, tombstones: 0 };
       const versions: Record<string, number> = {};
       for (const row of inOrder()) {
         const mine = row.tenant === scope.tenant;

@@ -51,7 +51,7 @@ async function countWalk(
   scope: Scope,
   reach: CensusReach,
 ): Promise<CensusCount> {
-  const count = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+  const count = { rows: 0, values: 0, foreign: 0, malformed: 0, tombstones: 0 };
   const versions: Record<string, number> = {};
   for (let after: RecordKey | null = null; ; ) {
     const page = await walk.next(after);

@@ -70,7 +70,7 @@ export async function countEnvelopes(
   const keyId = kidOf(scope.keyId, 1).subarray(0, KEY_ID_LENGTH);
   const statement = censusCounts(shape, scope, keyId, range, reach === 'everywhere');
   const { rows } = await db.query({ ...statement, query_timeout: NO_QUERY_TIMEOUT });
-  const counts = { rows: 0, values: 0, foreign: 0, malformed: 0 };
+  const counts = { rows: 0, values: 0, foreign: 0, malformed: 0, tombstones: 0 };
   const versions: Record<string, number> = {};
   for (const { first, class: kind, count } of countsSchema.parse(rows)) {
     if (first) counts.rows += count;

@@ -17,6 +17,7 @@ const count = (changes: Partial<CensusCount> = {}): CensusCount => ({
   versions: {},
   foreign: 0,
   malformed: 0,
+  tombstones: 0,
   ...changes,
 });
 
@@ -26,6 +27,7 @@ const anyCount = fc.record({
   versions: fc.dictionary(fc.integer({ min: 1, max: 5 }).map(String), fc.nat(100)),
   foreign: fc.nat(100),
   malformed: fc.nat(100),
+  tombstones: fc.nat(100),
 });
 
 const anySegments: fc.Arbitrary<SegmentCensus[]> = fc.array(
@@ -83,6 +85,7 @@ describe('adding up a census', () => {
     const frozen = structuredClone([a, b]);
     expect(addCounts(a, b)).toEqual({
       rows: 5,
+      tombstones: 0,
       values: 7,
       versions: { 1: 1, 2: 4, 7: 2 },
       foreign: 1,

@@ -158,7 +158,7 @@ function census(rows: Readonly<Record<string, number>>): CensusResult {
   const coverage = Object.fromEntries(
     Object.entries(rows).map(([name, n]) => [
       name,
-      { rows: n, values: n, versions: {}, foreign: 0, malformed: 0 },
+      { rows: n, values: n, versions: {}, foreign: 0, malformed: 0, tombstones: 0 },
     ]),
   );
   return {

@@ -262,7 +262,7 @@ describe('attributes of every type', () => {
     const [segment = ''] = await store.segments(scope, 1);
     const { keys } = await store.listStale(scope, 2, segment, null, 100);
     expect(keys.flat().sort()).toEqual(Object.keys(NOT_ENVELOPES).sort());
-    const count = { rows: 9, values: 7, malformed: 7, foreign: 0, versions: {} };
+    const count = { rows: 9, values: 7, malformed: 7, foreign: 0, tombstones: 0, versions: {} };
     expect(await store.census(scope, segment, 'tenant')).toEqual(count);
     const [empty, none] = await store.read([['null'], ['missing']]);
     expect([empty?.values, none?.values]).toEqual([[null], [null]]);
