@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.ts';
+import { monotonicNow } from '../clock/system.ts';
 import { createKek, type Kek } from '../envelope/index.ts';
 import { ConfigError, KeyError, KeyturnError } from '../errors/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -67,7 +68,7 @@ interface KeyName {
 /** A keyring that caches keys and KEKs in memory. Safe to share between concurrent requests. */
 export function createKeyring(options: KeyringOptions): Keyring {
   const { ledger, provider } = options;
-  const monotonic = options.monotonic ?? (() => performance.now());
+  const monotonic = options.monotonic ?? monotonicNow;
   const report = reporter(options.onEvent);
   const keys = createAgedCache<TenantKey>(cacheLimits(options, 'key', monotonic, report));
   const keks = createAgedCache<Kek>(cacheLimits(options, 'kek', monotonic, report));

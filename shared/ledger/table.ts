@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import {
   CreateTableCommand,
   type CreateTableCommandInput,
@@ -7,6 +6,7 @@ import {
   type KeySchemaElement,
   type TableDescription,
 } from '@aws-sdk/client-dynamodb';
+import { systemClock } from '../clock/system.ts';
 import { LedgerError } from '../errors/errors.ts';
 import { LIST_INDEX, LIST_KEY, LIST_ORDER, PARTITION_KEY, SORT_KEY } from './attributes.ts';
 import { isTableInUse, isTableMissing, translateError } from './translate-error.ts';
@@ -106,7 +106,7 @@ async function waitUntilActive(client: DynamoDBClient, tableName: string): Promi
   for (let polls = 0; polls < POLLS; polls++) {
     const table = await describe(client, tableName);
     if (table?.TableStatus === 'ACTIVE' || table?.TableStatus === 'UPDATING') return;
-    await setTimeout(POLL_MILLISECONDS);
+    await systemClock.sleep(POLL_MILLISECONDS);
   }
   throw new LedgerError('LEDGER_UNAVAILABLE', `The ledger's table ${tableName} did not become active`, {
     retryable: true,

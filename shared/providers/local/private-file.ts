@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { newUuidV7 } from '../../clock/system.ts';
 import { ProviderError } from '../../errors/errors.ts';
 
 /** Files that hold secrets: read only when nobody else can read them, written whole or not at all. */
@@ -39,7 +39,7 @@ async function publish(
   move: (temporary: string) => Promise<void>,
 ): Promise<void> {
   // In the same folder: a rename is atomic only within one file system. A fresh name: a leftover is harmless.
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const temporary = `${path}.${newUuidV7()}.tmp`;
   try {
     await writeDurably(temporary, bytes);
     await move(temporary);

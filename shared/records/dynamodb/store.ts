@@ -1,6 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { Clock } from '../../clock/clock.ts';
-import { systemClock } from '../../clock/system.ts';
+import { systemClock, uniformRandom } from '../../clock/system.ts';
 import type { RecordSetConfig } from '../../config/schema.ts';
 import type { AdoptableStore, RecordStore, Scope } from '../record-store.ts';
 import { countEnvelopes } from './census.ts';
@@ -45,7 +45,7 @@ export function createDynamoDbRecordStore(options: DynamoDbRecordStoreOptions): 
     ...{ client, slots },
     place: { recordSet, table: config.table },
     clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
+    random: options.random ?? uniformRandom,
   });
   const forms: Forms = new Map();
   let known: Promise<TableShape> | undefined;

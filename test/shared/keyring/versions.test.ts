@@ -86,6 +86,7 @@ describe('the whole way of a version', () => {
       destroyPendingAt: at(10),
       destroyAuthorizedAt: at(11),
       destroyedAt: at(12),
+      retiredBy: ROTATION,
     });
     expect(v(destroyed, 2)).toMatchObject({ state: 'ACTIVE', activatedAt: at(3), wrapped });
   });
