@@ -202,6 +202,28 @@ export const ERRORS = {
   BUS_REFUSED: { exit: 'refused', meaning: 'The event bus refuses this identity or an event.' },
   EXECUTIONS_UNAVAILABLE: { exit: 'unavailable', meaning: 'Step Functions cannot be reached.' },
 
+  SIGNATURE_INVALID: {
+    exit: 'refused',
+    meaning: 'A signed statement, its type, its key or its signature is not what was signed.',
+  },
+  SIGNING_KEY_NOT_FOUND: {
+    exit: 'notFound',
+    meaning: 'There is no such signing key, or none of the given public keys signed the statement.',
+  },
+  SIGNING_KEY_EXISTS: {
+    exit: 'refused',
+    meaning: 'There is a signing key at this path already; it is never overwritten.',
+  },
+  SIGNING_KEY_UNSUITABLE: {
+    exit: 'input',
+    meaning: 'The signing key is not of the kind, or not in the state, that can do this.',
+  },
+  SIGNING_UNAVAILABLE: { exit: 'unavailable', meaning: 'The signing key is out of reach or busy.' },
+  SIGNING_DENIED: {
+    exit: 'refused',
+    meaning: 'This identity may not use the signing key, or others can read its file.',
+  },
+
   USAGE: { exit: 'input', meaning: 'The command line has an unknown command, option or value.' },
   INPUT_INVALID: { exit: 'input', meaning: 'An input of a command is not of the form it needs.' },
   INPUT_NOT_FOUND: { exit: 'notFound', meaning: 'A file that was named cannot be read.' },

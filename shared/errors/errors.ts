@@ -216,6 +216,25 @@ export class BusError extends KeyturnError {
   }
 }
 
+export type SigningErrorCode =
+  /** The statement, its type, its key or its signature is not what was signed. */
+  | 'SIGNATURE_INVALID'
+  /** There is no such key, or none of the given ones signed it. */
+  | 'SIGNING_KEY_NOT_FOUND'
+  | 'SIGNING_KEY_EXISTS'
+  /** It is not of the kind or in the state that can do this. */
+  | 'SIGNING_KEY_UNSUITABLE'
+  | 'SIGNING_UNAVAILABLE'
+  | 'SIGNING_DENIED';
+
+export class SigningError extends KeyturnError {
+  readonly code: SigningErrorCode;
+  constructor(code: SigningErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
 /** Every class, so that a switch over an error is exhaustive. */
 export type AnyKeyturnError =
   | EnvelopeError
@@ -226,6 +245,7 @@ export type AnyKeyturnError =
   | RecordStoreError
   | RotationError
   | BusError
-  | SecretError;
+  | SecretError
+  | SigningError;
 
 export type ErrorCode = AnyKeyturnError['code'];

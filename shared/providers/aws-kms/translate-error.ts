@@ -13,7 +13,9 @@ export type KmsOperation =
   | 'ReEncrypt'
   | 'DescribeKey'
   | 'GetKeyRotationStatus'
-  | 'ListKeyRotations';
+  | 'ListKeyRotations'
+  | 'GetPublicKey'
+  | 'Sign';
 
 export interface KmsCall {
   readonly operation: KmsOperation;
