@@ -132,6 +132,8 @@ export const ERRORS = {
   VERSION_NOT_FOUND: { exit: 'notFound', meaning: 'The key has no such version.' },
   VERSION_STATE: { exit: 'refused', meaning: "The version's state does not allow this use or this change." },
   VERSION_DESTROYED: { exit: 'refused', meaning: 'The version was destroyed: what it encrypted is gone.' },
+  HOLD_NOT_FOUND: { exit: 'notFound', meaning: 'The key has no such hold.' },
+  HOLD_REFUSED: { exit: 'refused', meaning: 'The hold cannot be placed or released like that.' },
   KEY_CHECK_FAILED: {
     exit: 'refused',
     meaning: 'The provider returned other key bytes than the ones that were proved.',
@@ -193,6 +195,12 @@ export const ERRORS = {
     meaning: 'The job is paused, and nothing works on it until it is taken up.',
   },
   PURGE_REFUSED: { exit: 'refused', meaning: 'The purge is not due, or something still needs the version.' },
+  RESTORE_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such restore.' },
+  RESTORE_REFUSED: {
+    exit: 'refused',
+    meaning:
+      'The backup may need a version that is destroyed, or the restore is not where this step may follow.',
+  },
   MESSAGE_INVALID: {
     exit: 'unexpected',
     meaning: 'A message of the queue is not of the shape that this version writes.',

@@ -238,7 +238,9 @@ export const rotationSchema = z
       .min(0)
       .max(3650 * DAY)
       .default(35 * DAY)
-      .describe('How long the oldest backup of any store is kept'),
+      .describe(
+        'How long the oldest backup of a store is kept, where the store says nothing itself. Until then no version is destroyed that a backup contains',
+      ),
     graceSeconds: z
       .int()
       .min(0)
@@ -416,6 +418,16 @@ export const configSchema = z
           code: 'custom',
           path: ['recordSets', id, 'store'],
           message: `"${set.store}" is not one of the stores: ${Object.keys(config.stores).join(', ') || 'none is declared'}`,
+        });
+      }
+    }
+    for (const [id, { backupRetentionSeconds = 0 }] of Object.entries(config.stores)) {
+      const { graceSeconds, acceptShortGrace } = config.rotation;
+      if (graceSeconds < backupRetentionSeconds && !acceptShortGrace) {
+        ctx.addIssue({
+          code: 'custom',
+          path: ['rotation', 'graceSeconds'],
+          message: `is ${graceSeconds}, shorter than the backups of store "${id}" are kept (${backupRetentionSeconds}). Raise it, or set acceptShortGrace for a trial`,
         });
       }
     }

@@ -120,6 +120,9 @@ export type KeyErrorCode =
   | 'VERSION_STATE'
   /** The version was destroyed: what it encrypted is gone. */
   | 'VERSION_DESTROYED'
+  | 'HOLD_NOT_FOUND'
+  /** The hold cannot be placed or released like that. */
+  | 'HOLD_REFUSED'
   /** The provider returned other bytes than the ones that were proved. */
   | 'KEY_CHECK_FAILED'
   /** The keyring cannot reach the ledger or provider, and its cached key is too old to use. */
@@ -176,6 +179,9 @@ export type RotationErrorCode =
   | 'JOB_PAUSED'
   /** The purge is not due, or something still needs the version. */
   | 'PURGE_REFUSED'
+  | 'RESTORE_NOT_FOUND'
+  /** The backup may need a version that is gone, or the restore is not where this step may follow. */
+  | 'RESTORE_REFUSED'
   | 'MESSAGE_INVALID'
   | 'QUEUE_UNAVAILABLE'
   | 'EXECUTIONS_UNAVAILABLE';

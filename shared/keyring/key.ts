@@ -51,6 +51,8 @@ export interface Hold {
   readonly at: Timestamp;
   /** null: until it is released. */
   readonly until: Timestamp | null;
+  /** RESTORE: the key's restore epoch since the restore ended. A sweep that began in it, or later, frees the versions. */
+  readonly endedEpoch: number | null;
 }
 
 export interface KeyVersion {
@@ -80,6 +82,8 @@ export interface KeyVersion {
   readonly destroyedAt: Timestamp | null;
   /** The job that completed the rotation away from it; null until one did. */
   readonly retiredBy: string | null;
+  /** The approval request that its destruction used up; null: none, or none was required. */
+  readonly approvedBy: string | null;
 }
 
 /** A table that holds, or held, envelopes of a key: its store and its envelope columns, as the configuration names them. */

@@ -102,6 +102,7 @@ export const tenantKeySchema = z.object({
   rotationId: text.nullable(),
   restoreEpoch: count,
   activations: count,
+  endedEpoch: count.nullable(),
   canary: canaryUse.nullable(),
   holds: z.array(hold),
   createdAt: timestamp,
