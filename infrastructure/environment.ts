@@ -1,7 +1,7 @@
 import { VARIABLES } from '../shared/deps/environment.ts';
 import type { Need } from '../shared/deps/needs.ts';
 import { getAtt, ref } from './cloudformation.ts';
-import { makesRootKey, stateMachineArn } from './names.ts';
+import { makesRootKey, makesSigningKey, stateMachineArn } from './names.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -23,6 +23,7 @@ export function environmentValues(stage: Stage): Record<string, unknown> {
   return {
     ...Object.fromEntries(Object.entries(VALUES).map(([name, value]) => [name, value(stage)])),
     ...(makesRootKey(stage) && { KEYTURN_ROOT_KEY_ARN: getAtt('RootKey') }),
+    ...(makesSigningKey(stage) && { KEYTURN_SIGNING_KEY_ARN: getAtt('SigningKey') }),
   };
 }
 
@@ -41,6 +42,7 @@ export function environmentOf(stage: Stage, needs: readonly Need[]): Record<stri
 
 function asksFor(needs: readonly Need[], name: string): boolean {
   if (name === 'KEYTURN_ROOT_KEY_ARN') return needs.some((need) => need.startsWith('provider:'));
+  if (name === 'KEYTURN_SIGNING_KEY_ARN') return needs.includes('sign');
   const { need } = VARIABLES[name as keyof typeof VARIABLES];
   return need === null || needs.includes(need);
 }

@@ -2,13 +2,17 @@ import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import type { Need } from '../shared/deps/needs.ts';
 import { arn, type Resource, type Resources } from './cloudformation.ts';
 import { FUNCTION_NAMES, type FunctionName } from './functions.ts';
-import { KEY_TAG, makesRootKey, roleArn } from './names.ts';
+import { KEY_TAG, makesRootKey, makesSigningKey, roleArn } from './names.ts';
 import { DELETION_WINDOW, IN_CONTEXT } from './rights.ts';
 import type { Stage } from './stage.ts';
 
-/** The KMS keys of the stack: the root key that wraps KEKs, and one that encrypts alarms on their way. */
+/** The KMS keys of the stack: one wraps KEKs, one signs, one encrypts alarms on their way. */
 export function keys(stage: Stage): Resources {
-  return { ...(makesRootKey(stage) && { RootKey: rootKey(stage) }), AlarmKey: alarmKey(stage) };
+  return {
+    ...(makesRootKey(stage) && { RootKey: rootKey(stage) }),
+    ...(makesSigningKey(stage) && { SigningKey: signingKey(stage) }),
+    AlarmKey: alarmKey(stage),
+  };
 }
 
 const ACCOUNT = { AWS: arn('iam', 'root', null) };
@@ -33,41 +37,85 @@ const ADMINISTRATION = [
   'kms:UpdateKeyDescription',
 ];
 
+/** Nobody deletes the key before its policy was changed. */
+const NOBODY_DELETES = {
+  Sid: 'NobodyDeletes',
+  Effect: 'Deny',
+  Principal: '*',
+  Action: 'kms:ScheduleKeyDeletion',
+  Resource: '*', // In a key's policy: this key.
+};
+
 function rootKey(stage: Stage): Resource {
   const { applicationRoles, operatorRoles } = stage.deployment;
-  const rolesWith = (need: Need) =>
-    FUNCTION_NAMES.filter((name) => needsOf(name).includes(need)).map((name) => roleArn(stage, name));
   const root = key({
     description: `${stage.service}: wraps the KEKs of tenants`,
-    rotationPeriodDays: stage.deployment.rootKey.rotationPeriodDays,
+    material: {
+      EnableKeyRotation: true,
+      RotationPeriodInDays: stage.deployment.rootKey.rotationPeriodDays,
+    },
     tag: 'root',
     statements: [
       use(
         'WrapKeks',
         ['kms:GenerateDataKeyWithoutPlaintext'],
-        [...rolesWith('provider:generate'), ...operatorRoles],
+        [...rolesWith(stage, 'provider:generate'), ...operatorRoles],
       ),
       use(
         'UnwrapKeks',
         ['kms:Decrypt'],
-        [...rolesWith('provider:unwrap'), ...applicationRoles, ...operatorRoles],
+        [...rolesWith(stage, 'provider:unwrap'), ...applicationRoles, ...operatorRoles],
       ),
-      use('RewrapKeks', ['kms:ReEncryptFrom', 'kms:ReEncryptTo'], rolesWith('provider:rewrap')),
-      {
-        // A KEK that is wrapped by a deleted key is lost. Nobody deletes this one before its policy was changed.
-        Sid: 'NobodyDeletes',
-        Effect: 'Deny',
-        Principal: '*',
-        Action: 'kms:ScheduleKeyDeletion',
-        Resource: '*', // In a key's policy: this key.
-      },
+      use('RewrapKeks', ['kms:ReEncryptFrom', 'kms:ReEncryptTo'], rolesWith(stage, 'provider:rewrap')),
+      // A KEK that is wrapped by a deleted key is lost.
+      NOBODY_DELETES,
     ],
   });
   // It outlives the stack: without it, no KEK can be unwrapped and every value is lost.
   return { ...root, DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' };
 }
 
-const needsOf = (name: FunctionName): readonly Need[] => FUNCTION_NEEDS[name];
+/** Roles of the functions that declare a need. */
+function rolesWith(stage: Stage, need: Need): unknown[] {
+  const needsOf = (name: FunctionName): readonly Need[] => FUNCTION_NEEDS[name];
+  return FUNCTION_NAMES.filter((name) => needsOf(name).includes(need)).map((name) => roleArn(stage, name));
+}
+
+/**
+ * Signs certificates and the anchors of the audit chain. KMS does not rotate asymmetric keys, and each statement names
+ * the key that signed it: another key takes over by `signing.key`, and verifiers are given both.
+ */
+function signingKey(stage: Stage): Resource {
+  const signing = key({
+    description: `${stage.service}: signs certificates and audit anchors`,
+    material: { KeySpec: 'RSA_3072', KeyUsage: 'SIGN_VERIFY' },
+    tag: 'signing',
+    statements: [
+      {
+        Sid: 'Sign',
+        Effect: 'Allow',
+        Principal: ACCOUNT,
+        Action: 'kms:Sign',
+        Resource: '*', // In a key's policy: this key.
+        Condition: {
+          ArnEquals: { 'aws:PrincipalArn': rolesWith(stage, 'sign') },
+          StringEquals: { 'kms:SigningAlgorithm': 'RSASSA_PSS_SHA_256' },
+        },
+      },
+      {
+        // It is public: whoever verifies needs it.
+        Sid: 'ShowPublicKey',
+        Effect: 'Allow',
+        Principal: ACCOUNT,
+        Action: 'kms:GetPublicKey',
+        Resource: '*', // In a key's policy: this key.
+      },
+      NOBODY_DELETES,
+    ],
+  });
+  // What it signed stays evidence for as long as its public key can be had from KMS.
+  return { ...signing, DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' };
+}
 
 /** Allows nothing by itself: the role's own policy has to allow it too. */
 function use(sid: string, actions: readonly string[], roles: readonly unknown[]) {
@@ -84,7 +132,7 @@ function use(sid: string, actions: readonly string[], roles: readonly unknown[])
 function alarmKey(stage: Stage): Resource {
   return key({
     description: `${stage.service}: encrypts the alarms`,
-    rotationPeriodDays: 365,
+    material: { EnableKeyRotation: true, RotationPeriodInDays: 365 },
     tag: 'alarms',
     statements: [
       {
@@ -111,7 +159,8 @@ function alarmKey(stage: Stage): Resource {
 
 function key(options: {
   readonly description: string;
-  readonly rotationPeriodDays: number;
+  /** What kind of material it has, and whether KMS rotates it. */
+  readonly material: Readonly<Record<string, unknown>>;
   readonly tag: string;
   readonly statements: readonly unknown[];
 }): Resource {
@@ -119,8 +168,7 @@ function key(options: {
     Type: 'AWS::KMS::Key',
     Properties: {
       Description: options.description,
-      EnableKeyRotation: true,
-      RotationPeriodInDays: options.rotationPeriodDays,
+      ...options.material,
       PendingWindowInDays: 30,
       Tags: [{ Key: KEY_TAG, Value: options.tag }],
       KeyPolicy: {

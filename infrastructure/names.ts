@@ -72,6 +72,16 @@ export function makesRootKey(stage: Stage): boolean {
   return stage.provider.rootKey === undefined;
 }
 
+/** What signs certificates and anchors: the key that the stage names, or the stack's own. */
+export function signingKeyArn(stage: Stage): unknown {
+  const { signing } = stage.config;
+  return (signing?.type === 'aws-kms' ? signing.key : undefined) ?? getAtt('SigningKey');
+}
+
+export function makesSigningKey({ config: { signing } }: Stage): boolean {
+  return signing?.type !== 'aws-kms' || signing.key === undefined;
+}
+
 export function ledgerTableName(stage: Stage): string {
   return `${stage.service}-ledger`;
 }

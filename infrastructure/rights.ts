@@ -3,7 +3,7 @@ import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { LIST_INDEX } from '../shared/ledger/attributes.ts';
 import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
 import { arn, getAtt } from './cloudformation.ts';
-import { KEY_TAG, namedKeys, rootKeyArns, stateMachineArn, wrappingKeyArns } from './names.ts';
+import { KEY_TAG, namedKeys, rootKeyArns, signingKeyArn, stateMachineArn, wrappingKeyArns } from './names.ts';
 import { readRecords, writeRecords } from './record-rights.ts';
 import type { Stage } from './stage.ts';
 
@@ -146,6 +146,14 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
   ],
   'stores:read': readRecords,
   'stores:write': writeRecords,
+  sign: (stage) => [
+    {
+      Sid: 'SignStatements',
+      Effect: 'Allow',
+      Action: ['kms:GetPublicKey', 'kms:Sign'],
+      Resource: signingKeyArn(stage),
+    },
+  ],
 };
 
 const USES_ROOT_KEYS: readonly Need[] = ['provider:generate', 'provider:unwrap', 'provider:rewrap'];

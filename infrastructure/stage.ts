@@ -66,6 +66,12 @@ function checkDeployable(config: Config, fileName: string): Pick<Stage, 'provide
       'Set provider to type: aws-kms.',
     );
   }
+  if (config.signing?.type === 'local') {
+    throw refuse(
+      'the local signing key is a file on one machine, and is not deployed',
+      'Leave signing out, and the stack makes a KMS key; or set it to type: aws-kms.',
+    );
+  }
   for (const [name, store] of Object.entries(config.stores)) {
     if (store.type === 'postgres' && store.secret === undefined) {
       throw refuse(

@@ -55,7 +55,7 @@ export function parseConfig(text: string, source: string): Config {
 }
 
 function resolvePaths(config: Config, base: string): Config {
-  const { provider } = config;
+  const { provider, signing } = config;
   return {
     ...config,
     provider:
@@ -66,6 +66,9 @@ function resolvePaths(config: Config, base: string): Config {
             keystore: resolve(base, provider.keystore),
             ...(provider.keyFile === undefined ? {} : { keyFile: resolve(base, provider.keyFile) }),
           },
+    ...(signing?.type === 'local' && {
+      signing: { ...signing, keyFile: resolve(base, signing.keyFile) },
+    }),
     stores: Object.fromEntries(
       Object.entries(config.stores).map(([name, store]) => [
         name,

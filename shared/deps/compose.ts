@@ -38,9 +38,11 @@ import { createPostgresRecordStore } from '../records/postgres/store.ts';
 import { createRecordSets } from '../records/record-sets.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import { createSecretsManager } from '../secrets/secrets-manager.ts';
+import type { Signer } from '../signing/signer.ts';
 import type { Deps } from './deps.ts';
 import { type FunctionEnvironment, readEnvironment } from './environment.ts';
 import { ALL_NEEDS, absent, limitDeps, type Need } from './needs.ts';
+import { openSigner } from './signer.ts';
 
 /**
  * The composition root: the one place where clients, clock, randomness and adapters are made. AWS and the embedded
@@ -128,6 +130,9 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     queue: port('queue', clients.sqs, names.queueUrl, createSqsWorkQueue),
     executions: port('executions', clients.stepFunctions, names.stateMachineArns, createStepFunctions),
     bus: port('bus', clients.eventBridge, names.busName, createEventBridgeBus),
+    signer: needs.includes('sign')
+      ? openSigner(config, { ...composition, random, kmsClients })
+      : absent<Signer>('sign', needs),
     async close() {
       await close();
       for (const client of [...Object.values(clients), kmsClients]) client?.destroy();

@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 import type { RecordSets } from '../records/record-sets.ts';
+import type { Signer } from '../signing/signer.ts';
 
 /** Everything that the domain reaches the world through. Made once, in the composition root. */
 export interface Deps {
@@ -26,4 +27,5 @@ export interface Deps {
   readonly queue: WorkQueue;
   readonly executions: Executions;
   readonly bus: EventBus;
+  readonly signer: Signer;
 }

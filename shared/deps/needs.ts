@@ -5,6 +5,7 @@ import type { Keyring } from '../keyring/keyring.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 import type { AdoptableStore } from '../records/record-store.ts';
+import type { Signer } from '../signing/signer.ts';
 import type { Deps } from './deps.ts';
 
 /**
@@ -23,6 +24,7 @@ const NEEDS = {
   'provider:destroy': 'destroys what only the provider holds of a version',
   'stores:read': 'reads records',
   'stores:write': 'writes records',
+  sign: 'signs statements, and shows the public key they are verified with',
 } as const satisfies Record<string, string>;
 
 export type Need = keyof typeof NEEDS;
@@ -36,6 +38,8 @@ type MethodNeeds<Port> = Readonly<Record<keyof Port, readonly Need[]>>;
 const QUEUE: MethodNeeds<WorkQueue> = { send: ['queue'] };
 
 const BUS: MethodNeeds<EventBus> = { publish: ['bus'] };
+
+const SIGNER: MethodNeeds<Signer> = { publicKey: ['sign'], sign: ['sign'] };
 
 const EXECUTIONS: MethodNeeds<Executions> = {
   start: ['executions'],
@@ -87,6 +91,7 @@ const METHODS = {
   queue: QUEUE,
   bus: BUS,
   executions: EXECUTIONS,
+  signer: SIGNER,
   provider: PROVIDER,
   keyring: KEYRING,
   store: STORE,
@@ -109,6 +114,7 @@ export function limitDeps<Given extends Deps>(deps: Given, declared: readonly Ne
     ledger: limit('ledger', deps.ledger),
     queue: limit('queue', deps.queue),
     bus: limit('bus', deps.bus),
+    signer: limit('signer', deps.signer),
     executions: limit('executions', deps.executions),
     provider: limit('provider', deps.provider),
     keyring: limit('keyring', deps.keyring),

@@ -23,6 +23,7 @@ function environmentOf(stage: (typeof STAGES)[number], name: FunctionName): Reco
 const KNOWN = [
   ...Object.keys(VARIABLES),
   'KEYTURN_ROOT_KEY_ARN',
+  'KEYTURN_SIGNING_KEY_ARN',
   'NODE_EXTRA_CA_CERTS',
   'POWERTOOLS_LOG_LEVEL',
   'POWERTOOLS_SERVICE_NAME',
@@ -37,6 +38,7 @@ describe.each(STAGES)('environment variables of %s', (stage) => {
     const usesRootKey = needs.some((need) => need.startsWith('provider:'));
     // The postgres example names a root key of its own.
     expect(Object.hasOwn(has, 'KEYTURN_ROOT_KEY_ARN')).toBe(usesRootKey && stage === 'dynamodb');
+    expect(Object.hasOwn(has, 'KEYTURN_SIGNING_KEY_ARN')).toBe(needs.includes('sign'));
     const opensPostgres = stage === 'postgres' && needs.some((need) => need.startsWith('stores:'));
     expect(has['NODE_EXTRA_CA_CERTS']).toBe(opensPostgres ? '/var/runtime/ca-cert.pem' : undefined);
     expect(has['POWERTOOLS_SERVICE_NAME']).toBe(`keyturn-${stage}`);

@@ -23,6 +23,8 @@ import { type ChunkMessage, chunkMessageSchema } from '../../shared/queue/work-q
 import { createRecordSets } from '../../shared/records/record-sets.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
+import { createLocalSigner } from '../../shared/signing/local-signer.ts';
+import type { Signer } from '../../shared/signing/signer.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record-store.ts';
 
@@ -105,15 +107,20 @@ export async function prepareWorlds(): Promise<WorldMaker> {
   await initKeyFile(options.secret.keyFilePath, options.random);
   await initKeystore(options);
   const provider = await createLocalProvider(options);
+  const signer = createLocalSigner({ keyFile: join(dir, 'signing'), random: options.random });
   return {
-    makeWorld: async (ledger, rotation, other) => makeWorld(ledger, { provider, ...other }, rotation),
+    makeWorld: async (ledger, rotation, other) => makeWorld(ledger, { provider, signer, ...other }, rotation),
     remove: () => rm(dir, { recursive: true, force: true }),
   };
 }
 
 async function makeWorld(
   ledger: Ledger,
-  { provider, log = silentLog }: { readonly provider: RootKeyProvider; readonly log?: Log },
+  {
+    provider,
+    signer,
+    log = silentLog,
+  }: { readonly provider: RootKeyProvider; readonly signer: Signer; readonly log?: Log },
   rotation: object = {},
 ): Promise<World> {
   const fake = createFakeClock();
@@ -147,6 +154,7 @@ async function makeWorld(
   const ports = {
     ledger,
     provider,
+    signer,
     queue: {
       async send(messages: readonly ChunkMessage[]) {
         for (const message of messages)
@@ -201,6 +209,7 @@ async function makeWorld(
       queue: gate('queue', ports.queue, faults, process),
       executions: gate('executions', ports.executions, faults, process),
       bus: gate('bus', ports.bus, faults, process),
+      signer: gate('signer', ports.signer, faults, process),
     };
     const recordSets = createRecordSets(config.recordSets, (name) => {
       const store = stores[name];

@@ -130,6 +130,7 @@ const ENVIRONMENT = [
     'KEYTURN_ROOT_KEY_ARN',
     'AWS: the root key that the deployment made, where `provider.rootKey` is left out',
   ],
+  ['KEYTURN_SIGNING_KEY_ARN', 'AWS: the signing key that the deployment made, where `signing` names none'],
   ['NO_COLOR', 'Any value: no colours'],
   ['DEBUG', '`keyturn`: errors with their stacks'],
 ] as const;

@@ -21,6 +21,8 @@ const store = (limited: typeof deps) => limited.recordSets.store('people');
 const USES: readonly (readonly [Need, string, Use])[] = [
   ['ledger', 'reads a key', async (d) => d.ledger.getKey(TENANT, PURPOSE)],
   ['queue', 'sends', async (d) => d.queue.send([])],
+  ['sign', 'signs', async (d) => d.signer.sign('test+jws', {})],
+  ['sign', 'shows the public key', async (d) => d.signer.publicKey()],
   ['bus', 'publishes', async (d) => d.bus.publish([])],
   ['executions', 'starts', async (d) => d.executions.start('rotate-key', 'x', {})],
   ['provider:generate', 'makes a KEK', async (d) => d.provider.generateKek(context)],
