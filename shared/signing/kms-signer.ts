@@ -173,6 +173,10 @@ function signingError(cause: unknown, operation: 'GetPublicKey' | 'Sign', keyArn
         "Check the key's policy and the IAM policy of this identity",
       );
     default:
-      return as('SIGNING_UNAVAILABLE', error.message, error.remedy ?? 'Try again later');
+      return as(
+        'SIGNING_UNAVAILABLE',
+        `${operation} with the KMS key ${keyArn} failed: ${error.message}`,
+        error.remedy ?? 'Try again later',
+      );
   }
 }
