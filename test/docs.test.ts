@@ -90,6 +90,9 @@ describe('ARCHITECTURE.md', () => {
       segment: shown(itemKeys.segment('jobId', 1, 2)),
       census: shown(itemKeys.census('jobId', 'census', 2)),
       quarantine: shown(itemKeys.quarantine('keyId', 'recordSet', ['recordId'], 'field')),
+      approvalRequest: shown(itemKeys.approvalRequest('requestId')),
+      approval: shown(itemKeys.approval('requestId', 'approver')),
+      approvalVoid: shown(itemKeys.approvalVoid('requestId')),
     };
     const withoutMarks = (key: string) =>
       key.replaceAll(/<(\w+)>/g, (mark, name) => (name in named ? mark : name));

@@ -122,6 +122,10 @@ export const ERRORS = {
     exit: 'unexpected',
     meaning: 'An item of the ledger is not of the shape that this version writes.',
   },
+  STATE_FORGED: {
+    exit: 'refused',
+    meaning: 'An item of the ledger was not written by Keyturn, or was changed since: somebody else can write there.',
+  },
   REVISION_CONFLICT: {
     exit: 'unavailable',
     meaning: 'Somebody else changed the item in between, again and again.',
@@ -230,6 +234,28 @@ export const ERRORS = {
   SIGNING_DENIED: {
     exit: 'refused',
     meaning: 'This identity may not use the signing key, or others can read its file.',
+  },
+
+  APPROVAL_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such request for approval.' },
+  APPROVAL_REFUSED: {
+    exit: 'refused',
+    meaning:
+      'The approval does not count, or nobody could give it: not an approver, the requester, another key, too late, void.',
+  },
+  APPROVAL_INVALID: {
+    exit: 'refused',
+    meaning: 'A request for approval in the ledger is not what its id says: somebody changed it.',
+  },
+
+  AUDIT_UNAVAILABLE: { exit: 'unavailable', meaning: 'The audit chain or its archive is out of reach or busy.' },
+  AUDIT_DENIED: { exit: 'refused', meaning: 'The archive of the audit refuses this identity.' },
+  AUDIT_BROKEN: {
+    exit: 'refused',
+    meaning: 'An audit chain, or its archive, has not what it had: `keyturn audit verify` names it.',
+  },
+  AUDIT_ARCHIVE_UNSUITABLE: {
+    exit: 'refused',
+    meaning: 'The archive of the audit does not exist, or others than its owner can write it.',
   },
 
   USAGE: { exit: 'input', meaning: 'The command line has an unknown command, option or value.' },

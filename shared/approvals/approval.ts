@@ -33,6 +33,16 @@ export interface ApprovalRequest extends ApprovalBinding {
   readonly requestedAt: Timestamp;
   /** For people: what will happen. Never a value. */
   readonly summary: string;
+  /** What `subject` is the digest of: the census, the hold, the record. Ids, counts and times; never a value. */
+  readonly evidence: object;
+}
+
+/** One item of the ledger, create-only: what is void stays void, also when a clock jumps back or a setting does. */
+export interface ApprovalVoid {
+  readonly requestId: string;
+  readonly at: Timestamp;
+  /** For people. */
+  readonly why: string;
 }
 
 /** One item of the ledger, create-only on (request, approver). */
@@ -42,6 +52,6 @@ export interface Approval {
   readonly approver: string;
   readonly breakGlass: boolean;
   readonly at: Timestamp;
-  /** Compact JWS, `typ` keyturn-approval+jws, over the binding and `requestId`, `approver` and `at`. */
+  /** Compact JWS, `typ` keyturn-approval+jws, over the binding and `requestId`, `approver`, `breakGlass` and `at`. */
   readonly jws: string;
 }

@@ -101,6 +101,8 @@ export type LedgerErrorCode =
   | 'LEDGER_NOT_FOUND'
   /** An item in the table is not of the shape that this version writes. */
   | 'LEDGER_ITEM_INVALID'
+  /** An item in the table was not written by the pipeline, or not like this: its MAC is missing or wrong. */
+  | 'STATE_FORGED'
   /** Somebody else changed the item in between: read it again. */
   | 'REVISION_CONFLICT';
 
@@ -241,6 +243,38 @@ export class SigningError extends KeyturnError {
   }
 }
 
+export type ApprovalErrorCode =
+  | 'APPROVAL_NOT_FOUND'
+  /** This approval does not count: not an approver, the requester, another key, too late, void. */
+  | 'APPROVAL_REFUSED'
+  /** A request in the ledger is not what its id says. */
+  | 'APPROVAL_INVALID';
+
+export class ApprovalError extends KeyturnError {
+  readonly code: ApprovalErrorCode;
+  constructor(code: ApprovalErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
+export type AuditErrorCode =
+  /** The chain or its archive is out of reach or busy. */
+  | 'AUDIT_UNAVAILABLE'
+  | 'AUDIT_DENIED'
+  /** A chain has not what it had, or what is in the archive is not what was put there. */
+  | 'AUDIT_BROKEN'
+  /** The archive does not exist, or is not of the kind that it must be. */
+  | 'AUDIT_ARCHIVE_UNSUITABLE';
+
+export class AuditError extends KeyturnError {
+  readonly code: AuditErrorCode;
+  constructor(code: AuditErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
 /** Every class, so that a switch over an error is exhaustive. */
 export type AnyKeyturnError =
   | EnvelopeError
@@ -252,6 +286,8 @@ export type AnyKeyturnError =
   | RotationError
   | BusError
   | SecretError
-  | SigningError;
+  | AuditError
+  | SigningError
+  | ApprovalError;
 
 export type ErrorCode = AnyKeyturnError['code'];

@@ -156,5 +156,6 @@ function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyV
     destroyAuthorizedAt: null,
     destroyedAt: null,
     retiredBy: null,
+    approvedBy: null,
   };
 }

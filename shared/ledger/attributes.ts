@@ -14,6 +14,20 @@ export const LIST_ORDER = 'order';
 /** Random, one a call of a create: it tells a create whose reply was lost from somebody else's item. */
 export const WRITE_ID = 'writeId';
 
+/** Authenticates an item: see authentication/. */
+export const MAC = 'mac';
+
+/** On a key: what was used of a version that waits for its destruction, as canonical JSON. See canary-text.ts. */
+export const CANARY = 'canary';
+
+/** On a page: its workers' reports, a string set, each with a MAC of its own. */
+const REPORTS = 'reports';
+/** On a page: the numbers of the chunks that were reported, a number set, for the condition of the next report. */
+const DONE = 'done';
+
+/** Attributes that the MAC of an item does not cover, because others than its writer set them. */
+export const WRITTEN_APART: ReadonlySet<string> = new Set([MAC, CANARY, REPORTS, DONE]);
+
 /** Attribute names in expressions, all by placeholder: DynamoDB reserves hundreds of words. */
 export const NAMES = {
   '#pk': PARTITION_KEY,
@@ -21,16 +35,17 @@ export const NAMES = {
   '#revision': 'revision',
   '#lowWater': 'lowWater',
   '#chunks': 'chunks',
-  '#done': 'done',
-  '#rewrapped': 'rewrapped',
-  '#skipped': 'skipped',
-  '#quarantined': 'quarantined',
-  '#updatedAt': 'updatedAt',
+  '#done': DONE,
+  '#reports': REPORTS,
+  '#canary': CANARY,
 } as const;
 
 export const CONDITIONS = {
   notThere: 'attribute_not_exists(#pk)',
+  there: 'attribute_exists(#pk)',
   revisionIs: '#revision = :previous',
+  /** And nothing was marked since it was read. */
+  revisionAndCanaryAre: '#revision = :previous AND #canary = :canary',
   lowWaterIs: '#lowWater = :expected',
   notThereOrLowWaterIs: 'attribute_not_exists(#pk) OR #lowWater = :expected',
 } as const;
@@ -41,8 +56,9 @@ export function noneReported(chunks: number): string {
   return `attribute_exists(#pk) AND size(#chunks) > :highest${none.join('')}`;
 }
 
-export const REPORT_CHUNKS =
-  'ADD #done :chunks, #rewrapped :rewrapped, #skipped :skipped, #quarantined :quarantined SET #updatedAt = :at';
+export const REPORT_CHUNKS = 'ADD #done :chunks, #reports :reports';
+
+export const MARK_USED = 'SET #canary = :canary';
 
 /** Exactly the names that the expressions use: DynamoDB refuses a name that none of them mentions. */
 export function namesIn(...expressions: readonly string[]): Record<string, string> {
@@ -59,9 +75,14 @@ export interface ItemKey {
 const PK_LIMIT = 2048;
 const SK_LIMIT = 1024;
 
+/** What the partition of every key begins with. */
+export const KEY_PREFIX = 'KEY#';
+export const RESTORE_PARTITION = 'RESTORE';
+
 export const itemKeys = {
+  state: (): ItemKey => ({ pk: 'STATE#KEY', sk: 'KEY' }),
   key: (tenant: string, purpose: string): ItemKey => ({
-    pk: bounded('KEY#', `${encode(tenant, 'tenant')}#${encode(purpose, 'purpose')}`, '', PK_LIMIT),
+    pk: bounded(KEY_PREFIX, `${encode(tenant, 'tenant')}#${encode(purpose, 'purpose')}`, '', PK_LIMIT),
     sk: 'KEY',
   }),
   job: (jobId: string): ItemKey => ({ pk: jobPartition(jobId), sk: 'JOB' }),
@@ -78,6 +99,17 @@ export const itemKeys = {
     pk: jobPartition(jobId),
     sk: `${censusPrefix(census)}${pad(segment)}`,
   }),
+  storedCensus: (keyId: string, takenAt: string, censusId: string): ItemKey => ({
+    pk: storedCensusPartition(keyId),
+    sk: `${takenAt}#${encode(censusId, 'censusId')}`,
+  }),
+  approvalRequest: (requestId: string): ItemKey => ({ pk: approvalPartition(requestId), sk: 'REQUEST' }),
+  approvalVoid: (requestId: string): ItemKey => ({ pk: approvalPartition(requestId), sk: 'VOID' }),
+  approval: (requestId: string, approver: string): ItemKey => ({
+    pk: approvalPartition(requestId),
+    sk: `${APPROVER_PREFIX}${encode(approver, 'approver')}`,
+  }),
+  restore: (restoreId: string): ItemKey => ({ pk: RESTORE_PARTITION, sk: encode(restoreId, 'restoreId') }),
   quarantine: (keyId: string, recordSet: string, recordId: readonly string[], field: string): ItemKey => {
     const id = recordId.map((part) => encode(part, 'recordId')).join('/');
     return {
@@ -91,8 +123,18 @@ export function jobPartition(jobId: string): string {
   return `JOB#${encode(jobId, 'jobId')}`;
 }
 
+export const APPROVER_PREFIX = 'APPROVER#';
+
+export function approvalPartition(requestId: string): string {
+  return `APPROVAL#${encode(requestId, 'requestId')}`;
+}
+
 export function quarantinePartition(keyId: string): string {
   return `QUARANTINE#${encode(keyId, 'keyId')}`;
+}
+
+export function storedCensusPartition(keyId: string): string {
+  return `CENSUS#${encode(keyId, 'keyId')}`;
 }
 
 export function segmentPrefix(round: number): string {

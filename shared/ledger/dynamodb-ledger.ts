@@ -1,11 +1,14 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { TenantKey } from '../keyring/key.ts';
 import type { Job } from '../rotation/rotation.ts';
+import { createApprovalLedger } from './approval-ledger.ts';
 import { itemKeys } from './attributes.ts';
+import { createCensusLedger } from './census-ledger.ts';
 import { jobSchema, tenantKeySchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createProgressLedger } from './progress-ledger.ts';
 import { createQuarantineLedger } from './quarantine-ledger.ts';
+import { createRestoreLedger, scanKeys } from './restore-ledger.ts';
 import { createOne, type Kind, listAll, readOne, replaceOne } from './stored-items.ts';
 import { checkLedgerTable } from './table.ts';
 import { createTableClient } from './table-client.ts';
@@ -44,6 +47,7 @@ export function createDynamoDbLedger(options: {
     getKey: async (tenant, purpose) => readOne(table, KEY, itemKeys.key(tenant, purpose)),
     replaceKey: (key) => replaceOne(table, KEY, key),
     listKeys: async () => (await listAll(table, KEY, KEYS)).toSorted(byTenantAndPurpose),
+    scanKeys: async () => (await scanKeys(table, KEY)).toSorted(byTenantAndPurpose),
 
     createJob: (job) => createOne(table, JOB, job),
     getJob: async (jobId) => readOne(table, JOB, itemKeys.job(jobId)),
@@ -62,7 +66,10 @@ export function createDynamoDbLedger(options: {
     },
 
     ...createProgressLedger(table),
+    ...createCensusLedger(table),
     ...createQuarantineLedger(table),
+    ...createRestoreLedger(table),
+    ...createApprovalLedger(table),
     check: () => checkLedgerTable(options.client, options.tableName),
   };
 }

@@ -1,4 +1,10 @@
 import { z } from 'zod';
+import {
+  APPROVAL_ACTIONS,
+  type Approval,
+  type ApprovalRequest,
+  type ApprovalVoid,
+} from '../approvals/approval.ts';
 import { LedgerError } from '../errors/errors.ts';
 import {
   type CanaryUse,
@@ -9,14 +15,19 @@ import {
   type TenantKey,
 } from '../keyring/key.ts';
 import { VERSION_STATES } from '../keyring/states.ts';
+import { type FoundColumn, UNSEARCHED_REASONS, type Unsearched } from '../records/store-search.ts';
+import { RESTORE_STATUSES, type Restore } from '../rotation/restore.ts';
 import {
   BLOCKER_CODES,
+  type CensusResult,
+  EXCLUSION_REASONS,
   JOB_GOALS,
   JOB_KINDS,
   JOB_STATUSES,
   type Job,
   PAUSE_REASONS,
   ROTATION_MODES,
+  type StoredCensus,
 } from '../rotation/rotation.ts';
 import { type Item, unmarshalItem } from './attribute-values.ts';
 import type {
@@ -72,6 +83,7 @@ const keyVersion = z.object({
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
   retiredBy: text.nullable(),
+  approvedBy: text.nullable(),
 }) satisfies z.ZodType<KeyVersion>;
 
 const canaryUse = z.object({
@@ -91,6 +103,7 @@ const hold = z.object({
   by: text,
   at: timestamp,
   until: timestamp.nullable(),
+  endedEpoch: count.nullable(),
 }) satisfies z.ZodType<Hold>;
 
 export const tenantKeySchema = z.object({
@@ -102,7 +115,6 @@ export const tenantKeySchema = z.object({
   rotationId: text.nullable(),
   restoreEpoch: count,
   activations: count,
-  endedEpoch: count.nullable(),
   canary: canaryUse.nullable(),
   holds: z.array(hold),
   createdAt: timestamp,
@@ -110,15 +122,52 @@ export const tenantKeySchema = z.object({
   versions: z.record(z.string().regex(/^[1-9][0-9]*$/), keyVersion),
 }) satisfies z.ZodType<TenantKey>;
 
+const foundColumn = z.object({
+  table: text,
+  column: text,
+  materialized: z.boolean(),
+  envelopes: count,
+  ofKey: count,
+  onVersion: count,
+}) satisfies z.ZodType<FoundColumn>;
+
+const unsearched = z.object({
+  table: text,
+  columns: z.array(text),
+  reason: z.enum(UNSEARCHED_REASONS),
+}) satisfies z.ZodType<Unsearched>;
+
 const censusResult = z.object({
   takenAt: timestamp,
+  takenBy: text,
   reach: z.enum(['tenant', 'everywhere']),
-  coverage: z.record(z.string(), censusCount),
+  coverage: z.record(
+    z.string(),
+    censusCount.extend({ store: text, table: text, columns: z.array(text), others: count }),
+  ),
+  excluded: z.array(
+    z.object({ store: text, table: text, columns: z.array(text), why: z.enum(EXCLUSION_REASONS) }),
+  ),
+  undeclared: z.array(foundColumn.extend({ store: text })).nullable(),
   onVersion: count,
   stale: count,
   malformed: count,
   foreign: count,
-});
+}) satisfies z.ZodType<CensusResult>;
+
+export const storedCensusSchema = z.object({
+  censusId: text,
+  keyId: z.uuid(),
+  tenant: text,
+  purpose: text,
+  active: count,
+  version: count,
+  restoreEpoch: count,
+  jobId: text.nullable(),
+  attempt: count.nullable(),
+  round: count.nullable(),
+  result: censusResult,
+}) satisfies z.ZodType<StoredCensus>;
 
 export const jobSchema = z.object({
   jobId: text,
@@ -157,10 +206,26 @@ export const jobSchema = z.object({
   revision: z.int().min(1),
 }) satisfies z.ZodType<Job>;
 
+export const restoreSchema = z.object({
+  restoreId: text,
+  store: text,
+  backupTime: timestamp,
+  status: z.enum(RESTORE_STATUSES),
+  keys: count.nullable(),
+  requestedBy: text,
+  begunAt: timestamp,
+  readyAt: timestamp.nullable(),
+  endedAt: timestamp.nullable(),
+  refusal: text.nullable(),
+  revision: z.int().min(1),
+}) satisfies z.ZodType<Restore>;
+
 export const roundSchema = z.object({
   jobId: text,
   round: count,
-  segments: z.array(z.object({ index: count, recordSet: text, segment: text })),
+  segments: z.array(
+    z.object({ index: count, recordSet: text, segment: text, search: z.exactOptional(text) }),
+  ),
   createdAt: timestamp,
 }) satisfies z.ZodType<RoundPlan>;
 
@@ -216,6 +281,9 @@ export const segmentCensusSchema = z.object({
   segment: count,
   recordSet: text,
   count: censusCount,
+  search: z.exactOptional(
+    z.object({ store: text, found: z.array(foundColumn), unsearched: z.array(unsearched) }),
+  ),
   takenAt: timestamp,
 }) satisfies z.ZodType<SegmentCensus>;
 
@@ -231,6 +299,36 @@ export const quarantinedSchema = z.object({
   jobId: text,
   at: timestamp,
 }) satisfies z.ZodType<QuarantinedRecord>;
+
+export const approvalRequestSchema = z.object({
+  requestId: text,
+  action: z.enum(APPROVAL_ACTIONS),
+  tenant: text,
+  purpose: text,
+  keyId: text,
+  version: count,
+  restoreEpoch: count,
+  subject: text,
+  expiresAt: timestamp,
+  requestedBy: text,
+  requestedAt: timestamp,
+  summary: text,
+  evidence: z.record(z.string(), z.unknown()),
+}) satisfies z.ZodType<ApprovalRequest>;
+
+export const approvalVoidSchema = z.object({
+  requestId: text,
+  at: timestamp,
+  why: text,
+}) satisfies z.ZodType<ApprovalVoid>;
+
+export const approvalSchema = z.object({
+  requestId: text,
+  approver: text,
+  breakGlass: z.boolean(),
+  at: timestamp,
+  jws: text,
+}) satisfies z.ZodType<Approval>;
 
 /** Throws LEDGER_ITEM_INVALID naming the attribute, never its value. */
 export function parseItem<T>(schema: z.ZodType<T>, item: Item, what: string): T {

@@ -1,12 +1,15 @@
+import type { Approval, ApprovalRequest, ApprovalVoid } from '../approvals/approval.ts';
 import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import type { CensusCount } from '../records/record-store.ts';
-import type { Job, JobKind, JobStatus, SegmentRef } from '../rotation/rotation.ts';
+import type { SearchResult } from '../records/store-search.ts';
+import type { Restore } from '../rotation/restore.ts';
+import type { Job, JobKind, JobStatus, SegmentRef, StoredCensus } from '../rotation/rotation.ts';
 
 /**
  * The port to the ledger: keys, jobs, progress, quarantine. Every change is one write to one item,
  * conditional wherever a decision hangs on it (census counts and quarantine entries overwrite only themselves), so that
  * a crash leaves no half-done state and a repeat is a no-op. Reads are strongly consistent, except the
- * lists (`listKeys`, `listJobs`), which are for people and never justify a step. Every failure is a LedgerError.
+ * lists (`listKeys`, `listJobs`, `listApprovalRequests`), which are for people and never justify a step. Every failure is a LedgerError.
  */
 
 /** `created` when this call wrote it; `exists` with what stood there already. */
@@ -87,8 +90,11 @@ export interface SegmentCensus {
   /** One name a census, e.g. `attempt-1-round-2`: a repeated segment overwrites its own count only. */
   readonly census: string;
   readonly segment: number;
+  /** Empty where a store was searched. */
   readonly recordSet: string;
   readonly count: CensusCount;
+  /** Instead of a count: what a part of a store holds that nobody declared. */
+  readonly search?: SearchResult & { readonly store: string };
   readonly takenAt: Timestamp;
 }
 
@@ -115,6 +121,8 @@ export interface Ledger {
   replaceKey(key: TenantKey): Promise<void>;
   /** In order of tenant and purpose. */
   listKeys(): Promise<readonly TenantKey[]>;
+  /** The same, strongly consistent: reads the whole table, so it is for what must not miss one. */
+  scanKeys(): Promise<readonly TenantKey[]>;
 
   /** Create-only on jobId. */
   createJob(job: Job): Promise<CreateResult<Job>>;
@@ -153,6 +161,13 @@ export interface Ledger {
   /** Writes the roll-up on condition that the stored low-water mark is still `expectedLowWater`. False: it was not. */
   advanceSegment(next: SegmentProgress, expectedLowWater: number): Promise<boolean>;
 
+  /** Create-only on (key, time, id). */
+  putStoredCensus(census: StoredCensus): Promise<CreateResult<StoredCensus>>;
+  /** Of one key, newest first. */
+  listStoredCensuses(keyId: string, limit: number): Promise<readonly StoredCensus[]>;
+  /** By its id alone; for people: eventually consistent, as the lists. */
+  findStoredCensus(censusId: string): Promise<StoredCensus | null>;
+
   putSegmentCensus(census: SegmentCensus): Promise<void>;
   listSegmentCensus(jobId: string, census: string): Promise<readonly SegmentCensus[]>;
 
@@ -163,6 +178,27 @@ export interface Ledger {
   deleteQuarantined(
     record: Pick<QuarantinedRecord, 'keyId' | 'recordSet' | 'recordId' | 'field'>,
   ): Promise<void>;
+
+  /** Create-only on requestId. */
+  createApprovalRequest(request: ApprovalRequest): Promise<CreateResult<ApprovalRequest>>;
+  getApprovalRequest(requestId: string): Promise<ApprovalRequest | null>;
+  /** Those that expire at `expiresFrom` or later (all of them where it is left out), the last to expire first. */
+  listApprovalRequests(filter?: { readonly expiresFrom?: Timestamp }): Promise<readonly ApprovalRequest[]>;
+  /** Create-only on requestId: the first reason stands. */
+  voidApprovalRequest(entry: ApprovalVoid): Promise<CreateResult<ApprovalVoid>>;
+  getApprovalVoid(requestId: string): Promise<ApprovalVoid | null>;
+  /** Create-only on (requestId, approver). */
+  createApproval(approval: Approval): Promise<CreateResult<Approval>>;
+  /** In order of the approvers' names. */
+  listApprovals(requestId: string): Promise<readonly Approval[]>;
+
+  /** Create-only on restoreId. */
+  createRestore(restore: Restore): Promise<CreateResult<Restore>>;
+  getRestore(restoreId: string): Promise<Restore | null>;
+  /** As replaceKey. */
+  replaceRestore(restore: Restore): Promise<void>;
+  /** Newest first; strongly consistent. */
+  listRestores(): Promise<readonly Restore[]>;
 
   /** Throws when the table is missing or out of reach. */
   check(): Promise<void>;

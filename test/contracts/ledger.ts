@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Approval, ApprovalRequest } from '../../shared/approvals/approval.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import { createTenantKey } from '../../shared/keyring/versions.ts';
 import type {
@@ -10,6 +11,7 @@ import type {
   QuarantinedRecord,
   SegmentProgress,
 } from '../../shared/ledger/ledger.ts';
+import type { Restore } from '../../shared/rotation/restore.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 
 /** What every ledger must do. `makeLedger` gives an empty one. */
@@ -95,10 +97,44 @@ export function describeLedger(name: string, makeLedger: () => Promise<Ledger>):
     describe('segments', () => describeSegments(() => ledger));
     describe('census', () => describeCensus(() => ledger));
     describe('quarantine', () => describeQuarantine(() => ledger));
+    describe('restores', () => describeRestores(() => ledger));
+    describe('approvals', () => describeApprovals(() => ledger));
 
     it('checks itself', async () => {
       await expect(ledger.check()).resolves.toBeUndefined();
     });
+  });
+}
+
+const RESTORE: Restore = {
+  restoreId: 'restore-1',
+  store: 'main',
+  backupTime: AT,
+  status: 'BEGUN',
+  keys: null,
+  requestedBy: 'test',
+  begunAt: AT,
+  readyAt: null,
+  endedAt: null,
+  refusal: null,
+  revision: 1,
+};
+
+function describeRestores(ledger: () => Ledger): void {
+  it('are created once, replaced on condition of their revision, and listed newest first', async () => {
+    expect(await ledger().getRestore('restore-1')).toBeNull();
+    expect(await ledger().createRestore(RESTORE)).toEqual({ status: 'created', item: RESTORE });
+    const again = await ledger().createRestore({ ...RESTORE, store: 'other' });
+    expect(again).toEqual({ status: 'exists', item: RESTORE });
+    const later = { ...RESTORE, restoreId: 'restore#2', begunAt: LATER };
+    await ledger().createRestore(later);
+    const ready: Restore = { ...RESTORE, status: 'READY', keys: 7, readyAt: LATER, revision: 2 };
+    await ledger().replaceRestore(ready);
+    await expect(ledger().replaceRestore({ ...RESTORE, revision: 2 })).rejects.toMatchObject({
+      code: 'REVISION_CONFLICT',
+    });
+    expect(await ledger().getRestore('restore-1')).toEqual(ready);
+    expect(await ledger().listRestores()).toEqual([later, ready]);
   });
 }
 
@@ -528,6 +564,91 @@ function describeQuarantine(ledger: () => Ledger): void {
 
   it('deletes what is not there without complaint', async () => {
     await expect(ledger().deleteQuarantined(record())).resolves.toBeUndefined();
+  });
+}
+
+function describeApprovals(ledger: () => Ledger): void {
+  const request = (changes: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
+    requestId: 'r1',
+    action: 'purge',
+    tenant: 'acme',
+    purpose: 'default',
+    keyId: KEY_ID,
+    version: 1,
+    restoreEpoch: 0,
+    subject: 'digest',
+    expiresAt: LATER,
+    requestedBy: 'daily sweep',
+    requestedAt: AT,
+    summary: 'destroys version 1',
+    evidence: {
+      takenAt: AT,
+      coverage: { people: { rows: 2, versions: {} } },
+      excluded: [],
+      undeclared: null,
+    },
+    ...changes,
+  });
+  const approval = (changes: Partial<Approval> = {}): Approval => ({
+    requestId: 'r1',
+    approver: 'alice',
+    breakGlass: false,
+    at: AT,
+    jws: 'a.b.c',
+    ...changes,
+  });
+
+  it('keeps the first request of an id, with its evidence as it was', async () => {
+    expect(await ledger().getApprovalRequest('r1')).toBeNull();
+    expect(await ledger().createApprovalRequest(request())).toEqual({ status: 'created', item: request() });
+    expect(await ledger().createApprovalRequest(request({ summary: 'other' }))).toEqual({
+      status: 'exists',
+      item: request(),
+    });
+    expect(await ledger().getApprovalRequest('r1')).toEqual(request());
+  });
+
+  it('lists the requests that expire from a time on, the last first', async () => {
+    const ends = ['2026-01-03', '2026-01-01', '2026-01-02'].map((day) => `${day}T00:00:00.000Z`);
+    for (const [i, expiresAt] of ends.entries())
+      await ledger().createApprovalRequest(request({ requestId: `r${i}`, expiresAt }));
+    const ids = async (filter?: { expiresFrom: string }) =>
+      (await ledger().listApprovalRequests(filter)).map(({ requestId }) => requestId);
+    expect(await ids()).toEqual(['r0', 'r2', 'r1']);
+    expect(await ids({ expiresFrom: ends[2] ?? '' })).toEqual(['r0', 'r2']);
+    expect(await ids({ expiresFrom: '2026-01-04T00:00:00.000Z' })).toEqual([]);
+  });
+
+  it('keeps one word of each approver, the first', async () => {
+    await ledger().createApproval(approval({ approver: 'bob' }));
+    expect(await ledger().createApproval(approval())).toMatchObject({ status: 'created' });
+    expect(await ledger().createApproval(approval({ jws: 'd.e.f' }))).toEqual({
+      status: 'exists',
+      item: approval(),
+    });
+    await ledger().createApproval(approval({ requestId: 'r2', approver: 'carol' }));
+    expect(await ledger().listApprovals('r1')).toEqual([approval(), approval({ approver: 'bob' })]);
+    expect(await ledger().listApprovals('none')).toEqual([]);
+  });
+
+  it('of ten approvals of one approver at one time exactly one is written', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => ledger().createApproval(approval({ jws: `j.w.${i}` }))),
+    );
+    expect(results.filter(({ status }) => status === 'created')).toHaveLength(1);
+    expect(await ledger().listApprovals('r1')).toHaveLength(1);
+  });
+
+  it('keeps the first reason for which a request is void, and takes it for no approval', async () => {
+    expect(await ledger().getApprovalVoid('r1')).toBeNull();
+    const entry = { requestId: 'r1', at: AT, why: 'it expired' };
+    expect(await ledger().voidApprovalRequest(entry)).toEqual({ status: 'created', item: entry });
+    expect(await ledger().voidApprovalRequest({ ...entry, why: 'other' })).toEqual({
+      status: 'exists',
+      item: entry,
+    });
+    expect(await ledger().getApprovalVoid('r1')).toEqual(entry);
+    expect(await ledger().listApprovals('r1')).toEqual([]);
   });
 }
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Approval, ApprovalRequest, ApprovalVoid } from '../../shared/approvals/approval.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
   SegmentCensus,
   SegmentProgress,
 } from '../../shared/ledger/ledger.ts';
+import type { Restore } from '../../shared/rotation/restore.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 
 /** A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. */
@@ -27,12 +29,18 @@ export function createMemoryLedger(): Ledger {
   const segments = new Map<string, SegmentProgress>();
   const censuses = new Map<string, SegmentCensus>();
   const quarantined = new Map<string, QuarantinedRecord>();
+  const restores = new Map<string, Restore>();
+  const approvalRequests = new Map<string, ApprovalRequest>();
+  const approvalVoids = new Map<string, ApprovalVoid>();
+  const approvals = new Map<string, Approval>();
 
   return {
     createKey: async (key) => create(keys, id(key.tenant, key.purpose), key),
     getKey: async (tenant, purpose) => get(keys, id(tenant, purpose)),
     replaceKey: async (key) => replace(keys, id(key.tenant, key.purpose), key),
     listKeys: async () =>
+      copy([...keys.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose))),
+    scanKeys: async () =>
       copy([...keys.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose))),
     createJob: async (job) => create(jobs, job.jobId, job),
     getJob: async (jobId) => get(jobs, jobId),
@@ -125,6 +133,31 @@ export function createMemoryLedger(): Ledger {
     async deleteQuarantined(record) {
       quarantined.delete(id(record.keyId, record.recordSet, record.recordId, record.field));
     },
+    createApprovalRequest: async (request) => create(approvalRequests, id(request.requestId), request),
+    getApprovalRequest: async (requestId) => get(approvalRequests, id(requestId)),
+    listApprovalRequests: async ({ expiresFrom = '' } = {}) =>
+      copy(
+        [...approvalRequests.values()]
+          .filter(({ expiresAt }) => expiresAt >= expiresFrom)
+          .sort((a, b) => order(b.expiresAt, a.expiresAt) || order(b.requestId, a.requestId)),
+      ),
+    voidApprovalRequest: async (entry) => create(approvalVoids, id(entry.requestId), entry),
+    getApprovalVoid: async (requestId) => get(approvalVoids, id(requestId)),
+    createApproval: async (approval) =>
+      create(approvals, id(approval.requestId, approval.approver), approval),
+    listApprovals: async (requestId) =>
+      copy(
+        [...approvals.values()]
+          .filter((approval) => approval.requestId === requestId)
+          .sort((a, b) => order(encodeURIComponent(a.approver), encodeURIComponent(b.approver))),
+      ),
+    createRestore: async (restore) => create(restores, id(restore.restoreId), restore),
+    getRestore: async (restoreId) => get(restores, id(restoreId)),
+    replaceRestore: async (restore) => replace(restores, id(restore.restoreId), restore),
+    listRestores: async () =>
+      copy(
+        [...restores.values()].sort((a, b) => order(b.begunAt, a.begunAt) || order(b.restoreId, a.restoreId)),
+      ),
     async check() {},
   };
 }

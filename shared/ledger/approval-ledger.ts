@@ -1,0 +1,81 @@
+import type { Approval, ApprovalRequest, ApprovalVoid } from '../approvals/approval.ts';
+import {
+  APPROVER_PREFIX,
+  approvalPartition,
+  itemKeys,
+  LIST_INDEX,
+  LIST_KEY,
+  LIST_ORDER,
+  PARTITION_KEY,
+  SORT_KEY,
+} from './attributes.ts';
+import { approvalRequestSchema, approvalSchema, approvalVoidSchema, parseItem } from './items.ts';
+import type { Ledger } from './ledger.ts';
+import { createOne, type Kind, readOne } from './stored-items.ts';
+import type { TableClient } from './table-client.ts';
+
+/** Requests for approval, each in a partition of its own with its approvals. All create-only: nobody's word changes. */
+
+type ApprovalLedger = Pick<
+  Ledger,
+  | 'createApprovalRequest'
+  | 'getApprovalRequest'
+  | 'listApprovalRequests'
+  | 'voidApprovalRequest'
+  | 'getApprovalVoid'
+  | 'createApproval'
+  | 'listApprovals'
+>;
+
+/** Partition of the list index. */
+const REQUESTS = 'approval';
+
+export const APPROVAL_REQUEST: Kind<ApprovalRequest> = {
+  name: 'approval request',
+  schema: approvalRequestSchema,
+  keyOf: ({ requestId }) => itemKeys.approvalRequest(requestId),
+  // By their end, so that whoever asks for the open ones reads no others.
+  listed: ({ expiresAt, requestId }) => ({ list: REQUESTS, order: `${expiresAt}#${requestId}` }),
+};
+
+const APPROVAL_VOID: Kind<ApprovalVoid> = {
+  name: 'void approval request',
+  schema: approvalVoidSchema,
+  keyOf: ({ requestId }) => itemKeys.approvalVoid(requestId),
+};
+
+const APPROVAL: Kind<Approval> = {
+  name: 'approval',
+  schema: approvalSchema,
+  keyOf: ({ requestId, approver }) => itemKeys.approval(requestId, approver),
+};
+
+export function createApprovalLedger(table: TableClient): ApprovalLedger {
+  return {
+    createApprovalRequest: (request) => createOne(table, APPROVAL_REQUEST, request),
+    getApprovalRequest: async (requestId) =>
+      readOne(table, APPROVAL_REQUEST, itemKeys.approvalRequest(requestId)),
+    listApprovalRequests: async ({ expiresFrom = '' } = {}) => {
+      const items = await table.query({
+        index: LIST_INDEX,
+        condition: '#list = :list AND #order >= :from',
+        names: { '#list': LIST_KEY, '#order': LIST_ORDER },
+        // A key attribute cannot be compared with an empty text.
+        values: { ':list': REQUESTS, ':from': expiresFrom === '' ? '0' : expiresFrom },
+        newestFirst: true,
+      });
+      return items.map((item) => parseItem(approvalRequestSchema, item, APPROVAL_REQUEST.name));
+    },
+    voidApprovalRequest: (entry) => createOne(table, APPROVAL_VOID, entry),
+    getApprovalVoid: async (requestId) => readOne(table, APPROVAL_VOID, itemKeys.approvalVoid(requestId)),
+    createApproval: (approval) => createOne(table, APPROVAL, approval),
+    listApprovals: async (requestId) => {
+      const items = await table.query({
+        condition: '#pk = :pk AND begins_with(#sk, :prefix)',
+        names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
+        values: { ':pk': approvalPartition(requestId), ':prefix': APPROVER_PREFIX },
+      });
+      return items.map((item) => parseItem(approvalSchema, item, APPROVAL.name));
+    },
+  };
+}
