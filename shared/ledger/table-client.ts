@@ -6,6 +6,8 @@ import {
   PutItemCommand,
   QueryCommand,
   type QueryCommandInput,
+  ScanCommand,
+  type ScanCommandInput,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { LedgerError } from '../errors/errors.ts';
@@ -31,6 +33,8 @@ export interface TableClient {
   delete(key: ItemKey): Promise<void>;
   /** Every page of the answer, at most `limit` items. Strongly consistent, except on an index. */
   query(query: Query): Promise<readonly Item[]>;
+  /** Every item of the table that meets the condition. Strongly consistent. */
+  scan(scan: Pick<Query, 'condition' | 'names' | 'values'>): Promise<readonly Item[]>;
 }
 
 export interface Query {
@@ -94,6 +98,7 @@ export function createTableClient(client: DynamoDBClient, tableName: string): Ta
       await write(() => client.send(new DeleteItemCommand({ TableName: tableName, Key: marshalItem(key) })));
     },
     query: (query) => queryAll(client, tableName, query),
+    scan: (scan) => scanAll(client, tableName, scan),
   };
 }
 
@@ -127,6 +132,33 @@ async function queryAll(client: DynamoDBClient, tableName: string, query: Query)
       throw translateError(error, tableName);
     }
   } while (after !== undefined && items.length < limit);
+  return items;
+}
+
+async function scanAll(
+  client: DynamoDBClient,
+  tableName: string,
+  { condition, names, values }: Pick<Query, 'condition' | 'names' | 'values'>,
+): Promise<readonly Item[]> {
+  const items: Item[] = [];
+  let after: Item | undefined;
+  do {
+    const input: ScanCommandInput = {
+      TableName: tableName,
+      ConsistentRead: true,
+      FilterExpression: condition,
+      ExpressionAttributeNames: { ...names },
+      ExpressionAttributeValues: marshalItem(values),
+      ...(after === undefined ? {} : { ExclusiveStartKey: after }),
+    };
+    try {
+      const answer = await client.send(new ScanCommand(input));
+      items.push(...(answer.Items ?? []));
+      after = answer.LastEvaluatedKey;
+    } catch (error) {
+      throw translateError(error, tableName);
+    }
+  } while (after !== undefined);
   return items;
 }
 
