@@ -82,6 +82,8 @@ const STORE: MethodNeeds<AdoptableStore> = {
   readPlaintext: ['stores:read'],
   replace: ['stores:read', 'stores:write'],
   replaceFrames: ['stores:read', 'stores:write'],
+  setMinimum: ['stores:read', 'stores:write'],
+  fence: ['stores:read', 'stores:write'],
   fill: ['stores:read', 'stores:write'],
   prepareAdoption: ['stores:read', 'stores:write'],
   dropPlaintext: ['stores:read', 'stores:write'],

@@ -93,7 +93,7 @@ export interface CensusCount {
   readonly foreign: number;
   /** Values of the tenant's rows that are not envelopes and whose version cannot be told. */
   readonly malformed: number;
-  /** Values that were given up: a tombstone stands in the envelope's place, and needs no version. */
+  /** Values of the tenant's rows that were given up: a tombstone stands in the envelope's place, and needs no version. */
   readonly tombstones: number;
 }
 
@@ -162,7 +162,45 @@ export interface RecordStore {
    */
   census(scope: Scope, segment: string, reach: CensusReach): Promise<CensusCount>;
 
+  /**
+   * Tells a store with a fence the lowest version of a key that writers may write from now on. What a later revision of
+   * the key said stands; of the same revision, the lower one. Returns false, and does nothing, where no fence is.
+   */
+  setMinimum(minimum: MinimumVersion): Promise<boolean>;
+
+  /** null: the store has none to offer. */
+  readonly fence: RecordFence | null;
+
   close(): Promise<void>;
+}
+
+/** The lowest version of a key that writers may write, as of a revision of the key. */
+export interface MinimumVersion {
+  readonly keyId: string;
+  readonly version: number;
+  readonly revision: number;
+}
+
+/**
+ * A guard of the database's own: it refuses envelopes below their key's minimum version, whatever their writer has
+ * cached. One record set's; it is there only where it was installed.
+ */
+export interface RecordFence {
+  check(): Promise<FenceState>;
+  /** All or nothing. False: it was there, and as it must be. */
+  install(): Promise<boolean>;
+  /** What `install` would run, for an owner to run. */
+  statements(): Promise<readonly string[]>;
+  /** All or nothing; with the last fence of the database also the minimums. False: there was none. */
+  remove(): Promise<boolean>;
+  /** By key id. A key that none was set for has none, and every version of it is taken. */
+  minimums(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface FenceState {
+  readonly installed: boolean;
+  /** Why it does not hold, though it is installed. Sentences without their full stop; none: it holds. */
+  readonly problems: readonly string[];
 }
 
 /** One record whose plaintext is to become envelopes. `plaintext` and `values` are in the order of `fields`. */

@@ -4,6 +4,7 @@ import { EnvelopeError, RecordStoreError } from '../../shared/errors/errors.ts';
 import type {
   AdoptableStore,
   FieldValue,
+  MinimumVersion,
   RecordKey,
   ReplaceOutcome,
   Scope,
@@ -23,6 +24,8 @@ export interface MemoryRecordStore extends AdoptableStore {
   readonly rows: Map<string, MemoryRow>;
   /** The plaintext columns are there. */
   plaintextColumns: boolean;
+  /** What the fence was told, by key id; null: no fence is installed. */
+  minimums: Map<string, MinimumVersion> | null;
 }
 
 export function createMemoryRecordStore(recordSet: string, fields: readonly string[]): MemoryRecordStore {
@@ -70,6 +73,8 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
     fields,
     rows,
     plaintextColumns: false,
+    minimums: null,
+    fence: null,
     async check() {},
     segments: async (scope, count) => cut(scope.tenant, count),
     segmentsEverywhere: async (count) => cut(null, count),
@@ -130,6 +135,14 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
         }
       }
       return { ...count, versions };
+    },
+    async setMinimum(minimum) {
+      if (store.minimums === null) return false;
+      const known = store.minimums.get(minimum.keyId);
+      const later = known === undefined || minimum.revision > known.revision;
+      const lower = minimum.revision === known?.revision && minimum.version < known.version;
+      if (later || lower) store.minimums.set(minimum.keyId, minimum);
+      return true;
     },
     async close() {},
     hasPlaintext: async () => store.plaintextColumns,

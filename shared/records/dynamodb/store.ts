@@ -134,6 +134,10 @@ export function createDynamoDbRecordStore(options: DynamoDbRecordStoreOptions): 
       return countEnvelopes(requests, await shapeOf(), scope, parseSegment(segment), reach);
     },
 
+    // DynamoDB has nothing that looks at a write before it is made.
+    setMinimum: async () => false,
+    fence: null,
+
     async close() {},
   };
   return withoutAdoption(store);

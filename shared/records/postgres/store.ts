@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import type { Clock } from '../../clock/clock.ts';
+import { systemClock } from '../../clock/system.ts';
 import type { RecordSetConfig } from '../../config/schema.ts';
 import { kidOf } from '../../envelope/kek.ts';
 import type { AdoptableStore, Scope } from '../record-store.ts';
@@ -6,6 +8,7 @@ import { createAdoption } from './adoption.ts';
 import { awaitEarlierWriters, countEnvelopes } from './census.ts';
 import { TableConnection } from './connection.ts';
 import { formatCursor, parseSegment } from './cursor.ts';
+import { createFencing } from './fence.ts';
 import { queryPage } from './read.ts';
 import { assertChanges, assertFrames, pageBounds, readFrames, readRecords } from './records.ts';
 import { applyChanges, changeBytes, envelopeInputs, frameBytes, frameInputs } from './replace.ts';
@@ -21,10 +24,11 @@ export interface PostgresRecordStoreOptions {
   readonly closePool?: boolean;
   /** How long a census waits for transactions that began before it. Default 30 s. */
   readonly openTransactionWaitMs?: number;
-  /** How long adding and dropping columns wait for the table's lock, with writers queueing behind. Default 5 s. */
+  /** How long adding and dropping columns, and a fence, wait for the table's lock, with writers queueing behind. Default 5 s. */
   readonly lockTimeoutMs?: number;
   /** Most rows that one listing reads, stale or not. Default 20,000. */
   readonly scanRows?: number;
+  readonly clock?: Clock;
 }
 
 /**
@@ -36,6 +40,7 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
   const { recordSet, config, pool } = options;
   const connection = new TableConnection(recordSet, config, pool);
   const scanRows = options.scanRows ?? 20_000;
+  const lockTimeoutMs = options.lockTimeoutMs ?? 5_000;
   const waitMs = options.openTransactionWaitMs ?? 30_000;
   const place = `Record set "${recordSet}", table "${config.table}"`;
 
@@ -93,7 +98,8 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
         );
       }),
 
-    ...createAdoption(connection, { scanRows, lockTimeoutMs: options.lockTimeoutMs ?? 5_000 }),
+    ...createAdoption(connection, { scanRows, lockTimeoutMs }),
+    ...createFencing(connection, { clock: options.clock ?? systemClock, lockTimeoutMs }),
 
     async close() {
       if (options.closePool === true) await pool.end();

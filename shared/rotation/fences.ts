@@ -1,0 +1,34 @@
+import type { Deps } from '../deps/deps.ts';
+import type { TenantKey } from '../keyring/key.ts';
+
+/**
+ * The databases' fences against writers that hold a retired version (protocol.md, invariant 5). A store without one
+ * takes no notice. Each call says as of which revision of the key it speaks, so that one that comes late, from a step
+ * that was overtaken, changes nothing.
+ */
+
+type FenceDeps = Pick<Deps, 'recordSets'>;
+
+/** Once no writer can still hold an older version in good faith: nothing below the active version is taken any more. */
+export function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void> {
+  return setFences(deps, key, key.active);
+}
+
+/**
+ * Before writes of an older version become rightful again: a rollback that is about to activate it, a restore that brings
+ * its records back. `key` as it is read right before; a restore's after its epoch was bumped.
+ */
+export function lowerFences(deps: FenceDeps, key: TenantKey, version: number): Promise<void> {
+  return setFences(deps, key, Math.min(version, key.active));
+}
+
+async function setFences({ recordSets }: FenceDeps, key: TenantKey, version: number): Promise<void> {
+  if (version < 1) return;
+  // The minimums are the database's: one of its record sets speaks for all.
+  const byStore = new Map(
+    recordSets.ofKey(key.tenant, key.purpose).map((name) => [recordSets.config(name).store, name]),
+  );
+  for (const name of byStore.values()) {
+    await recordSets.store(name).setMinimum({ keyId: key.keyId, version, revision: key.revision });
+  }
+}
