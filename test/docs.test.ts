@@ -89,6 +89,7 @@ describe('ARCHITECTURE.md', () => {
       page: shown(itemKeys.page('jobId', 1, 2, 3)),
       segment: shown(itemKeys.segment('jobId', 1, 2)),
       census: shown(itemKeys.census('jobId', 'census', 2)),
+      restore: shown(itemKeys.restore('restoreId')),
       quarantine: shown(itemKeys.quarantine('keyId', 'recordSet', ['recordId'], 'field')),
       approvalRequest: shown(itemKeys.approvalRequest('requestId')),
       approval: shown(itemKeys.approval('requestId', 'approver')),

@@ -72,7 +72,8 @@ export async function changeJob(
   });
 }
 
-async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
+/** Tries again while others win. */
+export async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();

@@ -18,6 +18,11 @@ export function adoptionJobId(keyId: string, recordSet: string): string {
   return v5(`adopt/${keyId}/${recordSet}`, NAMESPACE);
 }
 
+/** `earlier`: restores of the same backup that were registered before. */
+export function restoreId(store: string, backupTime: string, earlier: number): string {
+  return v5(`restore/${store}/${backupTime}/${earlier}`, NAMESPACE);
+}
+
 /** Each attempt is an execution of its own; one attempt is at most one execution, however often it is asked for. */
 export function executionName(jobId: string, attempt: number): string {
   return `${jobId}-${attempt}`;

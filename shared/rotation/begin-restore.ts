@@ -1,0 +1,253 @@
+import { inLanes } from '../concurrency/in-lanes.ts';
+import type { Deps } from '../deps/deps.ts';
+import { ConfigError, RotationError } from '../errors/errors.ts';
+import { holdForRestore, withoutHold } from '../keyring/holds.ts';
+import type { TenantKey, Timestamp } from '../keyring/key.ts';
+import { changeKey, timestamp } from './change.ts';
+import { lowerFences } from './fences.ts';
+import { restoreId } from './job-id.ts';
+import type { Restore } from './restore.ts';
+import { changeRestore } from './restore-change.ts';
+import { findLostVersions, type LostVersion, servesStore, versionsToHold } from './restore-versions.ts';
+
+/**
+ * A restore is registered before a row of the backup becomes visible (protocol.md, invariant 9): every version that the
+ * backup may contain is held, and every purge that began before is void. Where one is gone the restore is refused,
+ * before anything is changed.
+ */
+
+export interface RestoreRequest {
+  readonly store: string;
+  /** When the backup began, or the point in time that is restored to. */
+  readonly backupTime: Timestamp;
+  readonly requestedBy: string;
+}
+
+export type OnProgress = (done: number, of: number) => void;
+
+/** Keys in work at one time. */
+export const LANES = 16;
+/** Each open restore has a hold in the item of every key. */
+const OPEN_LIMIT = 20;
+
+/**
+ * Only a restore that is READY may be carried out. Asked for again, it goes on where it stopped. Throws RESTORE_REFUSED,
+ * naming each version that the backup may need and that is gone.
+ */
+export async function beginRestore(
+  deps: Deps,
+  request: RestoreRequest,
+  onProgress: OnProgress = () => {},
+): Promise<Restore> {
+  requireStore(deps, request.store);
+  requirePast(deps, request.backupTime);
+  const restores = await deps.ledger.listRestores();
+  const open = findOpen(restores, request);
+  if (open?.status === 'READY') return open;
+  const keys = (await deps.ledger.scanKeys()).filter(servesStore(deps, request.store));
+  const lost = await inLanes(keys, LANES, (key) => findLostVersions(deps, key, request, restores));
+  if (lost.flat().length > 0 && open === undefined) throw refused(request, lost.flat());
+  const restore = open ?? (await register(deps, request, restores));
+  // From here on another process may be at it as well: what it decides counts for this one.
+  const held = await holdAll(deps, keys, restore, restores, onProgress);
+  const at = timestamp(deps.clock.now());
+  const next = await changeRestore(deps, restore.restoreId, (current) => {
+    if (current.status !== 'BEGUN') return current;
+    return Array.isArray(held)
+      ? { ...current, status: 'ABORTING', endedAt: at, refusal: describeLost(held) }
+      : { ...current, status: 'READY', readyAt: at, keys: held.keys };
+  });
+  if (next.status === 'READY') return next;
+  await releaseAll(deps, next);
+  if (Array.isArray(held)) throw refused(request, held);
+  throw calledOff(next);
+}
+
+/**
+ * Calls a restore off of which nothing came back. Not once it is READY: then the rows may be there, and only its end
+ * finds out. Repeated: releases what is left of its holds.
+ */
+export async function abortRestore(
+  deps: Deps,
+  id: string,
+  onProgress: OnProgress = () => {},
+): Promise<Restore> {
+  const at = timestamp(deps.clock.now());
+  const restore = await changeRestore(deps, id, (current) => {
+    if (current.status === 'READY' || current.status === 'ENDED') {
+      throw new RotationError('RESTORE_REFUSED', `Restore ${id} is ${current.status}: its rows may be back`, {
+        remedy: `\`keyturn restore end ${id}\` looks, and frees the versions that nothing is found on.`,
+      });
+    }
+    return current.status === 'BEGUN' ? { ...current, status: 'ABORTING', endedAt: at } : current;
+  });
+  return releaseAll(deps, restore, onProgress);
+}
+
+async function releaseAll(
+  deps: Deps,
+  { restoreId: id, store }: Restore,
+  onProgress: OnProgress = () => {},
+): Promise<Restore> {
+  const keys = (await deps.ledger.scanKeys()).filter(({ holds }) =>
+    holds.some(({ holdId }) => holdId === id),
+  );
+  await eachKey(keys, onProgress, async ({ tenant, purpose }) => {
+    await changeKey(deps, tenant, purpose, (current) => withoutHold(current, id));
+  });
+  deps.log.info(`restore of store ${store} called off`, { step: 'restore' });
+  return changeRestore(deps, id, (current) =>
+    current.status === 'ABORTING' ? { ...current, status: 'ABORTED' } : current,
+  );
+}
+
+async function register(
+  deps: Deps,
+  { store, backupTime, requestedBy }: RestoreRequest,
+  restores: readonly Restore[],
+): Promise<Restore> {
+  const open = restores.filter(isOpen).length;
+  if (open >= OPEN_LIMIT) {
+    throw new RotationError('RESTORE_REFUSED', `${open} restores are open, the most there can be`, {
+      remedy: '`keyturn restore list` shows them; end those that are over.',
+    });
+  }
+  const earlier = restores.filter((other) => other.store === store && other.backupTime === backupTime).length;
+  const { item } = await deps.ledger.createRestore({
+    restoreId: restoreId(store, backupTime, earlier),
+    store,
+    backupTime,
+    status: 'BEGUN',
+    keys: null,
+    requestedBy,
+    begunAt: timestamp(deps.clock.now()),
+    readyAt: null,
+    endedAt: null,
+    refusal: null,
+    revision: 1,
+  });
+  return item;
+}
+
+/** In one write a key: its versions are held, and its epoch is another. Returns what was lost to a purge meanwhile. */
+async function holdAll(
+  deps: Deps,
+  keys: readonly TenantKey[],
+  restore: Restore,
+  restores: readonly Restore[],
+  onProgress: OnProgress,
+): Promise<{ readonly keys: number } | LostVersion[]> {
+  const lost: LostVersion[] = [];
+  let held = 0;
+  await eachKey(keys, onProgress, async ({ tenant, purpose }) => {
+    if (lost.length > 0) return;
+    let gone: LostVersion[] = [];
+    let versions: number[] = [];
+    const key = await changeKey(deps, tenant, purpose, async (current) => {
+      gone = await findLostVersions(deps, current, restore, restores);
+      versions = versionsToHold(current, restore, deps.config.rotation.clockSkewSeconds);
+      return gone.length > 0 || versions.length === 0 ? current : hold(current, restore, versions);
+    });
+    lost.push(...gone);
+    const [lowest] = versions;
+    if (gone.length > 0 || lowest === undefined) return;
+    await lowerFences(deps, key, lowest);
+    held += 1;
+  });
+  return lost.length > 0 ? lost : { keys: held };
+}
+
+function hold(key: TenantKey, restore: Restore, versions: readonly number[]): TenantKey {
+  return holdForRestore(key, {
+    holdId: restore.restoreId,
+    versions,
+    reason: 'RESTORE',
+    store: restore.store,
+    note: null,
+    by: restore.requestedBy,
+    at: restore.begunAt,
+    until: null,
+    endedEpoch: null,
+  });
+}
+
+export function eachKey<T>(
+  keys: readonly TenantKey[],
+  onProgress: OnProgress,
+  run: (key: TenantKey) => Promise<T>,
+): Promise<T[]> {
+  let done = 0;
+  return inLanes(keys, LANES, async (key) => {
+    const result = await run(key);
+    done += 1;
+    onProgress(done, keys.length);
+    return result;
+  });
+}
+
+export function isOpen({ status }: Restore): boolean {
+  return status === 'BEGUN' || status === 'READY' || status === 'ABORTING';
+}
+
+function findOpen(
+  restores: readonly Restore[],
+  { store, backupTime }: Pick<RestoreRequest, 'store' | 'backupTime'>,
+): Restore | undefined {
+  const open = restores.find(
+    (restore) => isOpen(restore) && restore.store === store && restore.backupTime === backupTime,
+  );
+  if (open?.status === 'ABORTING') throw calledOff(open);
+  return open;
+}
+
+function requireStore({ config }: Deps, store: string): void {
+  if (Object.hasOwn(config.stores, store)) return;
+  if (store === 'ledger') {
+    throw new RotationError(
+      'RESTORE_REFUSED',
+      'The ledger is no store of records: its restore is not registered',
+      {
+        remedy:
+          'An older ledger lacks the versions that were made since, and what they encrypted does not open without them. docs/runbook.md says how it is restored.',
+      },
+    );
+  }
+  throw new ConfigError('CONFIG_INVALID', `There is no store "${store}"`, {
+    remedy: `The configuration names: ${Object.keys(config.stores).join(', ') || 'none'}.`,
+  });
+}
+
+function requirePast({ clock, config }: Deps, backupTime: Timestamp): void {
+  const latest = clock.now() + config.rotation.clockSkewSeconds * 1000;
+  if (Date.parse(backupTime) <= latest) return;
+  throw new RotationError('RESTORE_REFUSED', `The backup's time, ${backupTime}, is in the future`, {
+    remedy: 'Give the time at which the backup began, in UTC, such as 2026-03-01T04:00:00Z.',
+  });
+}
+
+function refused({ store, backupTime }: RestoreRequest, lost: readonly LostVersion[]): RotationError {
+  const message = `The backup of store "${store}" from ${backupTime} may need versions that are destroyed: ${describeLost(lost)}`;
+  return new RotationError('RESTORE_REFUSED', message, {
+    remedy:
+      'What names them could never be read again. Restore a backup that was taken after their last records were rewrapped; or restore into a separate database, without the rows of these tenants, and take over what is needed.',
+  });
+}
+
+function calledOff({ restoreId: id, refusal }: Restore): RotationError {
+  const message = `Restore ${id} was called off${refusal === null ? '' : `: ${refusal}`}`;
+  return new RotationError('RESTORE_REFUSED', message, {
+    remedy: `\`keyturn restore abort ${id}\` releases what is left of its holds; then begin again.`,
+  });
+}
+
+/** Enough of them to see which tenants are concerned. */
+const NAMED = 20;
+
+function describeLost(lost: readonly LostVersion[]): string {
+  const named = lost.slice(0, NAMED).map(({ tenant, purpose, version, destroyedAt }) => {
+    const key = purpose === 'default' ? tenant : `${tenant}/${purpose}`;
+    return `version ${version} of ${key} (${destroyedAt})`;
+  });
+  const more = lost.length - named.length;
+  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

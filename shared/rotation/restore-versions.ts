@@ -1,0 +1,125 @@
+import type { Deps } from '../deps/deps.ts';
+import type { KeyVersion, TenantKey } from '../keyring/key.ts';
+import { timestamp } from './change.ts';
+import { purgeJobId } from './job-id.ts';
+import type { Restore } from './restore.ts';
+import type { CensusResult } from './rotation.ts';
+import { declaredTables } from './served.ts';
+
+/** Which versions of a key a backup may contain. In doubt, it may. */
+
+export type Backup = Pick<Restore, 'store' | 'backupTime'>;
+
+/** A version that the backup may need and that is gone. */
+export interface LostVersion {
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly version: number;
+  /** When its destruction was decided. */
+  readonly destroyedAt: string;
+}
+
+/** Whether envelopes of the key stand, or ever stood, in the store. */
+export function servesStore({ config, recordSets }: Pick<Deps, 'config' | 'recordSets'>, store: string) {
+  return ({ tenant, purpose, serves }: TenantKey): boolean =>
+    [...serves, ...declaredTables(config, recordSets.ofKey(tenant, purpose))].some(
+      (table) => table.store === store,
+    );
+}
+
+/**
+ * Pure. What a restore holds: every version that is not destroyed and was there when the backup was taken. Also those
+ * that a census found nothing on before: a value may have been quarantined, and a hold costs nothing.
+ */
+export function versionsToHold(
+  key: Pick<TenantKey, 'versions'>,
+  { backupTime }: Pick<Backup, 'backupTime'>,
+  clockSkewSeconds: number,
+): number[] {
+  return Object.values(key.versions)
+    .filter((found) => !isGone(found) && found.activatedAt !== null)
+    .filter((found) => Date.parse(found.createdAt) <= Date.parse(backupTime) + clockSkewSeconds * 1000)
+    .map(({ version }) => version)
+    .sort((a, b) => a - b);
+}
+
+/** The versions that the backup may contain and that are destroyed, or decided to be. */
+export async function findLostVersions(
+  deps: Pick<Deps, 'ledger' | 'config'>,
+  key: TenantKey,
+  backup: Backup,
+  restores: readonly Restore[],
+): Promise<LostVersion[]> {
+  const { clockSkewSeconds } = deps.config.rotation;
+  const lost: LostVersion[] = [];
+  for (const found of Object.values(key.versions)) {
+    if (!isGone(found)) continue;
+    const destroyedAt = found.destroyAuthorizedAt ?? found.destroyedAt ?? timestamp(0);
+    const there = { createdAt: found.createdAt, goneAt: destroyedAt };
+    if (!mayContain(backup, { ...there, cleanAt: null }, restores, clockSkewSeconds)) continue;
+    const cleanAt = await readCleanAt(deps, key, found);
+    if (mayContain(backup, { ...there, cleanAt }, restores, clockSkewSeconds)) {
+      lost.push({ tenant: key.tenant, purpose: key.purpose, version: found.version, destroyedAt });
+    }
+  }
+  return lost;
+}
+
+/** When records could name a version that is gone by now. */
+export interface Presence {
+  readonly createdAt: string;
+  /** A census found nothing on it, and nothing was written under it any more; null: not known. */
+  readonly cleanAt: string | null;
+  /** Its destruction was decided: nothing named it then. */
+  readonly goneAt: string;
+}
+
+/**
+ * Pure. A backup contains a version from its creation until a clean census, and again from a restore of an earlier backup
+ * that contained it.
+ */
+export function mayContain(
+  backup: Backup,
+  presence: Presence,
+  restores: readonly Restore[],
+  clockSkewSeconds: number,
+): boolean {
+  const skew = clockSkewSeconds * 1000;
+  const taken = Date.parse(backup.backupTime);
+  if (Date.parse(presence.createdAt) > taken + skew || Date.parse(presence.goneAt) < taken - skew)
+    return false;
+  const cleanAt = presence.cleanAt === null ? null : Date.parse(presence.cleanAt);
+  if (cleanAt === null || cleanAt >= taken - skew) return true;
+  return restores.some((restore) => {
+    const back =
+      restore.store === backup.store &&
+      (restore.status === 'READY' || restore.status === 'ENDED') &&
+      Date.parse(restore.begunAt) <= taken + skew &&
+      (restore.endedAt === null || Date.parse(restore.endedAt) >= cleanAt - skew);
+    const earlier = restores.filter(({ begunAt }) => begunAt < restore.begunAt);
+    return back && mayContain(restore, presence, earlier, clockSkewSeconds);
+  });
+}
+
+function isGone({ state, destroyAuthorizedAt }: KeyVersion): boolean {
+  return state === 'DESTROYED' || destroyAuthorizedAt !== null;
+}
+
+/** The end of a job whose census found nothing on the version: the rotation away from it, or else its purge. */
+async function readCleanAt(
+  { ledger }: Pick<Deps, 'ledger'>,
+  { keyId }: TenantKey,
+  { version, retiredBy }: KeyVersion,
+): Promise<string | null> {
+  for (const jobId of [retiredBy, purgeJobId(keyId, version)]) {
+    const job = jobId === null ? null : await ledger.getJob(jobId);
+    if (job === null || job.status !== 'COMPLETED' || job.completedAt === null) continue;
+    if (job.census !== null && isCleanOf(job.census, version)) return job.completedAt;
+  }
+  return null;
+}
+
+/** A quarantined value is in the census, too; one whose version cannot be told may be of any. */
+function isCleanOf({ coverage, malformed }: CensusResult, version: number): boolean {
+  return malformed === 0 && Object.values(coverage).every(({ versions }) => !versions[String(version)]);
+}
