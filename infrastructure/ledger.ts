@@ -1,4 +1,4 @@
-import { TABLE_DEFINITION } from '../shared/ledger/table.ts';
+import { LEDGER_BACKUP_DAYS, TABLE_DEFINITION } from '../shared/ledger/table.ts';
 import type { Resources } from './cloudformation.ts';
 import { ledgerTableName } from './names.ts';
 import type { Stage } from './stage.ts';
@@ -16,7 +16,11 @@ export function ledger(stage: Stage): Resources {
         // With the AWS managed key: a key of our own that is disabled by mistake would lock up what unwraps every KEK, and
         // nothing in here is secret that the root key has not wrapped.
         SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
-        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        PointInTimeRecoverySpecification: {
+          PointInTimeRecoveryEnabled: true,
+          // Certificates say for how long an erased KEK could still be restored.
+          RecoveryPeriodInDays: LEDGER_BACKUP_DAYS,
+        },
         DeletionProtectionEnabled: true,
       },
     },

@@ -29,6 +29,10 @@ export const ERRORS = {
     exit: 'input',
     meaning: 'The bytes are not exactly one envelope of this format version.',
   },
+  RECORD_TOMBSTONED: {
+    exit: 'refused',
+    meaning: "The value was given up, with people's approval: a tombstone stands in the place of its envelope.",
+  },
   ENVELOPE_ARGUMENT: { exit: 'input', meaning: 'An argument has the wrong type, length or range.' },
   KEY_MISMATCH: { exit: 'refused', meaning: 'The envelope names another key than the one that was given.' },
   VERSION_UNKNOWN: {
@@ -124,7 +128,8 @@ export const ERRORS = {
   },
   STATE_FORGED: {
     exit: 'refused',
-    meaning: 'An item of the ledger was not written by Keyturn, or was changed since: somebody else can write there.',
+    meaning:
+      'An item of the ledger was not written by Keyturn, or was changed since: somebody else can write there.',
   },
   REVISION_CONFLICT: {
     exit: 'unavailable',
@@ -194,9 +199,22 @@ export const ERRORS = {
 
   ROTATION_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such job.' },
   ROTATION_STATE: { exit: 'refused', meaning: "The job's status does not allow this step." },
+  CENSUS_INCONSISTENT: {
+    exit: 'unexpected',
+    meaning: 'The numbers of a census do not add up, so nothing is decided by it.',
+  },
+  CENSUS_NOT_FOUND: { exit: 'notFound', meaning: 'There is no kept census with this id.' },
   JOB_PAUSED: {
     exit: 'refused',
     meaning: 'The job is paused, and nothing works on it until it is taken up.',
+  },
+  JOB_CANCELLED: {
+    exit: 'refused',
+    meaning: 'The job was called off, and nothing works on it until it is asked for once more.',
+  },
+  ROLLBACK_REFUSED: {
+    exit: 'refused',
+    meaning: 'The version cannot be activated again: its state says why.',
   },
   PURGE_REFUSED: { exit: 'refused', meaning: 'The purge is not due, or something still needs the version.' },
   RESTORE_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such restore.' },
@@ -214,6 +232,15 @@ export const ERRORS = {
   BUS_REFUSED: { exit: 'refused', meaning: 'The event bus refuses this identity or an event.' },
   EXECUTIONS_UNAVAILABLE: { exit: 'unavailable', meaning: 'Step Functions cannot be reached.' },
 
+  CERTIFICATE_NOT_FOUND: {
+    exit: 'notFound',
+    meaning: 'The version has no retirement certificate: it was not destroyed by a purge.',
+  },
+  CERTIFICATE_INCONSISTENT: {
+    exit: 'refused',
+    meaning: 'What the ledger knows of a destroyed version contradicts itself, so no certificate was signed.',
+  },
+  CERTIFICATE_INVALID: { exit: 'refused', meaning: 'It is signed, but is no retirement certificate.' },
   SIGNATURE_INVALID: {
     exit: 'refused',
     meaning: 'A signed statement, its type, its key or its signature is not what was signed.',
@@ -247,7 +274,10 @@ export const ERRORS = {
     meaning: 'A request for approval in the ledger is not what its id says: somebody changed it.',
   },
 
-  AUDIT_UNAVAILABLE: { exit: 'unavailable', meaning: 'The audit chain or its archive is out of reach or busy.' },
+  AUDIT_UNAVAILABLE: {
+    exit: 'unavailable',
+    meaning: 'The audit chain or its archive is out of reach or busy.',
+  },
   AUDIT_DENIED: { exit: 'refused', meaning: 'The archive of the audit refuses this identity.' },
   AUDIT_BROKEN: {
     exit: 'refused',

@@ -28,6 +28,8 @@ export interface ErrorDetail {
 export type EnvelopeErrorCode =
   /** The bytes are not exactly one envelope of this format version. */
   | 'ENVELOPE_MALFORMED'
+  /** The value was given up, and a tombstone stands in the envelope's place. */
+  | 'RECORD_TOMBSTONED'
   /** It is an envelope, but it names another key than the one that was given. */
   | 'KEY_MISMATCH'
   /** It names a version of the key that was not given. */
@@ -177,8 +179,14 @@ export type RotationErrorCode =
   | 'ROTATION_NOT_FOUND'
   /** The rotation's status does not allow this step. */
   | 'ROTATION_STATE'
+  | 'CENSUS_INCONSISTENT'
+  | 'CENSUS_NOT_FOUND'
   /** The job is at rest: whoever works on it ends quietly. */
   | 'JOB_PAUSED'
+  /** A person called the job off: whoever works on it ends quietly. */
+  | 'JOB_CANCELLED'
+  /** The version cannot be activated again. */
+  | 'ROLLBACK_REFUSED'
   /** The purge is not due, or something still needs the version. */
   | 'PURGE_REFUSED'
   | 'RESTORE_NOT_FOUND'
@@ -275,6 +283,21 @@ export class AuditError extends KeyturnError {
   }
 }
 
+export type CertificateErrorCode =
+  | 'CERTIFICATE_NOT_FOUND'
+  /** What the ledger knows of the version contradicts itself, so nothing is certified. */
+  | 'CERTIFICATE_INCONSISTENT'
+  /** It is signed, but not of the form of a certificate. */
+  | 'CERTIFICATE_INVALID';
+
+export class CertificateError extends KeyturnError {
+  readonly code: CertificateErrorCode;
+  constructor(code: CertificateErrorCode, message: string, detail?: ErrorDetail) {
+    super(message, detail);
+    this.code = code;
+  }
+}
+
 /** Every class, so that a switch over an error is exhaustive. */
 export type AnyKeyturnError =
   | EnvelopeError
@@ -288,6 +311,7 @@ export type AnyKeyturnError =
   | SecretError
   | AuditError
   | SigningError
+  | CertificateError
   | ApprovalError;
 
 export type ErrorCode = AnyKeyturnError['code'];

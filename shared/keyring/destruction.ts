@@ -1,6 +1,6 @@
 import { KeyError } from '../errors/errors.ts';
 import { changeVersion, refused, requireStep, versionOf } from './change-version.ts';
-import type { TenantKey, Timestamp } from './key.ts';
+import type { ErasedWrapping, KeyVersion, TenantKey, Timestamp } from './key.ts';
 
 /**
  * The way of a version to its end: fenced (begin), then called off (cancel) or decided (authorize), then erased
@@ -17,11 +17,16 @@ export function beginDestroy(key: TenantKey, version: number, at: Timestamp): Te
   if (found.purgeNotBefore === null)
     throw refused(key, found, 'has a rotation away from it that is not complete');
   if (at < found.purgeNotBefore) throw refused(key, found, `is in its grace until ${found.purgeNotBefore}`);
-  return changeVersion(key, version, {
+  const fenced = {
     state: 'DESTROY_PENDING',
     destroyPendingAt: at,
     destroyAuthorizedAt: null,
-  });
+  } as const;
+  // What was asked for before is over; but not while another version waits, of which it may speak.
+  const others = Object.values(key.versions).some(
+    (other) => other.version !== version && other.state === 'DESTROY_PENDING',
+  );
+  return changeVersion(key, version, fenced, others ? {} : { canary: null });
 }
 
 /** DESTROY_PENDING -> RETIRING. Throws once the destruction is authorized. */
@@ -35,18 +40,32 @@ export function cancelDestroy(key: TenantKey, version: number): TenantKey {
   return changeVersion(key, version, { state: 'RETIRING', destroyPendingAt: null });
 }
 
-/** The write that makes it final, on condition that it is still pending and no store was restored since `restoreEpoch`. */
+export interface Authorization {
+  readonly at: Timestamp;
+  readonly restoreEpoch: number;
+  /** The approval request that is used up by it; null: none is required. */
+  readonly approvedBy: string | null;
+}
+
+/**
+ * The write that makes it final, on condition that it is still pending, that no store was restored since `restoreEpoch`,
+ * that nobody asked for a fenced version, and that the approvals were not used before.
+ */
 export function authorizeDestroy(
   key: TenantKey,
   version: number,
-  { at, restoreEpoch }: { readonly at: Timestamp; readonly restoreEpoch: number },
+  { at, restoreEpoch, approvedBy }: Authorization,
 ): TenantKey {
   const found = versionOf(key, version);
   if (found.state === 'DESTROYED') return key;
   if (found.state !== 'DESTROY_PENDING') throw refused(key, found, `is ${found.state}, not DESTROY_PENDING`);
   if (found.destroyAuthorizedAt !== null) return key;
   if (key.restoreEpoch !== restoreEpoch) throw refused(key, found, 'had a store restored in between');
-  return changeVersion(key, version, { destroyAuthorizedAt: at });
+  if (key.canary !== null) throw refused(key, found, 'was asked for in between');
+  const used =
+    approvedBy !== null && Object.values(key.versions).some((one) => one.approvedBy === approvedBy);
+  if (used) throw refused(key, found, 'has an approval that was used before');
+  return changeVersion(key, version, { destroyAuthorizedAt: at, approvedBy });
 }
 
 /** DESTROY_PENDING, authorized -> DESTROYED: the wrapped KEK is erased, the metadata stays. */
@@ -60,8 +79,14 @@ export function finishDestroy(key: TenantKey, version: number, at: Timestamp): T
     state: 'DESTROYED',
     wrapped: null,
     formerWrapped: null,
+    erased: wrappingsOf(found),
     destroyedAt: at,
   });
+}
+
+function wrappingsOf({ wrapped, formerWrapped }: KeyVersion): ErasedWrapping[] {
+  const named = [wrapped, formerWrapped].filter((each) => each !== null);
+  return named.map(({ rootKeyId, materialId }) => ({ rootKeyId, materialId }));
 }
 
 function destroyed(key: TenantKey, version: number): KeyError {

@@ -55,6 +55,12 @@ export interface Hold {
   readonly endedEpoch: number | null;
 }
 
+/** What wrapped a KEK, without the wrapped bytes. */
+export interface ErasedWrapping {
+  readonly rootKeyId: string;
+  readonly materialId: string | null;
+}
+
 export interface KeyVersion {
   readonly version: number;
   readonly state: VersionState;
@@ -82,6 +88,8 @@ export interface KeyVersion {
   readonly destroyedAt: Timestamp | null;
   /** The job that completed the rotation away from it; null until one did. */
   readonly retiredBy: string | null;
+  /** What wrapped it when it was destroyed, for its certificate; null until then. */
+  readonly erased: readonly ErasedWrapping[] | null;
   /** The approval request that its destruction used up; null: none, or none was required. */
   readonly approvedBy: string | null;
 }

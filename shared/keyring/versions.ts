@@ -8,7 +8,7 @@ import {
   requireStep,
   versionOf,
 } from './change-version.ts';
-import type { KeyVersion, TenantKey, Timestamp } from './key.ts';
+import type { Hold, KeyVersion, TenantKey, Timestamp } from './key.ts';
 import type { VersionState } from './states.ts';
 
 /** How a key gets its versions, and how one takes over from another. Pure; a repeat returns the same object. */
@@ -72,6 +72,42 @@ export function addVersion(
   });
 }
 
+/**
+ * Step 1 of a rollback to `to`, or of a re-sweep (`to` is the active version): the lock alone, since no version is made.
+ * A version that comes back loses its purge date, so that no purge of it can begin before its activation.
+ */
+export function lockKey(
+  key: TenantKey,
+  { rotationId, leaves, to }: { readonly rotationId: string; readonly leaves: number; readonly to: number },
+): TenantKey {
+  if (key.rotationId === rotationId) return key;
+  requireLock(key, null);
+  if (key.active !== leaves || leaves === 0) {
+    throw refused(key, versionOf(key, leaves || highestVersion(key)), 'is not the active version');
+  }
+  if (to === leaves) return changeKeyItem(key, { rotationId });
+  const found = versionOf(key, to);
+  if (found.state !== 'RETIRING') throw refused(key, found, `is ${found.state}, not RETIRING`);
+  return changeVersion(key, to, { purgeNotBefore: null, retiredBy: null }, { rotationId });
+}
+
+/** A cancelled rotation gives up the lock, and in the same change the version that it made and did not activate. */
+export function releaseLock(key: TenantKey, rotationId: string, at: Timestamp): TenantKey {
+  if (key.rotationId !== rotationId) return key;
+  const versions = Object.fromEntries(
+    Object.entries(key.versions).map(([name, version]) => [
+      name,
+      version.state === 'PRE_ACTIVE' ? abandoned(version, at) : version,
+    ]),
+  );
+  return changeKeyItem(key, { rotationId: null, versions });
+}
+
+/** No envelope names it: it was never active. */
+function abandoned(version: KeyVersion, at: Timestamp): KeyVersion {
+  return { ...version, state: 'DESTROYED', wrapped: null, formerWrapped: null, destroyedAt: at };
+}
+
 /** Step 2: the stored KEK was unwrapped by another step, which found `check`. Throws KEY_CHECK_FAILED when proved otherwise before. */
 export function proveVersion(key: TenantKey, version: number, check: string, at: Timestamp): TenantKey {
   const found = versionOf(key, version);
@@ -106,36 +142,85 @@ export function activateVersion(
   const activated = changeVersion(
     key,
     version,
-    { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null },
+    { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null, retiredBy: null },
     { active: version, activations: key.activations + 1 },
   );
   if (key.active === 0) return activated;
   const left = versionOf(key, key.active);
   // No purge date from an earlier retirement may stand: the sweep away from it only begins now.
-  const deactivated: KeyVersion = { ...left, retiringAt: at, purgeNotBefore: null };
+  const deactivated: KeyVersion = { ...left, retiringAt: at, purgeNotBefore: null, retiredBy: null };
   if (left.state === 'ACTIVE') requireStep(key, left, 'RETIRING');
   const state = left.state === 'ACTIVE' ? 'RETIRING' : left.state;
   return { ...activated, versions: { ...activated.versions, [left.version]: { ...deactivated, state } } };
 }
 
-/** Out of duty, and not on its way to destruction yet. */
+/** Of a version out of duty that is not on its way to its destruction. */
 const RETIRABLE: readonly VersionState[] = ['RETIRING', 'SUSPENDED', 'COMPROMISED'];
 
-/** Step 7: the census found nothing on the version. It may be purged from `purgeNotBefore` on; the lock is free. */
-export function retireFrom(
-  key: TenantKey,
-  version: number,
-  { purgeNotBefore, rotationId }: { readonly purgeNotBefore: Timestamp; readonly rotationId: string },
-): TenantKey {
+/** What a clean census allows. */
+export interface Retirement {
+  /** The versions may be purged from then on; a date that was set before may only grow. */
+  readonly purgeNotBefore: Timestamp;
+  /** Who holds the lock; it is free afterwards. */
+  readonly rotationId: string;
+  /** The key's holds from now on. Left out: as they are. */
+  readonly holds?: readonly Hold[];
+}
+
+/**
+ * Which versions a rotation away from `from` retires: a clean census found nothing on any but the active one. So those
+ * count, too, that a cancelled rotation left behind and nobody has retired yet.
+ */
+export function leftBehind(key: TenantKey, from: number): readonly number[] {
+  return outOfDuty(key).flatMap(({ version, purgeNotBefore }) =>
+    version === from || purgeNotBefore === null ? [version] : [],
+  );
+}
+
+/** Step 7: the census found nothing on the version. */
+export function retireFrom(key: TenantKey, version: number, retirement: Retirement): TenantKey {
   const found = versionOf(key, version);
-  if (key.rotationId !== rotationId && found.purgeNotBefore !== null) return key;
-  requireLock(key, rotationId);
+  if (key.rotationId !== retirement.rotationId && found.retiredBy === retirement.rotationId) return key;
+  requireLock(key, retirement.rotationId);
   if (version === key.active || found.retiringAt === null) throw refused(key, found, 'has no successor yet');
   if (!RETIRABLE.includes(found.state)) throw refused(key, found, `is ${found.state} and was retired before`);
-  const held = found.purgeNotBefore;
-  // A hold that was set before may only grow.
-  const later = held !== null && held > purgeNotBefore ? held : purgeNotBefore;
-  return changeVersion(key, version, { purgeNotBefore: later, retiredBy: rotationId }, { rotationId: null });
+  return retire(key, leftBehind(key, version), retirement);
+}
+
+/** Which versions a re-sweep retires anew: all that records may have come back on. */
+export function allLeft(key: TenantKey): readonly number[] {
+  return outOfDuty(key).map(({ version }) => version);
+}
+
+/** The same step of a re-sweep: the grace of every version begins anew. */
+export function endResweep(key: TenantKey, retirement: Retirement): TenantKey {
+  requireLock(key, retirement.rotationId);
+  return retire(key, allLeft(key), retirement);
+}
+
+function outOfDuty(key: TenantKey): readonly KeyVersion[] {
+  return Object.values(key.versions).filter(
+    ({ version, state, retiringAt }) =>
+      version !== key.active && retiringAt !== null && RETIRABLE.includes(state),
+  );
+}
+
+function retire(
+  key: TenantKey,
+  numbers: readonly number[],
+  { purgeNotBefore, rotationId, holds = key.holds }: Retirement,
+): TenantKey {
+  const versions = { ...key.versions };
+  for (const number of numbers) {
+    const found = versionOf(key, number);
+    const held = found.purgeNotBefore;
+    versions[number] = {
+      ...found,
+      purgeNotBefore: held !== null && held > purgeNotBefore ? held : purgeNotBefore,
+      retiredBy: held === null ? rotationId : (found.retiredBy ?? rotationId),
+    };
+  }
+  return changeKeyItem(key, { rotationId: null, versions, holds });
 }
 
 function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyVersion {
@@ -156,6 +241,7 @@ function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyV
     destroyAuthorizedAt: null,
     destroyedAt: null,
     retiredBy: null,
+    erased: null,
     approvedBy: null,
   };
 }

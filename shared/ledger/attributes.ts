@@ -11,6 +11,17 @@ export const LIST_INDEX = 'list';
 export const LIST_KEY = 'list';
 export const LIST_ORDER = 'order';
 
+/** Partitions of the list index. */
+export const LISTS = {
+  keys: 'key',
+  jobs: 'job',
+  endedJobs: 'job-ended',
+  approvals: 'approval',
+  exportMarks: 'audit-export',
+  /** Items that are in no list of their own, for as long as their outbox is open. */
+  openOutboxes: 'outbox-open',
+} as const;
+
 /** Random, one a call of a create: it tells a create whose reply was lost from somebody else's item. */
 export const WRITE_ID = 'writeId';
 
@@ -25,8 +36,19 @@ const REPORTS = 'reports';
 /** On a page: the numbers of the chunks that were reported, a number set, for the condition of the next report. */
 const DONE = 'done';
 
+/** What a change tells the audit, until it is in the chain, and where it is there afterwards. See shared/audit/outbox.ts. */
+export const OUTBOX = 'pendingAudit';
+
 /** Attributes that the MAC of an item does not cover, because others than its writer set them. */
-export const WRITTEN_APART: ReadonlySet<string> = new Set([MAC, CANARY, REPORTS, DONE]);
+export const WRITTEN_APART: ReadonlySet<string> = new Set([
+  MAC,
+  CANARY,
+  REPORTS,
+  DONE,
+  OUTBOX,
+  LIST_KEY,
+  LIST_ORDER,
+]);
 
 /** Attribute names in expressions, all by placeholder: DynamoDB reserves hundreds of words. */
 export const NAMES = {
@@ -38,14 +60,22 @@ export const NAMES = {
   '#done': DONE,
   '#reports': REPORTS,
   '#canary': CANARY,
+  '#outbox': OUTBOX,
+  '#eventId': 'eventId',
+  '#list': LIST_KEY,
+  '#order': LIST_ORDER,
 } as const;
 
 export const CONDITIONS = {
   notThere: 'attribute_not_exists(#pk)',
   there: 'attribute_exists(#pk)',
   revisionIs: '#revision = :previous',
+  canaryIs: '#canary = :canary',
   /** And nothing was marked since it was read. */
   revisionAndCanaryAre: '#revision = :previous AND #canary = :canary',
+  revisionIsWithoutCanary: '#revision = :previous AND attribute_not_exists(#canary)',
+  /** The item tells the audit of this event still. */
+  outboxIs: '#outbox.#eventId = :eventId',
   lowWaterIs: '#lowWater = :expected',
   notThereOrLowWaterIs: 'attribute_not_exists(#pk) OR #lowWater = :expected',
 } as const;
@@ -59,6 +89,7 @@ export function noneReported(chunks: number): string {
 export const REPORT_CHUNKS = 'ADD #done :chunks, #reports :reports';
 
 export const MARK_USED = 'SET #canary = :canary';
+export const CLEAR_USED = 'SET #canary = :nothing';
 
 /** Exactly the names that the expressions use: DynamoDB refuses a name that none of them mentions. */
 export function namesIn(...expressions: readonly string[]): Record<string, string> {
@@ -109,7 +140,23 @@ export const itemKeys = {
     pk: approvalPartition(requestId),
     sk: `${APPROVER_PREFIX}${encode(approver, 'approver')}`,
   }),
+  auditEntry: (tenant: string, sequence: number): ItemKey => ({
+    pk: auditPartition(tenant),
+    sk: `${ENTRY_PREFIX}${pad(sequence)}`,
+  }),
+  auditEvent: (tenant: string, eventId: string): ItemKey => ({
+    pk: bounded(EVENT_PREFIX, encode(tenant, 'tenant'), '', PK_LIMIT),
+    sk: bounded('', encode(eventId, 'eventId'), '', SK_LIMIT),
+  }),
+  exportMark: (tenant: string): ItemKey => ({
+    pk: bounded(EXPORT_PREFIX, encode(tenant, 'tenant'), '', PK_LIMIT),
+    sk: 'MARK',
+  }),
   restore: (restoreId: string): ItemKey => ({ pk: RESTORE_PARTITION, sk: encode(restoreId, 'restoreId') }),
+  certificate: (keyId: string, version: number): ItemKey => ({
+    pk: `CERTIFICATE#${encode(keyId, 'keyId')}`,
+    sk: pad(version),
+  }),
   quarantine: (keyId: string, recordSet: string, recordId: readonly string[], field: string): ItemKey => {
     const id = recordId.map((part) => encode(part, 'recordId')).join('/');
     return {
@@ -127,6 +174,16 @@ export const APPROVER_PREFIX = 'APPROVER#';
 
 export function approvalPartition(requestId: string): string {
   return `APPROVAL#${encode(requestId, 'requestId')}`;
+}
+
+/** What the partitions of the audit begin with: the chains, events of no other item, marks of the export. */
+export const AUDIT_PREFIX = 'AUDIT#';
+export const EVENT_PREFIX = 'EVENT#';
+export const EXPORT_PREFIX = 'EXPORT#';
+export const ENTRY_PREFIX = 'ENTRY#';
+
+export function auditPartition(tenant: string): string {
+  return bounded(AUDIT_PREFIX, encode(tenant, 'tenant'), '', PK_LIMIT);
 }
 
 export function quarantinePartition(keyId: string): string {
@@ -158,7 +215,7 @@ function pagePrefix(round: number, segment: number): string {
 const DIGITS = 10;
 
 /** Fixed width, so that the order of the text is the order of the numbers. */
-function pad(value: number): string {
+export function pad(value: number): string {
   return String(value).padStart(DIGITS, '0');
 }
 

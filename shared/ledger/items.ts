@@ -5,9 +5,9 @@ import {
   type ApprovalRequest,
   type ApprovalVoid,
 } from '../approvals/approval.ts';
+import type { StoredCertificate } from '../certificates/certificate.ts';
 import { LedgerError } from '../errors/errors.ts';
 import {
-  type CanaryUse,
   HOLD_REASONS,
   type Hold,
   type KeyVersion,
@@ -30,14 +30,8 @@ import {
   type StoredCensus,
 } from '../rotation/rotation.ts';
 import { type Item, unmarshalItem } from './attribute-values.ts';
-import type {
-  PagePlan,
-  PageProgress,
-  QuarantinedRecord,
-  RoundPlan,
-  SegmentCensus,
-  SegmentProgress,
-} from './ledger.ts';
+import { readCanary } from './canary-text.ts';
+import type { PagePlan, QuarantinedRecord, RoundPlan, SegmentCensus, SegmentProgress } from './ledger.ts';
 
 /** What each kind of item must look like when it is read. Attributes besides (keys, index) are dropped. */
 
@@ -55,7 +49,7 @@ const censusCount = z.object({
   tombstones: count,
 });
 
-const wrappedKek = z.object({
+export const wrappedKekSchema = z.object({
   rootKeyId: text,
   // Versions that were written before materials were recorded have none.
   materialId: text.nullable().default(null),
@@ -66,8 +60,8 @@ const wrappedKek = z.object({
 const keyVersion = z.object({
   version: z.int().min(1),
   state: z.enum(VERSION_STATES),
-  wrapped: wrappedKek.nullable(),
-  formerWrapped: wrappedKek.nullable().default(null),
+  wrapped: wrappedKekSchema.nullable(),
+  formerWrapped: wrappedKekSchema.nullable().default(null),
   suspended: z
     .object({ reason: z.enum(SUSPENSION_REASONS), rootKeyId: text.nullable(), at: timestamp })
     .nullable()
@@ -83,16 +77,9 @@ const keyVersion = z.object({
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
   retiredBy: text.nullable(),
+  erased: z.array(z.object({ rootKeyId: text, materialId: text.nullable() })).nullable(),
   approvedBy: text.nullable(),
 }) satisfies z.ZodType<KeyVersion>;
-
-const canaryUse = z.object({
-  version: z.int().min(1),
-  at: timestamp,
-  recordSet: text.nullable(),
-  recordId: z.array(text).nullable(),
-  field: text.nullable(),
-}) satisfies z.ZodType<CanaryUse>;
 
 const hold = z.object({
   holdId: text,
@@ -115,7 +102,7 @@ export const tenantKeySchema = z.object({
   rotationId: text.nullable(),
   restoreEpoch: count,
   activations: count,
-  canary: canaryUse.nullable(),
+  canary: z.unknown().optional().transform(readCanary),
   holds: z.array(hold),
   createdAt: timestamp,
   serves: z.array(z.object({ store: text, table: text, columns: z.array(text) })),
@@ -129,12 +116,14 @@ const foundColumn = z.object({
   envelopes: count,
   ofKey: count,
   onVersion: count,
+  more: z.exactOptional(count),
 }) satisfies z.ZodType<FoundColumn>;
 
 const unsearched = z.object({
   table: text,
   columns: z.array(text),
   reason: z.enum(UNSEARCHED_REASONS),
+  more: z.exactOptional(count),
 }) satisfies z.ZodType<Unsearched>;
 
 const censusResult = z.object({
@@ -146,7 +135,13 @@ const censusResult = z.object({
     censusCount.extend({ store: text, table: text, columns: z.array(text), others: count }),
   ),
   excluded: z.array(
-    z.object({ store: text, table: text, columns: z.array(text), why: z.enum(EXCLUSION_REASONS) }),
+    z.object({
+      store: text,
+      table: text,
+      columns: z.array(text),
+      why: z.enum(EXCLUSION_REASONS),
+      more: z.exactOptional(count),
+    }),
   ),
   undeclared: z.array(foundColumn.extend({ store: text })).nullable(),
   onVersion: count,
@@ -197,7 +192,7 @@ export const jobSchema = z.object({
   restoreEpoch: count,
   blocker: z.object({ code: z.enum(BLOCKER_CODES), message: text, at: timestamp }).nullable(),
   pause: z
-    .object({ reason: z.enum(PAUSE_REASONS), rootKeyId: text.nullable(), at: timestamp })
+    .object({ reason: z.enum(PAUSE_REASONS), rootKeyId: text.nullable(), by: text.nullable(), at: timestamp })
     .nullable()
     .default(null),
   census: censusResult.nullable(),
@@ -243,26 +238,15 @@ export const pagePlanSchema = z.object(pagePlanShape) satisfies z.ZodType<PagePl
 
 const counts = { rewrapped: count, skipped: count, quarantined: count };
 
-export const pageSchema = z
-  .object({
-    ...pagePlanShape,
-    ...counts,
-    /** A number set; DynamoDB has no empty one. */
-    done: z.array(count).default([]),
-    updatedAt: timestamp,
-  })
-  .transform(({ done, rewrapped, skipped, quarantined, updatedAt, ...plan }): PageProgress => {
-    const planned = plan.chunks.reduce((sum, chunk) => sum + chunk.records, 0);
-    return {
-      plan,
-      planned,
-      rewrapped,
-      skipped,
-      quarantined,
-      updatedAt,
-      done: done.toSorted((a, b) => a - b),
-    };
-  });
+/** A page as it stands in its item: what its reports say is read by page-reports.ts. */
+export const pageSchema = z.object({
+  ...pagePlanShape,
+  createdAt: timestamp,
+  // Sets; DynamoDB has no empty one.
+  done: z.array(count).default([]),
+  reports: z.array(text).default([]),
+});
+export type StoredPage = z.output<typeof pageSchema>;
 
 export const segmentSchema = z.object({
   jobId: text,
@@ -315,6 +299,15 @@ export const approvalRequestSchema = z.object({
   summary: text,
   evidence: z.record(z.string(), z.unknown()),
 }) satisfies z.ZodType<ApprovalRequest>;
+
+export const storedCertificateSchema = z.object({
+  tenant: text,
+  purpose: text,
+  keyId: text,
+  version: z.int().min(1),
+  issuedAt: timestamp,
+  jws: text,
+}) satisfies z.ZodType<StoredCertificate>;
 
 export const approvalVoidSchema = z.object({
   requestId: text,

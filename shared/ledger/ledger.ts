@@ -1,5 +1,6 @@
 import type { Approval, ApprovalRequest, ApprovalVoid } from '../approvals/approval.ts';
-import type { TenantKey, Timestamp } from '../keyring/key.ts';
+import type { StoredCertificate } from '../certificates/certificate.ts';
+import type { CanaryUse, TenantKey, Timestamp } from '../keyring/key.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import type { SearchResult } from '../records/store-search.ts';
 import type { Restore } from '../rotation/restore.ts';
@@ -117,10 +118,20 @@ export interface Ledger {
   /** Create-only on (tenant, purpose). */
   createKey(key: TenantKey): Promise<CreateResult<TenantKey>>;
   getKey(tenant: string, purpose: string): Promise<TenantKey | null>;
-  /** Writes `key` (whose revision is one more than the stored one's). Throws REVISION_CONFLICT. */
+  /**
+   * Writes `key` (whose revision is one more than the stored one's), on condition that nothing was marked as used since it
+   * was read. Throws REVISION_CONFLICT.
+   */
   replaceKey(key: TenantKey): Promise<void>;
   /** In order of tenant and purpose. */
   listKeys(): Promise<readonly TenantKey[]>;
+  /**
+   * Sets the key's canary, and nothing else: all that an application may write. No revision and no MAC covers it, so that
+   * a forged one calls a purge off and can do no more. False: there is no such key.
+   */
+  markUsed(tenant: string, purpose: string, use: CanaryUse): Promise<boolean>;
+  /** Takes back what was marked, before a version is fenced anew. False: by now something else is marked. */
+  clearUsed(tenant: string, purpose: string, use: CanaryUse): Promise<boolean>;
   /** The same, strongly consistent: reads the whole table, so it is for what must not miss one. */
   scanKeys(): Promise<readonly TenantKey[]>;
 
@@ -178,6 +189,10 @@ export interface Ledger {
   deleteQuarantined(
     record: Pick<QuarantinedRecord, 'keyId' | 'recordSet' | 'recordId' | 'field'>,
   ): Promise<void>;
+
+  /** Create-only on (key, version). */
+  createCertificate(certificate: StoredCertificate): Promise<CreateResult<StoredCertificate>>;
+  getCertificate(keyId: string, version: number): Promise<StoredCertificate | null>;
 
   /** Create-only on requestId. */
   createApprovalRequest(request: ApprovalRequest): Promise<CreateResult<ApprovalRequest>>;

@@ -29,6 +29,10 @@ export const TABLE_DEFINITION = {
   BillingMode: 'PAY_PER_REQUEST',
 } satisfies Omit<CreateTableCommandInput, 'TableName'>;
 
+/** How long point-in-time backups of the table go back in AWS. D/amazondynamodb/latest/developerguide/Point-in-time-recovery.html */
+export const LEDGER_BACKUP_DAYS = 35;
+export const LEDGER_BACKUP_SECONDS = LEDGER_BACKUP_DAYS * 86_400;
+
 const POLL_MILLISECONDS = 50;
 const POLLS = 1200;
 

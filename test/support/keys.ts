@@ -27,6 +27,7 @@ export function keyWith(of: {
     destroyAuthorizedAt: null,
     destroyedAt: null,
     retiredBy: null,
+    erased: null,
     approvedBy: null,
   };
   return {

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Approval, ApprovalRequest, ApprovalVoid } from '../../shared/approvals/approval.ts';
+import type { LedgerStore } from '../../shared/audit/outbox.ts';
+import type { StoredCertificate } from '../../shared/certificates/certificate.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type {
@@ -14,27 +16,30 @@ import type {
   SegmentProgress,
 } from '../../shared/ledger/ledger.ts';
 import type { Restore } from '../../shared/rotation/restore.ts';
-import type { Job } from '../../shared/rotation/rotation.ts';
+import type { Job, StoredCensus } from '../../shared/rotation/rotation.ts';
+import { leaveInOutbox, withMemoryAudit } from './memory-audit.ts';
 
 /** A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. */
 
 const ITEM_LIMIT = 400 * 1024;
 const NEVER = new Date(0).toISOString();
 
-export function createMemoryLedger(): Ledger {
+export function createMemoryLedger(): LedgerStore {
   const keys = new Map<string, TenantKey>();
   const jobs = new Map<string, Job>();
   const rounds = new Map<string, RoundPlan>();
   const pages = new Map<string, PageProgress>();
   const segments = new Map<string, SegmentProgress>();
   const censuses = new Map<string, SegmentCensus>();
+  const kept = new Map<string, StoredCensus>();
   const quarantined = new Map<string, QuarantinedRecord>();
   const restores = new Map<string, Restore>();
+  const certificates = new Map<string, StoredCertificate>();
   const approvalRequests = new Map<string, ApprovalRequest>();
   const approvalVoids = new Map<string, ApprovalVoid>();
   const approvals = new Map<string, Approval>();
 
-  return {
+  const ledger: Ledger = {
     createKey: async (key) => create(keys, id(key.tenant, key.purpose), key),
     getKey: async (tenant, purpose) => get(keys, id(tenant, purpose)),
     replaceKey: async (key) => replace(keys, id(key.tenant, key.purpose), key),
@@ -52,6 +57,9 @@ export function createMemoryLedger(): Ledger {
           .filter(({ status }) => filter.statuses === undefined || filter.statuses.includes(status))
           .sort((a, b) => order(b.requestedAt, a.requestedAt) || order(b.jobId, a.jobId)),
       ),
+    createCertificate: async (certificate) =>
+      create(certificates, id(certificate.keyId, certificate.version), certificate),
+    getCertificate: async (keyId, version) => get(certificates, id(keyId, version)),
     createRound: async (plan) => create(rounds, id(plan.jobId, plan.round), plan),
     getRound: async (jobId, round) => get(rounds, id(jobId, round)),
     async createPage(plan, at) {
@@ -116,6 +124,17 @@ export function createMemoryLedger(): Ledger {
       segments.set(name, copy(next));
       return true;
     },
+    putStoredCensus: async (census) =>
+      create(kept, id(census.keyId, census.result.takenAt, census.censusId), census),
+    listStoredCensuses: async (keyId, limit) =>
+      copy(
+        [...kept.values()]
+          .filter((census) => census.keyId === keyId)
+          .sort((a, b) => order(b.result.takenAt, a.result.takenAt) || order(b.censusId, a.censusId))
+          .slice(0, limit),
+      ),
+    findStoredCensus: async (censusId) =>
+      copy([...kept.values()].find((census) => census.censusId === censusId) ?? null),
     async putSegmentCensus(census) {
       censuses.set(id(census.jobId, census.census, census.segment), copy(census));
     },
@@ -160,6 +179,8 @@ export function createMemoryLedger(): Ledger {
       ),
     async check() {},
   };
+  const kinds = { keys, jobs, restores, approvalRequests, approvalVoids, approvals };
+  return withMemoryAudit(ledger, kinds, id);
 }
 
 function id(...parts: readonly unknown[]): string {
@@ -186,6 +207,7 @@ function create<T>(items: Map<string, T>, name: string, item: T): CreateResult<T
   const stored = items.get(name);
   if (stored !== undefined) return { status: 'exists', item: copy(stored) };
   items.set(name, copy(item));
+  leaveInOutbox(items, name);
   return { status: 'created', item };
 }
 
@@ -202,6 +224,7 @@ function replace<T extends { readonly revision: number }>(
     });
   }
   items.set(name, copy(item));
+  leaveInOutbox(items, name);
 }
 
 function order(a: string, b: string): number {
