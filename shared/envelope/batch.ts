@@ -10,6 +10,7 @@ import {
 } from './aes-key-wrap.ts';
 import { findCiphertext, MALFORMED, versionAt, word32, writeVersion } from './format.ts';
 import { KID_FROM_END, MAX_ENVELOPE_LENGTH, WRAPPED_DEK_FROM_END } from './layout.ts';
+import { isTombstone } from './tombstone.ts';
 import type { Kek, RewrapOutcome } from './types.ts';
 
 /** Bytes of all envelopes of one batch: they are copied to one slab. */
@@ -20,6 +21,7 @@ const KEY_ID_LENGTH = 16;
 // Shared, since a batch sets one for each record.
 const CURRENT: RewrapOutcome = Object.freeze({ status: 'current' });
 const ENVELOPE_MALFORMED = failure('ENVELOPE_MALFORMED');
+const RECORD_TOMBSTONED = failure('RECORD_TOMBSTONED');
 const KEY_MISMATCH = failure('KEY_MISMATCH');
 const VERSION_UNKNOWN = failure('VERSION_UNKNOWN');
 const VERSION_NEWER = failure('VERSION_NEWER');
@@ -172,7 +174,10 @@ function sortRecord(
   const { bytes, to, outcomes } = batch;
   const end = batch.ends[record] ?? 0;
   const ciphertext = findCiphertext(bytes, start, end, omitted);
-  if (ciphertext === MALFORMED) return;
+  if (ciphertext === MALFORMED) {
+    if (omitted === 0 && isTombstone(bytes, start, end)) outcomes[record] = RECORD_TOMBSTONED;
+    return;
+  }
   batch.ciphertexts[record] = ciphertext;
   if (!namesKey(bytes, end - KID_FROM_END, to)) {
     outcomes[record] = KEY_MISMATCH;

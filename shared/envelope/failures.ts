@@ -19,6 +19,11 @@ const FAILURES = {
     message: 'the envelope is on a later version than the target, and a rewrap never lowers a version',
     remedy: "Use the key's active version as the target.",
   },
+  RECORD_TOMBSTONED: {
+    message: 'the value was given up: a tombstone stands in the place of its envelope',
+    remedy:
+      "`keyturn inspect` shows when, and by which approval; the tenant's audit has the reason. Only a backup may still have the value.",
+  },
   // Nothing here tells a wrong KEK from a changed byte or another context (RFC 9052 §11; protocol.md).
   DECRYPTION_FAILED: {
     message: 'the envelope does not open with this key and context',

@@ -16,6 +16,7 @@ import {
   WRAPPED_DEK_HEAD,
   WRAPPED_DEK_HEAD_FROM_END,
 } from './layout.ts';
+import { isTombstone } from './tombstone.ts';
 
 const HEADER_WORDS = [word32(HEADER_PREFIX, 0), word32(HEADER_PREFIX, 4), word16(HEADER_PREFIX, 8)] as const;
 const TAIL_WORDS = [word32(TAIL_PREFIX, 0), word32(TAIL_PREFIX, 4), word16(WRAPPED_DEK_HEAD, 0)] as const;
@@ -61,7 +62,8 @@ export interface EnvelopeParts {
 /**
  * The parts of one envelope, as views of it.
  *
- * @throws EnvelopeError ENVELOPE_ARGUMENT for what is not a Uint8Array, ENVELOPE_MALFORMED for what is no envelope.
+ * @throws EnvelopeError ENVELOPE_ARGUMENT for what is not a Uint8Array, RECORD_TOMBSTONED for a value that was given up,
+ * ENVELOPE_MALFORMED for what else is no envelope.
  */
 export function parseEnvelope(envelope: Uint8Array): EnvelopeParts {
   if (!(envelope instanceof Uint8Array)) {
@@ -69,7 +71,9 @@ export function parseEnvelope(envelope: Uint8Array): EnvelopeParts {
   }
   const end = envelope.length;
   const ciphertextOffset = findCiphertext(envelope, 0, end);
-  if (ciphertextOffset === MALFORMED) throw envelopeFailure('ENVELOPE_MALFORMED');
+  if (ciphertextOffset === MALFORMED) {
+    throw envelopeFailure(isTombstone(envelope) ? 'RECORD_TOMBSTONED' : 'ENVELOPE_MALFORMED');
+  }
   return {
     ciphertextOffset,
     plaintextLength: end - TAIL_LENGTH - TAG_LENGTH - ciphertextOffset,

@@ -9,4 +9,5 @@ export { rewrap, rewrapBatch } from './rewrap.ts';
 export { seal } from './seal.ts';
 export { fillRandom } from './seed.ts';
 export { fromText, toText } from './text.ts';
+export { isTombstone, makeTombstone, readTombstone, type Tombstone } from './tombstone.ts';
 export type { EnvelopeContext, EnvelopeInfo, Kek, RandomFill, RewrapOutcome } from './types.ts';

@@ -5,7 +5,7 @@ import type { EnvelopeInfo } from './types.ts';
 /**
  * What an envelope says of itself. It needs no key and proves nothing: only `open` and the rewraps authenticate.
  *
- * @throws EnvelopeError ENVELOPE_MALFORMED
+ * @throws EnvelopeError ENVELOPE_MALFORMED, or RECORD_TOMBSTONED: `readTombstone` tells more
  */
 export function inspect(envelope: Uint8Array): EnvelopeInfo {
   const { kid, plaintextLength } = parseEnvelope(envelope);

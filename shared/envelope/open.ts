@@ -11,7 +11,7 @@ import type { EnvelopeContext, Kek } from './types.ts';
 /**
  * The plaintext of an envelope. The KEK is the one that the envelope names: none is tried to find out.
  *
- * @throws EnvelopeError ENVELOPE_MALFORMED, KEY_MISMATCH, VERSION_UNKNOWN, or DECRYPTION_FAILED for everything that
+ * @throws EnvelopeError ENVELOPE_MALFORMED, RECORD_TOMBSTONED, KEY_MISMATCH, VERSION_UNKNOWN, or DECRYPTION_FAILED for everything that
  * only decryption can tell: another KEK under the same name, a changed byte, another context.
  */
 export function open(envelope: Uint8Array, keks: Kek | readonly Kek[], context: EnvelopeContext): Uint8Array {

@@ -1,4 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
+import { isTombstone } from '../envelope/index.ts';
 import type { QuarantinedRecord } from '../ledger/ledger.ts';
 import { getKey } from './change.ts';
 import { namedVersion } from './rewrap-records.ts';
@@ -18,7 +19,7 @@ export interface StayingRecord extends QuarantinedRecord {
 
 /**
  * Takes those out of the quarantine that need it no longer: the row is gone, the field is NULL, or it is on the
- * key's active version by now (the application wrote it, or a retry worked); of an adoption's, that an envelope stands
+ * key's active version by now (the application wrote it, or a retry worked), or was given up; of an adoption's, that an envelope stands
  * there. Returns the ones that stay.
  */
 export async function settleQuarantine(
@@ -68,7 +69,7 @@ async function lookAt(
     const value = row.values[index] ?? null;
     const adoption = adoptions.has(record.jobId);
     if (value === null) return adoption ? 'plaintext' : 'settled';
-    if (adoption) return 'settled';
+    if (adoption || isTombstone(value)) return 'settled';
     const named = namedVersion(value);
     const current = named !== null && named.keyId === keyId && named.version === active;
     return current ? 'settled' : 'stale';

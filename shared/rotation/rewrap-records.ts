@@ -208,7 +208,7 @@ function sortOutcomes(
       const outcome = outcomes[next++];
       if (outcome?.status === 'rewrapped') {
         changes.push({ value, after: outcome.envelope });
-      } else if (outcome?.status === 'failed') {
+      } else if (outcome?.status === 'failed' && outcome.code !== 'RECORD_TOMBSTONED') {
         const { code } = outcome;
         // Where a malformed value names a version cannot be told.
         const version = code === 'ENVELOPE_MALFORMED' ? null : versionAtEnd(value.bytes);

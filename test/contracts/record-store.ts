@@ -6,11 +6,13 @@ import {
   inspect,
   type Kek,
   KID_FROM_END,
+  makeTombstone,
   rewrap,
   rewrapBatch,
   seal,
   TAIL_LENGTH,
 } from '../../shared/envelope/index.ts';
+import { EnvelopeError } from '../../shared/errors/errors.ts';
 import type {
   CensusCount,
   FieldValue,
@@ -63,6 +65,13 @@ export function envelope(version: number, keyId = KEY_ID, text = 'some plaintext
   return seal(Buffer.from(text), kek(version, keyId), context);
 }
 
+function tombstone(change: (bytes: Uint8Array) => void = () => {}): Uint8Array {
+  const requestId = Buffer.alloc(32, 7).toString('base64url');
+  const bytes = makeTombstone({ keyId: KEY_ID, version: 1, at: '2026-01-31T12:00:00.000Z', requestId });
+  change(bytes);
+  return bytes;
+}
+
 /** Every kind of value a column may hold, and whether it is stale when version 2 is active. */
 const KINDS = {
   active: () => envelope(2),
@@ -74,6 +83,9 @@ const KINDS = {
   garbage: () => Buffer.from('no envelope at all, but long enough to be one: '.repeat(4)),
   short: () => Buffer.from('tiny'),
   empty: () => Buffer.alloc(0),
+  tombstone: () => tombstone(),
+  /** A tombstone but for one byte of those that are fixed. */
+  almostTombstone: () => tombstone((bytes) => bytes.fill(0x59, bytes.length - 34, bytes.length - 33)),
   null: () => null,
 } satisfies Record<string, () => FieldValue>;
 type Kind = keyof typeof KINDS;
@@ -97,19 +109,21 @@ export async function listAll(
   }
 }
 
-function classify(value: FieldValue): { keyId: string; version: number } | 'malformed' | null {
+function classify(value: FieldValue): { keyId: string; version: number } | 'malformed' | 'tombstones' | null {
   if (value === null) return null;
   try {
     return inspect(value);
-  } catch {
-    return 'malformed';
+  } catch (error) {
+    const given = error instanceof EnvelopeError && error.code === 'RECORD_TOMBSTONED';
+    return given ? 'tombstones' : 'malformed';
   }
 }
 
 function isStale(row: FixtureRow, active: number): boolean {
   return row.values.some((value) => {
     const found = classify(value);
-    return found !== null && (found === 'malformed' || found.keyId !== KEY_ID || found.version !== active);
+    if (found === null || found === 'tombstones') return false;
+    return found === 'malformed' || found.keyId !== KEY_ID || found.version !== active;
   });
 }
 
@@ -124,10 +138,10 @@ function countRows(rows: readonly FixtureRow[], scope: Scope, everywhere: boolea
     for (const found of row.values.map(classify)) {
       if (found === null) continue;
       count.values += 1;
-      if (found !== 'malformed' && found.keyId === scope.keyId) {
+      if (typeof found !== 'string' && found.keyId === scope.keyId) {
         versions[found.version] = (versions[found.version] ?? 0) + 1;
       } else if (mine) {
-        count[found === 'malformed' ? 'malformed' : 'foreign'] += 1;
+        count[typeof found === 'string' ? found : 'foreign'] += 1;
       }
     }
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { inspect } from '../../shared/envelope/index.ts';
+import { inspect, isTombstone } from '../../shared/envelope/index.ts';
 import { EnvelopeError, RecordStoreError } from '../../shared/errors/errors.ts';
 import type {
   AdoptableStore,
@@ -131,6 +131,7 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
           count.values += 1;
           const named = nameOf(value);
           if (named?.keyId === scope.keyId) versions[named.version] = (versions[named.version] ?? 0) + 1;
+          else if (mine && isTombstone(value)) count.tombstones += 1;
           else if (mine) count[named === null ? 'malformed' : 'foreign'] += 1;
         }
       }
@@ -231,7 +232,7 @@ function nameOf(value: Uint8Array): { readonly keyId: string; readonly version: 
 }
 
 function isStale(value: FieldValue, scope: Scope, active: number): boolean {
-  if (value === null) return false;
+  if (value === null || isTombstone(value)) return false;
   const named = nameOf(value);
   return named === null || named.keyId !== scope.keyId || named.version !== active;
 }

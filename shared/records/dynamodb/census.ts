@@ -2,7 +2,7 @@ import { inLanes } from '../../concurrency/in-lanes.ts';
 import { addCounts, NO_COUNT } from '../census-count.ts';
 import type { CensusCount, CensusReach, RecordKey, Scope } from '../record-store.ts';
 import type { Segment } from './cursor.ts';
-import { namedVersion, tenantOf, valuesOf } from './envelopes.ts';
+import { type Content, contentOf, tenantOf, valuesOf } from './envelopes.ts';
 import type { Requests } from './requests.ts';
 import type { TableShape } from './table.ts';
 import { partitionWalk, scanWalk, type Walk } from './walk.ts';
@@ -45,6 +45,13 @@ function censusWalks(
   );
 }
 
+/** An envelope that is not of the scope's key is another's. */
+const COUNTED_AS = {
+  envelope: 'foreign',
+  tombstone: 'tombstones',
+  malformed: 'malformed',
+} as const satisfies Record<Content['kind'], keyof CensusCount>;
+
 async function countWalk(
   walk: Walk,
   shape: TableShape,
@@ -62,9 +69,12 @@ async function countWalk(
       for (const value of valuesOf(shape, item)) {
         if (value === null) continue;
         count.values += 1;
-        const named = namedVersion(value);
-        if (named?.keyId === scope.keyId) versions[named.version] = (versions[named.version] ?? 0) + 1;
-        else if (mine) count[named === null ? 'malformed' : 'foreign'] += 1;
+        const content = contentOf(value);
+        if (content.kind === 'envelope' && content.keyId === scope.keyId) {
+          versions[content.version] = (versions[content.version] ?? 0) + 1;
+        } else if (mine) {
+          count[COUNTED_AS[content.kind]] += 1;
+        }
       }
     }
     if (page.last === null) return { ...count, versions };

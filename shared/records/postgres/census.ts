@@ -78,6 +78,7 @@ export async function countEnvelopes(
     counts.values += count;
     if (kind === 'f') counts.foreign += count;
     else if (kind === 'm') counts.malformed += count;
+    else if (kind === 't') counts.tombstones += count;
     else if (kind !== 'o') {
       const version = String(Number.parseInt(kind.slice(1), 16));
       versions[version] = (versions[version] ?? 0) + count;

@@ -10,6 +10,14 @@ import {
   WRAPPED_DEK_HEAD,
   WRAPPED_DEK_HEAD_FROM_END,
 } from '../../../envelope/layout.ts';
+import {
+  TOMBSTONE_LENGTH,
+  TOMBSTONE_PREFIX,
+  TOMBSTONE_REQUEST_HEAD,
+  TOMBSTONE_REQUEST_HEAD_OFFSET,
+  TOMBSTONE_TIME_HEAD,
+  TOMBSTONE_TIME_HEAD_OFFSET,
+} from '../../../envelope/tombstone.ts';
 
 /**
  * Envelopes read in SQL. `value` is a column; every expression is NULL or false for what is no envelope and never
@@ -32,6 +40,23 @@ export function isEnvelope(form: Form, value: string): string {
   // Decoded once, by a subquery that cannot be pulled up.
   return `CASE WHEN ${value} ~ '${CANONICAL}'
     THEN (SELECT ${isEnvelopeBytes('d.b')} FROM (SELECT ${decoded(value)} AS b OFFSET 0) AS d) ELSE false END`;
+}
+
+/** Whether a tombstone stands there, by its length and everything of it that is fixed. NULL for NULL. */
+export function isTombstone(form: Form, value: string): string {
+  if (form === 'bytea') return isTombstoneBytes(value);
+  // Without its length, the text of every long value would be looked through.
+  return `CASE WHEN octet_length(${value}) = ${Math.ceil((TOMBSTONE_LENGTH * 4) / 3)} AND ${value} ~ '${CANONICAL}'
+    THEN ${isTombstoneBytes(decoded(value))} ELSE false END`;
+}
+
+function isTombstoneBytes(v: string): string {
+  const at = (offset: number, bytes: Uint8Array) =>
+    `substr(${v}, ${offset + 1}, ${bytes.length}) = ${literal(bytes)}`;
+  return `(octet_length(${v}) = ${TOMBSTONE_LENGTH}
+    AND ${at(0, TOMBSTONE_PREFIX)}
+    AND ${at(TOMBSTONE_TIME_HEAD_OFFSET, TOMBSTONE_TIME_HEAD)}
+    AND ${at(TOMBSTONE_REQUEST_HEAD_OFFSET, TOMBSTONE_REQUEST_HEAD)})`;
 }
 
 /** Base64url without padding and with zero in the unused bits: the only text of its bytes. */

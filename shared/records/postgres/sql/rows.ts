@@ -3,7 +3,7 @@ import type { RecordKey, Scope } from '../../record-store.ts';
 import type { KeyRange } from '../cursor.ts';
 import type { TableShape } from '../table.ts';
 import type { Statement } from '../transaction.ts';
-import { isEnvelope, kidAt } from './envelope.ts';
+import { isEnvelope, isTombstone, kidAt } from './envelope.ts';
 import { quote, quoteTable } from './identifiers.ts';
 import {
   type InputColumn,
@@ -33,7 +33,7 @@ export function stalePage(shape: TableShape, scope: Scope, kid: Uint8Array, boun
   const active = p.add(kid, 'bytea');
   const stale = shape.fields.map(({ column, form }) => {
     const value = `t.${quote(column)}`;
-    return `(${value} IS NOT NULL AND (${kidAt(form, value)}) IS DISTINCT FROM ${active})`;
+    return `(${value} IS NOT NULL AND (${kidAt(form, value)}) IS DISTINCT FROM ${active} AND NOT (${isTombstone(form, value)}))`;
   });
   return page(shape, scope, stale.join(' OR '), bounds, p);
 }
@@ -282,7 +282,7 @@ FROM (SELECT to_regclass($1) AS relid UNION SELECT relid FROM pg_partition_tree(
 }
 
 /**
- * Counts by class of value: `v` and the version in hex; `f` foreign; `m` malformed; `o` another tenant's that is
+ * Counts by class of value: `v` and the version in hex; `f` foreign; `m` malformed; `t` tombstone; `o` another tenant's that is
  * not of the key; NULL for NULL. `first`: of the first field, which every row has once.
  */
 export function censusCounts(
@@ -302,6 +302,7 @@ export function censusCounts(
       WHEN substr(${kid}, 1, 16) = ${key} AND substr(${kid}, 17, 4) <> '\\x00000000'::bytea
         THEN 'v' || encode(substr(${kid}, 17, 4), 'hex')
       WHEN (${mine}) IS NOT TRUE THEN 'o'
+      WHEN ${isTombstone(form, value)} THEN 't'
       WHEN ${isEnvelope(form, value)} THEN 'f' ELSE 'm' END)`;
   });
   const conditions = [...(everywhere ? [] : [mine]), ...inRange(shape, range, p)];
