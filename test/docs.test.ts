@@ -91,6 +91,7 @@ describe('ARCHITECTURE.md', () => {
       census: shown(itemKeys.census('jobId', 'census', 2)),
       restore: shown(itemKeys.restore('restoreId')),
       quarantine: shown(itemKeys.quarantine('keyId', 'recordSet', ['recordId'], 'field')),
+      certificate: shown(itemKeys.certificate('keyId', 1)).map((key) => key.replace('<round>', 'version')),
       approvalRequest: shown(itemKeys.approvalRequest('requestId')),
       approval: shown(itemKeys.approval('requestId', 'approver')),
       approvalVoid: shown(itemKeys.approvalVoid('requestId')),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { APPROVAL_ACTIONS } from '../approvals/approval.ts';
 import { HOLD_REASONS } from '../keyring/key.ts';
-import { EXCLUSION_REASONS, JOB_GOALS, ROTATION_MODES } from '../rotation/rotation.ts';
+import { type CensusResult, EXCLUSION_REASONS, JOB_GOALS, ROTATION_MODES } from '../rotation/rotation.ts';
 import { DESTROYED_HOW, KEPT_AS } from './destroyed-means.ts';
 
 /**
@@ -68,6 +68,7 @@ const census = z.strictObject({
         table: text.describe('The table; empty: what the reason says of the whole store'),
         columns: z.array(text).describe('The columns; empty: all'),
         why: z.enum(EXCLUSION_REASONS).describe('Why it was not read'),
+        more: z.exactOptional(count).describe('It stands for so many more tables, whose names are left out'),
       }),
     )
     .describe('What was not read, and why'),
@@ -89,7 +90,7 @@ const census = z.strictObject({
   stale: count.describe('Values not on the active version'),
   malformed: count.describe('Values that are no envelopes'),
   foreign: count.describe('Values of another key'),
-});
+}) satisfies z.ZodType<CensusResult>;
 
 const approvalRequest = z.strictObject({
   requestId: text.describe(

@@ -1,4 +1,4 @@
-import type { ApprovalRequest } from '../approvals/approval.ts';
+import { checkApprovals } from '../approvals/check-approvals.ts';
 import type { Deps } from '../deps/deps.ts';
 import { CertificateError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
@@ -135,11 +135,9 @@ function holdsOn(key: TenantKey, version: number): Certificate['holds'] {
 
 async function approvalsOf(deps: Deps, { approvedBy }: KeyVersion): Promise<object> {
   if (approvedBy === null) return { required: 0, request: null, given: [] };
-  const request: ApprovalRequest | null = await deps.ledger.getApprovalRequest(approvedBy);
-  const given = (await deps.ledger.listApprovals(approvedBy)).map(({ approver, breakGlass, at, jws }) => {
-    return { approver, breakGlass, at, jws };
-  });
-  return { required: deps.config.approvals.required, request, given };
+  const { request, valid, required } = await checkApprovals(deps, approvedBy);
+  const given = valid.map(({ approver, breakGlass, at, jws }) => ({ approver, breakGlass, at, jws }));
+  return { required, request, given };
 }
 
 function secondsBetween(from: string | null, to: string | null): number | null {

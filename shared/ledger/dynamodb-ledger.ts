@@ -1,29 +1,27 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import type { TenantKey } from '../keyring/key.ts';
+import type { LedgerStore } from '../audit/outbox.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { createApprovalLedger } from './approval-ledger.ts';
 import { itemKeys } from './attributes.ts';
+import { createAuditLedger, createOutboxes } from './audit-ledger.ts';
+import { type AuthenticatedTable, authenticateTable } from './authentication/authenticated-table.ts';
+import { type Authenticator, WITHOUT_STATE_KEY } from './authentication/authenticator.ts';
+import { createGuard, type Guard } from './authentication/forgery.ts';
 import { createCensusLedger } from './census-ledger.ts';
-import { jobSchema, tenantKeySchema } from './items.ts';
+import { createCertificateLedger } from './certificate-ledger.ts';
+import { jobSchema } from './items.ts';
+import { createKeyLedger } from './key-ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { createProgressLedger } from './progress-ledger.ts';
 import { createQuarantineLedger } from './quarantine-ledger.ts';
-import { createRestoreLedger, scanKeys } from './restore-ledger.ts';
+import { createRestoreLedger } from './restore-ledger.ts';
 import { createOne, type Kind, listAll, readOne, replaceOne } from './stored-items.ts';
 import { checkLedgerTable } from './table.ts';
 import { createTableClient } from './table-client.ts';
 
 /** Partitions of the list index. */
-const KEYS = 'key';
 const JOBS = 'job';
 const ENDED_JOBS = 'job-ended';
-
-const KEY: Kind<TenantKey> = {
-  name: 'key',
-  schema: tenantKeySchema,
-  keyOf: ({ tenant, purpose }) => itemKeys.key(tenant, purpose),
-  listed: ({ createdAt, keyId }) => ({ list: KEYS, order: `${createdAt}#${keyId}` }),
-};
 
 const JOB: Kind<Job> = {
   name: 'job',
@@ -36,18 +34,32 @@ const JOB: Kind<Job> = {
   }),
 };
 
-/** The ledger on one DynamoDB table, or any engine that speaks its protocol. `createLedgerTable` makes the table. */
-export function createDynamoDbLedger(options: {
+export interface DynamoDbLedgerOptions {
   readonly client: DynamoDBClient;
   readonly tableName: string;
-}): Ledger {
-  const table = createTableClient(options.client, options.tableName);
+  /** Left out: what is read is not verified, and nothing is written but what was used. For applications. */
+  readonly authenticator?: Authenticator;
+  /** Something was found that the pipeline did not write. Must not throw. */
+  readonly onForged?: (what: string) => void;
+}
+
+/** The ledger on one DynamoDB table, or any engine that speaks its protocol. `createLedgerTable` makes the table. */
+export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStore {
+  const { authenticator = WITHOUT_STATE_KEY, onForged = () => {} } = options;
+  const guard = createGuard(authenticator, onForged);
+  const unguarded = createTableClient(options.client, options.tableName);
+  const on = (table: AuthenticatedTable): Ledger => ({
+    ...ledgerOn(table, authenticator, guard),
+    check: () => checkLedgerTable(options.client, options.tableName),
+  });
+  const table = authenticateTable(unguarded, authenticator, guard);
+  // The chain proves itself, and what is wrong in it is read to be named.
+  return { ...on(table), ...createAuditLedger(unguarded), ...createOutboxes(table, on) };
+}
+
+function ledgerOn(table: AuthenticatedTable, authenticator: Authenticator, guard: Guard): Omit<Ledger, 'check'> {
   return {
-    createKey: (key) => createOne(table, KEY, key),
-    getKey: async (tenant, purpose) => readOne(table, KEY, itemKeys.key(tenant, purpose)),
-    replaceKey: (key) => replaceOne(table, KEY, key),
-    listKeys: async () => (await listAll(table, KEY, KEYS)).toSorted(byTenantAndPurpose),
-    scanKeys: async () => (await scanKeys(table, KEY)).toSorted(byTenantAndPurpose),
+    ...createKeyLedger(table),
 
     createJob: (job) => createOne(table, JOB, job),
     getJob: async (jobId) => readOne(table, JOB, itemKeys.job(jobId)),
@@ -65,12 +77,12 @@ export function createDynamoDbLedger(options: {
       );
     },
 
-    ...createProgressLedger(table),
+    ...createProgressLedger(table, authenticator, guard),
     ...createCensusLedger(table),
+    ...createCertificateLedger(table),
     ...createQuarantineLedger(table),
     ...createRestoreLedger(table),
     ...createApprovalLedger(table),
-    check: () => checkLedgerTable(options.client, options.tableName),
   };
 }
 
@@ -83,10 +95,6 @@ function newestFirst(jobs: readonly Job[]): Job[] {
 }
 
 /** By code units: the same order on every machine, whatever its locale. */
-function byTenantAndPurpose(a: TenantKey, b: TenantKey): number {
-  return compare(a.tenant, b.tenant) || compare(a.purpose, b.purpose);
-}
-
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Approval, ApprovalRequest } from '../../shared/approvals/approval.ts';
+import type { StoredCertificate } from '../../shared/certificates/certificate.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import { createTenantKey } from '../../shared/keyring/versions.ts';
 import type {
@@ -12,7 +13,7 @@ import type {
   SegmentProgress,
 } from '../../shared/ledger/ledger.ts';
 import type { Restore } from '../../shared/rotation/restore.ts';
-import type { Job } from '../../shared/rotation/rotation.ts';
+import type { CensusResult, Job, StoredCensus } from '../../shared/rotation/rotation.ts';
 
 /** What every ledger must do. `makeLedger` gives an empty one. */
 
@@ -96,9 +97,11 @@ export function describeLedger(name: string, makeLedger: () => Promise<Ledger>):
     describe('chunks', () => describeChunks(() => ledger));
     describe('segments', () => describeSegments(() => ledger));
     describe('census', () => describeCensus(() => ledger));
+    describe('kept censuses', () => describeStoredCensuses(() => ledger));
     describe('quarantine', () => describeQuarantine(() => ledger));
     describe('restores', () => describeRestores(() => ledger));
     describe('approvals', () => describeApprovals(() => ledger));
+    describe('certificates', () => describeCertificates(() => ledger));
 
     it('checks itself', async () => {
       await expect(ledger.check()).resolves.toBeUndefined();
@@ -271,17 +274,7 @@ function describeJobs(ledger: () => Ledger): void {
       revision: 2,
       status: 'BLOCKED',
       blocker: { code: 'STEP_FAILED', message: '', at: AT },
-      census: {
-        takenAt: AT,
-        reach: 'everywhere',
-        coverage: {
-          customers: { rows: 3, values: 2, versions: { '1': 2 }, foreign: 0, malformed: 0, tombstones: 0 },
-        },
-        onVersion: 2,
-        stale: 2,
-        malformed: 0,
-        foreign: 0,
-      },
+      census: testCensus(AT),
     });
     await ledger().replaceJob(next);
     await ledger().replaceJob(next);
@@ -331,6 +324,7 @@ function describePlans(ledger: () => Ledger): void {
         index,
         recordSet: 'customers',
         segment: index === 0 ? '' : `s${index}`,
+        ...(index === 2 && { search: 'main' }),
       })),
       createdAt: AT,
     };
@@ -489,6 +483,56 @@ function describeSegments(ledger: () => Ledger): void {
   });
 }
 
+/** With everything that a census may have. */
+function testCensus(takenAt: string): CensusResult {
+  return {
+    ...{ takenAt, takenBy: 'test', reach: 'everywhere', onVersion: 2, stale: 2, malformed: 0, foreign: 0 },
+    coverage: {
+      customers: {
+        ...{ store: 'main', table: 'customers', columns: ['phone'] },
+        ...{ rows: 3, values: 2, versions: { '1': 2 }, foreign: 0, malformed: 0, tombstones: 0, others: 0 },
+      },
+    },
+    excluded: [
+      { store: 'main', table: 'orders', columns: ['data'], why: 'TYPE' },
+      { store: 'main', table: '', columns: [], why: 'RIGHTS', more: 7 },
+    ],
+    undeclared: [
+      {
+        ...{ store: 'main', table: 'public.old', column: 'x', materialized: false },
+        ...{ envelopes: 3, ofKey: 2, onVersion: 1 },
+      },
+    ],
+  };
+}
+
+function describeStoredCensuses(ledger: () => Ledger): void {
+  const census = (changes: Partial<StoredCensus> = {}, takenAt = AT): StoredCensus => ({
+    ...{ censusId: 'c-1', keyId: KEY_ID, tenant: 'acme', purpose: 'default', active: 2, version: 1 },
+    ...{ restoreEpoch: 0, jobId: 'job-1', attempt: 1, round: 1, result: testCensus(takenAt) },
+    ...changes,
+  });
+
+  it('keeps a census once, and never changes it', async () => {
+    expect(await ledger().putStoredCensus(census())).toEqual({ status: 'created', item: census() });
+    const again = await ledger().putStoredCensus(census({ active: 9 }));
+    expect(again).toEqual({ status: 'exists', item: census() });
+  });
+
+  it('lists those of a key newest first, up to a limit, and finds one by its id', async () => {
+    const times = ['2026-01-03', '2026-01-01', '2026-01-02'].map((day) => `${day}T00:00:00.000Z`);
+    for (const [i, at] of times.entries()) await ledger().putStoredCensus(census({ censusId: `c-${i}` }, at));
+    const other = census({ keyId: '01890000-0000-7000-8000-0000000000ff', censusId: 'of another key' });
+    await ledger().putStoredCensus(other);
+    const ids = async (limit: number) =>
+      (await ledger().listStoredCensuses(KEY_ID, limit)).map(({ censusId }) => censusId);
+    expect(await ids(10)).toEqual(['c-0', 'c-2', 'c-1']);
+    expect(await ids(2)).toEqual(['c-0', 'c-2']);
+    expect(await ledger().findStoredCensus('of another key')).toEqual(other);
+    expect(await ledger().findStoredCensus('c-9')).toBeNull();
+  });
+}
+
 function describeCensus(ledger: () => Ledger): void {
   const count = {
     rows: 10,
@@ -521,6 +565,22 @@ function describeCensus(ledger: () => Ledger): void {
       { ...base, segment: 10 },
     ]);
     expect(await ledger().listSegmentCensus('job-1', 'other')).toEqual([]);
+  });
+
+  it('keeps what a search of a store found', async () => {
+    const search = {
+      store: 'main',
+      found: [
+        { ...{ table: 'public.t', column: 'c', materialized: true }, envelopes: 3, ofKey: 2, onVersion: 1 },
+      ],
+      unsearched: [
+        { table: 'public.u', columns: ['a', 'b'], reason: 'RIGHTS' as const },
+        { table: '', columns: [], reason: 'TIME' as const, more: 12 },
+      ],
+    };
+    const base = { jobId: 'job-1', census: 'c', segment: 4, recordSet: '', count, search, takenAt: AT };
+    await ledger().putSegmentCensus(base);
+    expect(await ledger().listSegmentCensus('job-1', 'c')).toEqual([base]);
   });
 }
 
@@ -568,6 +628,35 @@ function describeQuarantine(ledger: () => Ledger): void {
 
   it('deletes what is not there without complaint', async () => {
     await expect(ledger().deleteQuarantined(record())).resolves.toBeUndefined();
+  });
+}
+
+function describeCertificates(ledger: () => Ledger): void {
+  const certificate = (changes: Partial<StoredCertificate> = {}): StoredCertificate => ({
+    ...{ tenant: 'acme', purpose: 'default', keyId: KEY_ID, version: 1, issuedAt: AT, jws: 'a.b.c' },
+    ...changes,
+  });
+
+  it('keeps one for each version of a key, and never changes it', async () => {
+    expect(await ledger().getCertificate(KEY_ID, 1)).toBeNull();
+    const created = await ledger().createCertificate(certificate());
+    expect(created).toEqual({ status: 'created', item: certificate() });
+    const again = await ledger().createCertificate(certificate({ issuedAt: LATER, jws: 'd.e.f' }));
+    expect(again).toEqual({ status: 'exists', item: certificate() });
+    const other = certificate({ version: 12, jws: 'g.h.i' });
+    await ledger().createCertificate(other);
+    expect(await ledger().getCertificate(KEY_ID, 1)).toEqual(certificate());
+    expect(await ledger().getCertificate(KEY_ID, 12)).toEqual(other);
+    expect(await ledger().getCertificate(KEY_ID, 2)).toBeNull();
+    expect(await ledger().getCertificate('another-key', 1)).toBeNull();
+  });
+
+  it('of 20 that are issued at once, one is the certificate', async () => {
+    const results = await Promise.all(
+      range(20).map((i) => ledger().createCertificate(certificate({ jws: `${i}` }))),
+    );
+    expect(results.filter(({ status }) => status === 'created')).toHaveLength(1);
+    expect(new Set(results.map(({ item }) => item.jws)).size).toBe(1);
   });
 }
 
