@@ -69,17 +69,16 @@ async function whyOver(deps: ApprovalDeps, request: ApprovalRequest): Promise<st
   const { requestId, tenant, purpose, keyId, restoreEpoch } = request;
   const written = await deps.ledger.getApprovalVoid(requestId);
   if (written !== null) return written.why;
-  if (isExpired(request, deps.clock.now(), deps.config.rotation.clockSkewSeconds)) {
-    const why = `it expired at ${request.expiresAt}`;
-    // Written down: a clock that is set back does not bring it to life again.
-    await voidRequest(deps, requestId, why);
-    return why;
-  }
   const key = await deps.ledger.getKey(tenant, purpose);
   if (key === null || key.keyId !== keyId) return 'its key is another one';
-  if (key.restoreEpoch !== restoreEpoch) return 'a store was restored since';
   const used = Object.values(key.versions).find(({ approvedBy }) => approvedBy === requestId);
-  return used === undefined ? null : `it was used for version ${used.version}`;
+  if (used !== undefined) return `it was used for version ${used.version}`;
+  if (key.restoreEpoch !== restoreEpoch) return 'a store was restored since';
+  if (!isExpired(request, deps.clock.now(), deps.config.rotation.clockSkewSeconds)) return null;
+  const why = `it expired at ${request.expiresAt}`;
+  // Written down: a clock that is set back does not bring it to life again.
+  await voidRequest(deps, requestId, why);
+  return why;
 }
 
 /** Null: it counts. */

@@ -32,7 +32,22 @@ export const METRICS = {
   QuarantinedRecords: { unit: 'Count', means: 'records in quarantine, at the time of a look' },
   OldestKeyAge: { unit: 'Seconds', means: 'age of the oldest active version' },
   KeysOverdue: { unit: 'Count', means: 'keys whose active version is older than rotation.everyDays' },
-  PurgesAwaitingApproval: { unit: 'Count', means: 'purges that are due and wait for a person' },
+  StateForged: {
+    unit: 'Count',
+    means: "items of the ledger and messages of the queue that are not Keyturn's own, each time one is met",
+  },
+  PendingVersionsUsed: {
+    unit: 'Count',
+    means: 'uses of versions that wait for their purge, which is called off',
+  },
+  PurgesAwaitingApproval: {
+    unit: 'Count',
+    means: "purges whose version is fenced and that wait for people's approvals",
+  },
+  BreakGlassApprovals: {
+    unit: 'Count',
+    means: 'approvals by approvers for emergencies in the last day, at the time of a look',
+  },
   RootKeysUnusable: {
     unit: 'Count',
     means: 'root keys in use that are disabled, gone or about to be deleted',

@@ -7,8 +7,9 @@ import { checkPurgeable } from './purge-rules.ts';
 
 /**
  * Step 8 begins: the version becomes DESTROY_PENDING, so that nothing can take it up again unnoticed, and the
- * restore epoch is read, before anything is counted. The count begins when every application has seen the new state. It
- * is planned to cover every row of every declared table.
+ * restore epoch is read, before anything is counted. The count begins when every application has seen the new state, and
+ * the rehearsal is over: once for as long as the version stays fenced, however many attempts that takes. It is planned to
+ * cover every row of every declared table.
  */
 export async function beginPurge(
   deps: Deps,
@@ -24,15 +25,24 @@ export async function beginPurge(
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
   const { destroyPendingAt } = versionOf(key, job.from);
+  const fencedAt = destroyPendingAt === null ? 0 : Date.parse(destroyPendingAt);
   // After the write, not when it was prepared: until then a reader could still cache the old state.
-  const pendingAt = Math.max(deps.clock.now(), destroyPendingAt === null ? 0 : Date.parse(destroyPendingAt));
+  const pendingAt = Math.max(deps.clock.now(), fencedAt);
   const begun = await changeJob(deps, jobId, (current) => {
     if (current.status === 'CENSUS' || current.status === 'COMPLETED') return current;
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;
+    const barrierMs = current.times.barrierSeconds * 1000;
+    // Fenced by an earlier attempt, and since. The epoch stays too: a restore in between ends this purge.
+    const isFenced =
+      destroyPendingAt !== null &&
+      current.barrierUntil !== null &&
+      fencedAt + barrierMs <= Date.parse(current.barrierUntil);
+    const fence = isFenced
+      ? {}
+      : { restoreEpoch: key.restoreEpoch, barrierUntil: timestamp(pendingAt + barrierMs) };
     return moveJob(preparing, 'CENSUS', {
       round: current.round + 1,
-      restoreEpoch: key.restoreEpoch,
-      barrierUntil: timestamp(pendingAt + current.times.barrierSeconds * 1000),
+      ...fence,
       startedAt: current.startedAt ?? timestamp(now),
     });
   });

@@ -1,31 +1,36 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type PurgeApproval, settlePurgeApproval } from '../approvals/purge-approval.ts';
+import { issueCertificate } from '../certificates/issue-certificate.ts';
 import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
+import { ApprovalError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
-import { authorizeDestroy, cancelDestroy, finishDestroy } from '../keyring/destruction.ts';
-import type { TenantKey } from '../keyring/key.ts';
+import { authorizeDestroy, finishDestroy } from '../keyring/destruction.ts';
+import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { announceEnd } from './announce-end.ts';
+import { callOff, type Refusal, whyCalledOff } from './call-off-purge.ts';
 import {
-  blockJob,
   changeJob,
   changeKey,
   getJob,
   getKey,
   getRunningJob,
+  jobPaused,
   moveJob,
   requireRunning,
   timestamp,
 } from './change.ts';
-import { rotationJobId } from './job-id.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import { askProvider, requireUsable } from './root-key-trouble.ts';
-import type { BlockerCode, CensusResult, Job } from './rotation.ts';
+import { type CensusResult, isRunning, type Job } from './rotation.ts';
 import { describeTables, unreadTables } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 /**
- * Step 8 ends: destroys the version when the census found nothing on it, and goes back to RETIRING otherwise. The
- * one conditional write that decides has {still pending, same epoch}; after it the provider destroys, then the blob
- * is erased.
+ * Step 8 ends: destroys the version when the census found nothing on it and people agree, and goes back to RETIRING
+ * where anything speaks against it. While their approvals are waited for, the job rests and the version stays fenced:
+ * throws JOB_PAUSED. The one conditional write that decides has {still pending, same epoch, nobody asked for it, no hold,
+ * approvals not used before}; after it the provider destroys, then the blob is erased.
  */
 export async function destroyVersion(
   deps: Deps,
@@ -35,27 +40,22 @@ export async function destroyVersion(
   const job = await getRunningJob(deps, jobId);
   if (job.status === 'COMPLETED') return { destroyed: true };
   const key = await getKey(deps, job.tenant, job.purpose);
-  const authorized = versionOf(key, job.from).destroyAuthorizedAt !== null;
-  if (!authorized) {
-    const census = await readCensus(deps, job, round, key.active);
-    const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
-    const blocker =
-      findBlocker(job, census, quarantined) ??
-      findUncovered(key, deps.config, census, await retiringCensus(deps, job)) ??
-      (await authorizeIfUsable(deps, job));
+  const census = await readCensus(deps, job, round, key.active);
+  if (versionOf(key, job.from).destroyAuthorizedAt === null) {
+    const refusal =
+      (await findRefusal(deps, job, key, census)) ?? (await authorizeIfAgreed(deps, job, census));
     // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
     requireRunning(await getJob(deps, jobId));
-    if (blocker !== null) {
-      await changeKey(deps, job.tenant, job.purpose, (current) => cancelDestroy(current, job.from));
-      const blocked = await changeJob(deps, jobId, (current) =>
-        blockJob({ ...current, census }, blocker.code, blocker.message, deps.clock.now()),
-      );
-      await announceEnd(deps, job.status, blocked);
+    if (refusal !== null) {
+      await callOff(deps, job, refusal, census);
       return { destroyed: false };
     }
-    await changeJob(deps, jobId, (current) => ({ ...current, census }));
   }
   await destroyAtProvider(deps, job);
+  const counted = await changeJob(deps, jobId, (current) =>
+    isDeepStrictEqual(current.census, census) ? current : { ...current, census },
+  );
+  await issueCertificate(deps, counted);
   const now = timestamp(deps.clock.now());
   const ended = await changeJob(deps, jobId, (current) =>
     current.status === 'COMPLETED' ? current : moveJob(current, 'COMPLETED', { completedAt: now }),
@@ -64,9 +64,20 @@ export async function destroyVersion(
   return { destroyed: true };
 }
 
-interface Refusal {
-  readonly code: BlockerCode;
-  readonly message: string;
+async function findRefusal(
+  deps: Deps,
+  job: Job,
+  key: TenantKey,
+  census: CensusResult,
+): Promise<Refusal | null> {
+  const calledOff = whyCalledOff(key, job, deps.clock.now(), deps.config);
+  if (calledOff !== null) return calledOff;
+  const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
+  return (
+    findBlocker(job, census, quarantined) ??
+    findUncovered(key, deps.config, census, await retiringCensus(deps, versionOf(key, job.from))) ??
+    findUndeclared(census)
+  );
 }
 
 /** Pure. Anything on the version, or anything whose version cannot be told, keeps the version. */
@@ -128,40 +139,93 @@ function isRetired(config: Config, recordSet: string): boolean {
 }
 
 /** What the rotation away from the version counted. */
-async function retiringCensus(deps: Deps, job: Job): Promise<CensusResult | null> {
-  return (await deps.ledger.getJob(rotationJobId(job.keyId, job.from)))?.census ?? null;
+async function retiringCensus(deps: Deps, { retiredBy }: KeyVersion): Promise<CensusResult | null> {
+  return retiredBy === null ? null : ((await deps.ledger.getJob(retiredBy))?.census ?? null);
 }
 
-/** Nothing is destroyed while a root key of the key is disabled, also when no event has told of it yet. */
-async function authorizeIfUsable(deps: Deps, job: Job): Promise<Refusal | null> {
+/** Pure. What nobody declared was not counted as a record set's, and may name the version whenever it is written again. */
+export function findUndeclared({ undeclared }: Pick<CensusResult, 'undeclared'>): Refusal | null {
+  if (undeclared === null || undeclared.length === 0) return null;
+  const columns = undeclared.map(({ store, table, column }) => `${column} of ${table} in ${store}`);
+  const message = `No record set declares these columns, which hold envelopes: ${columns.join(', ')}`;
+  return { code: 'UNDECLARED_ENVELOPES', message };
+}
+
+/** Throws JOB_PAUSED while people have to agree first, and while a root key of the key is disabled, told of or not. */
+async function authorizeIfAgreed(deps: Deps, job: Job, census: CensusResult): Promise<Refusal | null> {
   await requireUsable(deps, job);
-  return authorize(deps, job);
+  const key = await getKey(deps, job.tenant, job.purpose);
+  // Called off by a person in the meantime: there is nothing to agree to.
+  const changed = whyChanged(key, job);
+  if (changed !== null) return changed;
+  const approval = await settlePurgeApproval(deps, job, key, census);
+  if (!approval.approved) {
+    await waitForApproval(deps, job, census, approval.requestId);
+    throw jobPaused(job.jobId);
+  }
+  return authorize(deps, job, approval);
 }
 
-/** The write after which there is no way back. Refused when the version was asked for, or a store was restored. */
-async function authorize(deps: Deps, job: Job): Promise<Refusal | null> {
+/** The version stays fenced, so that the rehearsal goes on. */
+async function waitForApproval(
+  deps: Deps,
+  job: Job,
+  census: CensusResult,
+  approvalId: string | null,
+): Promise<void> {
+  const pause = { reason: 'APPROVAL', rootKeyId: null, by: null, at: timestamp(deps.clock.now()) } as const;
+  await changeJob(deps, job.jobId, (current) =>
+    isRunning(current.status) && current.attempt === job.attempt
+      ? moveJob({ ...current, census, approvalId }, 'PAUSED', { pause })
+      : current,
+  );
+}
+
+/** The write after which there is no way back: everything that could have changed since is looked at in it once more. */
+async function authorize(deps: Deps, job: Job, approval: PurgeApproval): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
-  await changeKey(deps, job.tenant, job.purpose, (current) => {
-    const version = versionOf(current, job.from);
-    // Called off and begun again since the count began: the applications' time to ask for it has not passed.
-    const pendingSince = Date.parse(version.destroyPendingAt ?? job.barrierUntil ?? '');
-    const again = pendingSince + job.times.barrierSeconds * 1000 > Date.parse(job.barrierUntil ?? '');
-    if (version.state !== 'DESTROY_PENDING' || again) {
-      const message = `Version ${job.from} was asked for during its purge, and is ${version.state} again`;
-      refusal = { code: 'VERSION_IN_USE', message };
-      return current;
+  await changeKey(deps, job.tenant, job.purpose, async (current) => {
+    const now = deps.clock.now();
+    refusal = whyCalledOff(current, job, now, deps.config) ?? whyChanged(current, job);
+    refusal ??= await whyTakenBack(deps, current, job);
+    if (refusal !== null) return current;
+    if (hasExpired(approval, now, deps.config)) {
+      throw new ApprovalError('APPROVAL_REFUSED', 'The approvals expired while they were verified', {
+        retryable: true,
+      });
     }
-    if (current.restoreEpoch !== job.restoreEpoch) {
-      refusal = { code: 'KEY_CHANGED', message: 'A store was restored during the purge' };
-      return current;
-    }
-    refusal = null;
     return authorizeDestroy(current, job.from, {
       restoreEpoch: job.restoreEpoch,
-      at: timestamp(deps.clock.now()),
+      approvedBy: approval.requestId,
+      at: timestamp(now),
     });
   });
   return refusal;
+}
+
+/** Pure. Also a version that is fenced, but anew: its time for being asked for began with that. */
+function whyChanged(key: TenantKey, job: Job): Refusal | null {
+  const { state, destroyPendingAt } = versionOf(key, job.from);
+  const pendingSince = Date.parse(destroyPendingAt ?? job.barrierUntil ?? '');
+  const again = pendingSince + job.times.barrierSeconds * 1000 > Date.parse(job.barrierUntil ?? '');
+  if (state === 'DESTROY_PENDING' && !again) return null;
+  const message = `Version ${job.from} was asked for, or its purge called off, and it is ${state} again`;
+  return { code: 'VERSION_IN_USE', message };
+}
+
+/** A rollback to the version that has taken the key's lock, and not activated it yet. */
+async function whyTakenBack(
+  { ledger }: Pick<Deps, 'ledger'>,
+  { rotationId }: TenantKey,
+  job: Job,
+): Promise<Refusal | null> {
+  const holder = rotationId === null ? null : await ledger.getJob(rotationId);
+  if (holder?.goal !== 'ROLLBACK' || holder.to !== job.from) return null;
+  return { code: 'KEY_CHANGED', message: `A rollback to version ${job.from} is under way` };
+}
+
+function hasExpired({ expiresAt }: PurgeApproval, now: number, { rotation }: Config): boolean {
+  return expiresAt !== null && now + rotation.clockSkewSeconds * 1000 >= Date.parse(expiresAt);
 }
 
 async function destroyAtProvider(deps: Deps, job: Job): Promise<void> {

@@ -1,10 +1,10 @@
+import { waitsForApproval } from '../approvals/resume-approved.ts';
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
 import { purgeJobId } from './job-id.ts';
-import { mayPass } from './retry-rotation.ts';
 import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
 import { censusName } from './take-census.ts';
 
@@ -23,6 +23,7 @@ const GAUGES = [
   'OldestKeyAge',
   'KeysOverdue',
   'PurgesAwaitingApproval',
+  'BreakGlassApprovals',
 ] as const satisfies readonly MetricName[];
 export type Gauges = Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable', number>>;
 
@@ -40,12 +41,14 @@ export async function monitor(deps: Deps): Promise<Gauges> {
   const gauges: Gauges = {
     JobsRunning: running.length,
     JobsStuck: await sumOver(running, async (job) => ((await isStuck(deps, job)) ? 1 : 0)),
-    JobsPaused: jobs.filter(({ status }) => status === 'PAUSED').length,
+    // One that waits for people's approvals is counted as such.
+    JobsPaused: jobs.filter((job) => job.status === 'PAUSED' && !waitsForApproval(job)).length,
     JobsBlockedNow: countBlocked(keys, jobs),
     QuarantinedRecords: await sumOver(keys, ({ keyId }) => countQuarantined(deps, keyId)),
     OldestKeyAge: Math.max(0, ...ages),
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
-    PurgesAwaitingApproval: countWaitingPurges(keys, jobs, now),
+    PurgesAwaitingApproval: jobs.filter(waitsForApproval).length,
+    BreakGlassApprovals: await countBreakGlass(deps, now),
     RootKeysUnusable: countUnusableRootKeys(keys),
   };
   for (const name of GAUGES) deps.metrics.add(name, gauges[name]);
@@ -79,17 +82,14 @@ function countBlocked(keys: readonly TenantKey[], jobs: readonly Job[]): number 
   return blocked.filter(({ kind, jobId }) => kind !== 'purge' || pending.has(jobId)).length;
 }
 
-/** Versions whose grace is over, and whose purge stopped for a reason that only a person can do something about. */
-function countWaitingPurges(keys: readonly TenantKey[], jobs: readonly Job[], now: number): number {
-  const waiting = new Set(jobs.flatMap((job) => (job.blocker === null || mayPass(job) ? [] : [job.jobId])));
-  let count = 0;
-  for (const { keyId, versions } of keys) {
-    for (const { version, state, purgeNotBefore } of Object.values(versions)) {
-      const due = state === 'RETIRING' && purgeNotBefore !== null && now >= Date.parse(purgeNotBefore);
-      if (due && waiting.has(purgeJobId(keyId, version))) count += 1;
-    }
-  }
-  return count;
+/** Approvals for emergencies that were given in the last day, also where the action has happened since. */
+async function countBreakGlass({ ledger }: Deps, now: number): Promise<number> {
+  const since = new Date(now - DAY_SECONDS * 1000).toISOString();
+  const requests = await ledger.listApprovalRequests({ expiresFrom: since });
+  return sumOver(requests, async ({ requestId }) => {
+    const approvals = await ledger.listApprovals(requestId);
+    return approvals.filter(({ breakGlass, at }) => breakGlass && at >= since).length;
+  });
 }
 
 /** Root keys for which versions are suspended: what the last look at each found, until another finds it usable. */

@@ -1,7 +1,9 @@
+import { whyNobodyCan } from '../approvals/request-approval.ts';
 import type { Config } from '../config/schema.ts';
 import { RotationError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { describeHolds, standingHolds } from './holds.ts';
 import { describeTables, unreadTables } from './served.ts';
 
 /** Throws unless the version is retired, its grace is over, and nothing has decided against its purge. */
@@ -38,6 +40,13 @@ export function checkPurgeable(key: TenantKey, version: number, now: number, con
         'Wait: backups and queued messages may still need it. The daily sweep purges it when grace is over.',
     });
   }
+  const holds = standingHolds(key, version, now, config);
+  if (holds.length > 0) {
+    throw new RotationError('PURGE_REFUSED', `${name} is held: ${describeHolds(holds)}`, {
+      remedy:
+        '`keyturn holds list` shows what holds it. The daily sweep purges it when nothing does any more.',
+    });
+  }
   const unread = unreadTables(key, config);
   if (unread.length > 0) {
     throw new RotationError(
@@ -49,4 +58,15 @@ export function checkPurgeable(key: TenantKey, version: number, now: number, con
       },
     );
   }
+}
+
+/** Throws where a purge would be asked for that people could never approve. */
+export function checkApprovable(key: TenantKey, version: number, config: Config, requestedBy: string): void {
+  if (versionOf(key, version).state !== 'RETIRING') return;
+  const problem = whyNobodyCan(config, requestedBy);
+  if (problem === null) return;
+  const name = `Version ${version} of ${key.tenant}/${key.purpose}`;
+  throw new RotationError('PURGE_REFUSED', `${name} cannot be purged. ${problem.message}`, {
+    remedy: problem.remedy,
+  });
 }

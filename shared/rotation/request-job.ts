@@ -1,8 +1,18 @@
+import { resumeIfDecided } from '../approvals/resume-approved.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { changeJob, getJob, getKey, timestamp } from './change.ts';
-import { adoptionJobId, executionName, purgeJobId, rotationJobId } from './job-id.ts';
-import { checkPurgeable } from './purge-rules.ts';
+import { finishCancellation } from './cancel-job.ts';
+import { changeJob, getJob, moveJob, timestamp } from './change.ts';
+import {
+  adoptionJobId,
+  executionName,
+  purgeJobId,
+  resweepJobId,
+  rollbackJobId,
+  rotationJobId,
+} from './job-id.ts';
+import { hasFreedLock } from './pause-job.ts';
+import { checkApprovable, checkPurgeable } from './purge-rules.ts';
 import { retireVersion } from './retire-version.ts';
 import { resumeIfUsable } from './root-key-trouble.ts';
 import { isRunning, type Job, type RotationMode } from './rotation.ts';
@@ -24,20 +34,80 @@ export interface RotationRequest {
   readonly mode?: RotationMode;
   /** Who asked, for the audit: a person, a schedule, an event. */
   readonly requestedBy: string;
+  /** Left out: as the configuration says; null: no limit. */
+  readonly recordsPerSecond?: number | null;
 }
 
 /** Asks for a rotation of a key. While one runs, the answer is the running one: no version is skipped or orphaned. */
 export async function requestRotation(deps: Deps, request: RotationRequest): Promise<JobRequest> {
   const key = await registerServed(deps, request.tenant, request.purpose);
-  if (key.rotationId !== null) return startOrResume(deps, await getJob(deps, key.rotationId), false);
+  const running = await lockHolder(deps, key);
+  if (running !== null) return startOrResume(deps, running, false);
   return createAndStart(deps, {
-    ...newJob(deps, key, request.requestedBy),
+    ...newJob(deps, key, request),
     kind: 'rotate',
-    jobId: rotationJobId(key.keyId, key.active),
+    jobId: rotationJobId(key),
     from: key.active,
     mode: request.mode ?? deps.config.rotation.mode,
     recordSets: recordSetsOf(deps, 'rotate', key),
   });
+}
+
+export interface ResweepRequest {
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly requestedBy: string;
+  /** For the audit: why, e.g. which restore. */
+  readonly reason: string;
+}
+
+/**
+ * Asks for a sweep of a key's records to its active version, and a census; no version is made. While a rotation runs, the
+ * answer is that one: whether its present sweep covers what the caller has in mind, `job.restoreEpoch` says when it ends,
+ * and if it does not, the caller asks again.
+ */
+export async function requestResweep(deps: Deps, request: ResweepRequest): Promise<JobRequest> {
+  const key = await registerServed(deps, request.tenant, request.purpose);
+  const running = await lockHolder(deps, key);
+  if (running !== null) return startOrResume(deps, running, false);
+  return createAndStart(deps, {
+    ...newJob(deps, key, { requestedBy: `${request.requestedBy} (${request.reason})` }),
+    kind: 'rotate',
+    goal: 'RESWEEP',
+    jobId: resweepJobId(key),
+    from: key.active,
+    to: key.active,
+    mode: 'rewrap',
+    recordSets: recordSetsOf(deps, 'rotate', key),
+  });
+}
+
+/** Asks for the records of a key to be brought back to a RETIRING version. What may be rolled back to: rollback.ts. */
+export async function startRollback(
+  deps: Deps,
+  key: TenantKey,
+  to: number,
+  request: Pick<RotationRequest, 'requestedBy' | 'recordsPerSecond'>,
+): Promise<JobRequest> {
+  return createAndStart(deps, {
+    ...newJob(deps, key, request),
+    kind: 'rotate',
+    goal: 'ROLLBACK',
+    jobId: rollbackJobId(key, to),
+    from: key.active,
+    to,
+    mode: 'rewrap',
+    recordSets: recordSetsOf(deps, 'rotate', key),
+  });
+}
+
+/** The job that holds the key's lock. One that was cancelled gives it up first. */
+async function lockHolder(deps: Deps, key: TenantKey): Promise<Job | null> {
+  if (key.rotationId === null) return null;
+  const job = await getJob(deps, key.rotationId);
+  if (job.status !== 'CANCELLED') return job;
+  await finishCancellation(deps, job);
+  return null;
 }
 
 export interface PurgeRequest {
@@ -52,9 +122,11 @@ export async function requestPurge(deps: Deps, request: PurgeRequest): Promise<J
   const key = await registerServed(deps, request.tenant, request.purpose);
   const jobId = purgeJobId(key.keyId, request.version);
   checkPurgeable(key, request.version, deps.clock.now(), deps.config);
+  checkApprovable(key, request.version, deps.config, request.requestedBy);
   return createAndStart(deps, {
-    ...newJob(deps, key, request.requestedBy),
+    ...newJob(deps, key, request),
     kind: 'purge',
+    times: configuredTimes(deps, 'purge'),
     jobId,
     from: request.version,
     mode: 'rewrap',
@@ -73,7 +145,7 @@ export async function requestAdoption(deps: Deps, request: AdoptionRequest): Pro
   const { purpose } = deps.recordSets.config(request.recordSet);
   const key = await registerServed(deps, request.tenant, purpose);
   return createAndStart(deps, {
-    ...newJob(deps, key, request.requestedBy),
+    ...newJob(deps, key, request),
     kind: 'adopt',
     jobId: adoptionJobId(key.keyId, request.recordSet),
     from: 0,
@@ -84,7 +156,11 @@ export async function requestAdoption(deps: Deps, request: AdoptionRequest): Pro
 
 type NewJob = Omit<Job, 'kind' | 'jobId' | 'from' | 'mode' | 'recordSets'>;
 
-function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
+function newJob(
+  deps: Deps,
+  key: TenantKey,
+  { requestedBy, recordsPerSecond }: Pick<RotationRequest, 'requestedBy' | 'recordsPerSecond'>,
+): NewJob {
   const { rotation } = deps.config;
   return {
     tenant: key.tenant,
@@ -97,7 +173,7 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     maxRounds: rotation.maxRounds,
     chunkSize: rotation.chunkSize,
     segments: rotation.segments,
-    times: configuredTimes(deps),
+    times: configuredTimes(deps, 'rotate'),
     requestedBy,
     requestedAt: timestamp(deps.clock.now()),
     startedAt: null,
@@ -106,7 +182,7 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
     purgeNotBefore: null,
     restoreEpoch: key.restoreEpoch,
     goal: 'NEW_VERSION',
-    recordsPerSecond: null,
+    recordsPerSecond: recordsPerSecond === undefined ? rotation.recordsPerSecond : recordsPerSecond,
     blocker: null,
     pause: null,
     census: null,
@@ -116,9 +192,32 @@ function newJob(deps: Deps, key: TenantKey, requestedBy: string): NewJob {
   };
 }
 
-async function createAndStart(deps: Deps, job: Job): Promise<JobRequest> {
-  const created = await deps.ledger.createJob(job);
+async function createAndStart(deps: Deps, asked: Job): Promise<JobRequest> {
+  const created = await deps.ledger.createJob(asked);
+  if (created.status === 'exists' && mayBeginAnew(created.item)) return beginAnew(deps, created.item, asked);
   return startOrResume(deps, created.item, created.status === 'created');
+}
+
+/** A job that was called off; and a re-sweep that is done, since each request is for one that begins after it. */
+function mayBeginAnew({ status, goal }: Job): boolean {
+  return status === 'CANCELLED' || (status === 'COMPLETED' && goal === 'RESWEEP');
+}
+
+/** Under its former id, as another attempt, and as it is asked for now. Rounds are counted on: their plans stand. */
+async function beginAnew(deps: Deps, job: Job, asked: Job): Promise<JobRequest> {
+  if (job.status === 'CANCELLED') await finishCancellation(deps, job);
+  const begun = await changeJob(deps, job.jobId, (current) =>
+    mayBeginAnew(current)
+      ? moveJob(current, 'REQUESTED', {
+          ...asked,
+          attempt: current.attempt + 1,
+          round: current.round,
+          maxRounds: current.round + asked.maxRounds,
+        })
+      : current,
+  );
+  if (isRunning(begun.status)) await startExecution(deps, begun);
+  return { answer: 'resumed', job: begun };
 }
 
 function isOver({ status }: Job): boolean {
@@ -129,7 +228,7 @@ async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<Jo
   const paused = job.status === 'PAUSED';
   const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
   const current = paused
-    ? await resumeIfUsable(deps, job)
+    ? await resumeIfDecided(deps, await resumeIfUsable(deps, job), true)
     : over
       ? await takeUpAgain(deps, job.jobId, isOver)
       : job;
@@ -149,7 +248,7 @@ export async function recoverJob(deps: Deps, listed: Job): Promise<boolean> {
   if (!isRunning(job.status)) return false;
   const machine = MACHINES[job.kind];
   if (await deps.executions.isRunning(machine, executionName(job.jobId, job.attempt))) return false;
-  if (await isRetiredOnly(deps, job)) {
+  if (job.status === 'CENSUS' && (await hasFreedLock(deps, job))) {
     await retireVersion(deps, job.jobId);
     return true;
   }
@@ -165,14 +264,4 @@ export async function recoverJob(deps: Deps, listed: Job): Promise<boolean> {
   if (!isRunning(next.status)) return false;
   await startExecution(deps, next);
   return true;
-}
-
-/**
- * A rotation that freed the key's lock and crashed before its own end was written. Another may have taken the lock
- * since, so its steps are not repeated.
- */
-async function isRetiredOnly(deps: Deps, job: Job): Promise<boolean> {
-  if (job.kind !== 'rotate' || job.status !== 'CENSUS') return false;
-  const key = await getKey(deps, job.tenant, job.purpose);
-  return key.rotationId !== job.jobId && (key.versions[String(job.from)]?.purgeNotBefore ?? null) !== null;
 }

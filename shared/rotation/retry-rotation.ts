@@ -15,11 +15,11 @@ const HOUR_MS = 3_600_000;
  * A rotation destroys nothing by going on, and who wrote its stale records may have come to rest; but each try reads all
  * records, so that one a day is enough: half a day later, what stopped since the last daily sweep is tried by the next.
  * A purge that stopped because something still needs the version, or asked for it, is a person's to look at: tried again
- * and again, it would destroy the version in the first quiet moment. An adoption changes what people asked for by name.
+ * and again, it would destroy the version in the first quiet moment. One that a hold stopped begins anew when none stands. An adoption changes what people asked for by name.
  */
 const AGAIN_AFTER_MS = {
   rotate: { STEP_FAILED: HOUR_MS, OPEN_TRANSACTIONS: HOUR_MS, STALE_RECORDS: 12 * HOUR_MS },
-  purge: { STEP_FAILED: HOUR_MS, OPEN_TRANSACTIONS: HOUR_MS },
+  purge: { STEP_FAILED: HOUR_MS, OPEN_TRANSACTIONS: HOUR_MS, HELD: HOUR_MS },
   adopt: {},
 } as const satisfies Readonly<Record<JobKind, Readonly<Partial<Record<BlockerCode, number>>>>>;
 

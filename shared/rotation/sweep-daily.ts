@@ -1,8 +1,11 @@
+import { whyNobodyCan } from '../approvals/request-approval.ts';
+import { resumeApproved, waitsForApproval } from '../approvals/resume-approved.ts';
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { findDueKeys } from './due-keys.ts';
+import { standingHolds } from './holds.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
@@ -56,6 +59,10 @@ export async function sweepDaily(
       if (await recoverJob(deps, job)) result.recovered += 1;
     },
   );
+  await each(jobs.filter(waitsForApproval), async (job) => {
+    // By whom the last approval was given, their command may have died before it took the purge up.
+    result.purges += await resumeApproved(deps, [job]);
+  });
   // Before rotations start, so that none starts under a root key that cannot be used; but to wrap ten thousand KEKs anew
   // takes minutes, and must leave time for the rest.
   await each([null], async () => {
@@ -93,8 +100,8 @@ export async function sweepDaily(
 }
 
 async function rotateDue(deps: Deps, key: TenantKey, result: DailySweep): Promise<void> {
-  const { tenant, purpose, keyId, active, rotationId } = key;
-  const job = await deps.ledger.getJob(rotationId ?? rotationJobId(keyId, active));
+  const { tenant, purpose, rotationId } = key;
+  const job = await deps.ledger.getJob(rotationId ?? rotationJobId(key));
   if (job !== null && waitsForSomebody(job, deps.clock.now())) {
     result.waiting += 1;
     return;
@@ -107,10 +114,14 @@ async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise
   const { tenant, purpose, keyId } = await registerServed(deps, key.tenant, key.purpose);
   for (const { version, state, ...rest } of Object.values(key.versions)) {
     if (!isDue({ state, ...rest }, deps.clock.now())) continue;
+    if (state === 'RETIRING' && standingHolds(key, version, deps.clock.now(), deps.config).length > 0)
+      continue;
     // One version's purge does not wait for another's.
     await attempt(deps, result, async () => {
       const job = await deps.ledger.getJob(purgeJobId(keyId, version));
-      if (job !== null && state !== 'DESTROY_PENDING' && waitsForSomebody(job, deps.clock.now())) {
+      const nobody = whyNobodyCan(deps.config, REQUESTED_BY) !== null;
+      const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now()));
+      if (waits && state !== 'DESTROY_PENDING') {
         result.waiting += 1;
         return;
       }

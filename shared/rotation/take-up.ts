@@ -30,7 +30,7 @@ export async function takeUpAgain(
     // Somebody else took it up in between: theirs is the attempt that runs.
     if (!may(job)) return job;
     const { chunkSize, segments } = deps.config.rotation;
-    const times = longerTimes(job.times, configuredTimes(deps));
+    const times = longerTimes(job.times, configuredTimes(deps, job.kind));
     return moveJob(job, 'REQUESTED', {
       attempt: job.attempt + 1,
       // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
@@ -63,9 +63,13 @@ export function recordSetsOf(
   });
 }
 
-export function configuredTimes({ config: { rotation } }: Pick<Deps, 'config'>): JobTimes {
+/** The barrier of a purge is its rehearsal, where that is longer. */
+export function configuredTimes({ config: { rotation } }: Pick<Deps, 'config'>, kind: JobKind): JobTimes {
+  const barrierSeconds =
+    rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds;
+  const soakSeconds = kind === 'purge' ? rotation.soakSeconds + rotation.clockSkewSeconds : 0;
   return {
-    barrierSeconds: rotation.cacheMaxAgeSeconds + rotation.clockSkewSeconds + rotation.maxTransactionSeconds,
+    barrierSeconds: Math.max(barrierSeconds, soakSeconds),
     graceSeconds: rotation.graceSeconds,
     stallSeconds: rotation.stallSeconds,
   };

@@ -77,11 +77,12 @@ async function sweep(
   }
 }
 
-async function waitForBarrier(world: World, jobId: string, around: Around): Promise<void> {
+/** False: what waited is over. */
+async function waitForBarrier(world: World, jobId: string, around: Around): Promise<boolean> {
   for (;;) {
-    const { passed, waitSeconds } = await around('CheckBarrier', () => checkBarrier(world.deps, jobId));
-    if (passed) return;
-    world.pass(waitSeconds);
+    const look = await around('CheckBarrier', () => checkBarrier(world.deps, jobId));
+    if (look.passed || look.blocked) return look.passed;
+    world.pass(look.waitSeconds);
   }
 }
 
@@ -109,7 +110,7 @@ export async function runRotation(
 
 export async function runPurge(world: World, jobId: string, around: Around = once): Promise<boolean> {
   const { round, segments } = await around('BeginPurge', () => beginPurge(world.deps, jobId));
-  await waitForBarrier(world, jobId, around);
+  if (!(await waitForBarrier(world, jobId, around))) return false;
   for (const task of segments) await around('TakeCensus', () => takeCensus(world.deps, task));
   const { destroyed } = await around('DestroyVersion', () => destroyVersion(world.deps, jobId, round));
   return destroyed;

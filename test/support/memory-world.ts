@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openAudit } from '../../shared/audit/open-audit.ts';
+import type { LedgerStore } from '../../shared/audit/outbox.ts';
 import type { KeyturnEvent } from '../../shared/bus/events.ts';
 import type { Clock } from '../../shared/clock/clock.ts';
 import { configSchema } from '../../shared/config/schema.ts';
@@ -12,7 +14,6 @@ import { createKeyring } from '../../shared/keyring/cached-keyring.ts';
 import { versionOf } from '../../shared/keyring/change-version.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { Keyring } from '../../shared/keyring/keyring.ts';
-import type { Ledger } from '../../shared/ledger/ledger.ts';
 import { type Log, silentLog } from '../../shared/log/log.ts';
 import { type Metrics, silentMetrics } from '../../shared/metrics/metrics.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
@@ -21,12 +22,14 @@ import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
 import { type ChunkMessage, chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import { createRecordSets } from '../../shared/records/record-sets.ts';
+import type { SearchResult, StoreSearch } from '../../shared/records/store-search.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record-store.ts';
+import { testState } from './state-key.ts';
 
 /**
  * The rotation domain with everything around it in one process: the real keyring and local provider, a ledger, and
@@ -37,6 +40,8 @@ import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record
 export const TENANT = 'acme';
 export const PURPOSE = 'default';
 export const KEY = { tenant: TENANT, purpose: PURPOSE, requestedBy: 'test' };
+/** What a trial says. */
+export const NO_APPROVALS = { required: 0, acceptNoApprovals: true };
 export const FIELDS = ['email', 'phone'] as const;
 
 export interface Faults {
@@ -55,13 +60,15 @@ export interface World {
   /** What the running process has; a new one after `restart`. */
   readonly deps: Deps;
   readonly clock: FakeClock;
-  readonly ledger: Ledger;
+  readonly ledger: LedgerStore;
   readonly provider: RootKeyProvider;
   readonly faults: Faults;
   /** Where what the domain measures goes. */
   readonly meter: { metrics: Metrics };
   readonly people: MemoryRecordStore;
   readonly notes: MemoryRecordStore;
+  /** What the database holds besides, as a search finds it. */
+  readonly elsewhere: { found: SearchResult };
   /** Messages that were sent and not yet deleted. */
   readonly queue: ChunkMessage[];
   /** What went to the bus. */
@@ -89,9 +96,9 @@ export interface World {
 export interface WorldMaker {
   /** Left out: the local provider, and nobody reads the log. */
   makeWorld(
-    ledger: Ledger,
+    ledger: LedgerStore,
     rotation?: object,
-    other?: { readonly provider?: RootKeyProvider; readonly log?: Log },
+    other?: { readonly provider?: RootKeyProvider; readonly log?: Log; readonly approvals?: object },
   ): Promise<World>;
   remove(): Promise<void>;
 }
@@ -115,12 +122,18 @@ export async function prepareWorlds(): Promise<WorldMaker> {
 }
 
 async function makeWorld(
-  ledger: Ledger,
+  ledger: LedgerStore,
   {
     provider,
     signer,
     log = silentLog,
-  }: { readonly provider: RootKeyProvider; readonly signer: Signer; readonly log?: Log },
+    approvals = NO_APPROVALS,
+  }: {
+    readonly provider: RootKeyProvider;
+    readonly signer: Signer;
+    readonly log?: Log;
+    readonly approvals?: object;
+  },
   rotation: object = {},
 ): Promise<World> {
   const fake = createFakeClock();
@@ -132,6 +145,7 @@ async function makeWorld(
   const people = createMemoryRecordStore('people', FIELDS);
   const notes = createMemoryRecordStore('notes', FIELDS);
   const stores: Readonly<Record<string, MemoryRecordStore>> = { people, notes };
+  const elsewhere: World['elsewhere'] = { found: { found: [], unsearched: [] } };
   const queue: ChunkMessage[] = [];
   const published: KeyturnEvent[] = [];
   const executions: World['executions'] = new Map();
@@ -148,7 +162,8 @@ async function makeWorld(
     provider: { type: 'local', keystore: 'k', keyFile: 'f' },
     stores: { main: { type: 'postgres', urlFrom: 'URL' } },
     recordSets: { people: recordSet('people'), notes: recordSet('notes') },
-    rotation: { chunkSize: 2, segments: 2, maxRounds: 3, ...rotation },
+    rotation: { chunkSize: 2, segments: 2, maxRounds: 3, soakSeconds: 0, ...rotation },
+    approvals,
   });
 
   const ports = {
@@ -204,19 +219,32 @@ async function makeWorld(
   const makeDeps = (): Deps => {
     const process = running;
     const gated = {
-      ledger: gate('ledger', ports.ledger, faults, process),
+      ...openAudit(gate('ledger', ports.ledger, faults, process), clock, 'function:test'),
       provider: gate('provider', ports.provider, faults, process),
       queue: gate('queue', ports.queue, faults, process),
       executions: gate('executions', ports.executions, faults, process),
       bus: gate('bus', ports.bus, faults, process),
       signer: gate('signer', ports.signer, faults, process),
     };
-    const recordSets = createRecordSets(config.recordSets, (name) => {
-      const store = stores[name];
-      if (store === undefined) throw new Error(`no store ${name}`);
-      return gate('store', store, faults, process);
-    });
-    return { ...common, ...gated, recordSets, keyring: makeKeyring(gated) };
+    const recordSets = createRecordSets(
+      config.recordSets,
+      (name) => {
+        const store = stores[name];
+        if (store === undefined) throw new Error(`no store ${name}`);
+        return gate('store', store, faults, process);
+      },
+      {
+        stores: ['main'],
+        open: (name) =>
+          gate(
+            'search',
+            createMemorySearch(name, () => elsewhere.found),
+            faults,
+            process,
+          ),
+      },
+    );
+    return { ...common, ...gated, state: testState, recordSets, keyring: makeKeyring(gated) };
   };
   let deps = makeDeps();
   await createKey(deps, TENANT, PURPOSE);
@@ -255,6 +283,7 @@ async function makeWorld(
     meter,
     people,
     notes,
+    elsewhere,
     queue,
     published,
     executions,
@@ -365,6 +394,10 @@ function seededRandom(seed: string): (buffer: Uint8Array) => void {
   };
 }
 
+function createMemorySearch(store: string, found: () => SearchResult): StoreSearch {
+  return { store, parts: async () => ['all'], search: async () => structuredClone(found()) };
+}
+
 /** Synchronous methods: they leave the process not at all. */
 const LOCAL = new Set(['cursorAfter', 'close', 'rootKeyFor']);
 
@@ -382,6 +415,9 @@ function gate<T extends object>(port: string, target: T, faults: Faults, process
     get(of, property) {
       const value: unknown = Reflect.get(of, property);
       if (typeof value !== 'function' || typeof property === 'symbol' || LOCAL.has(property)) return value;
+      if (property === 'leaving') {
+        return (...args: unknown[]) => gate(port, Reflect.apply(value, of, args) as object, faults, process);
+      }
       const call = `${port}.${property}`;
       return async (...args: unknown[]) => {
         await pass(faults.before, call);

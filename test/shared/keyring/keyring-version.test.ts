@@ -115,7 +115,9 @@ describe('a version', () => {
 
   it('is gone when it is destroyed', async () => {
     await makePending();
-    await h.change((key) => authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0 }));
+    await h.change((key) =>
+      authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0, approvedBy: null }),
+    );
     await h.change((key) => finishDestroy(key, 1, h.clock.timestamp()));
     await expect(version(1)).rejects.toMatchObject({ name: 'KeyError', code: 'VERSION_DESTROYED' });
     expect(h.unwraps.calls).toBe(0);
@@ -170,7 +172,9 @@ describe('a version that waits for its destruction', () => {
 
   it('is not called off once it is authorized', async () => {
     await makePending();
-    await h.change((key) => authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0 }));
+    await h.change((key) =>
+      authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0, approvedBy: null }),
+    );
     expect((await version(1)).version).toBe(1);
     expect(h.events).toMatchObject([{ cancelled: false }]);
     expect(await stateOf(1)).toBe('DESTROY_PENDING');

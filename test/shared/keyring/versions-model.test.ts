@@ -55,7 +55,7 @@ const CHANGES: readonly Change[] = [
       ...[0, 1].map(
         (restoreEpoch): Change =>
           (key) =>
-            authorizeDestroy(key, v, { at, restoreEpoch }),
+            authorizeDestroy(key, v, { at, restoreEpoch, approvedBy: null }),
       ),
       (key) => finishDestroy(key, v, at),
     ]),

@@ -32,7 +32,7 @@ const provedSecond = proveVersion(locked, 2, 'check-2', at(2));
 const second = activateVersion(provedSecond, 2, at(3), ROTATION);
 const retired = retireFrom(second, 1, { purgeNotBefore: at(10), rotationId: ROTATION });
 const pending = beginDestroy(retired, 1, at(10));
-const authorized = authorizeDestroy(pending, 1, { at: at(11), restoreEpoch: 0 });
+const authorized = authorizeDestroy(pending, 1, { at: at(11), restoreEpoch: 0, approvedBy: null });
 const destroyed = finishDestroy(authorized, 1, at(12));
 
 const STATE = expect.objectContaining({ name: 'KeyError', code: 'VERSION_STATE' });
@@ -104,7 +104,7 @@ describe('the whole way of a version', () => {
     for (const key of [pending, authorized]) expect(beginDestroy(key, 1, at(20))).toBe(key);
     for (const key of [retired, second]) expect(cancelDestroy(key, 1)).toBe(key);
     for (const key of [authorized, destroyed]) {
-      expect(authorizeDestroy(key, 1, { at: at(20), restoreEpoch: 0 })).toBe(key);
+      expect(authorizeDestroy(key, 1, { at: at(20), restoreEpoch: 0, approvedBy: null })).toBe(key);
     }
     expect(finishDestroy(destroyed, 1, at(20))).toBe(destroyed);
   });
@@ -231,11 +231,13 @@ describe('destroying', () => {
   });
 
   it('is not authorized when it was called off, or a store was restored', () => {
-    expect(() => authorizeDestroy(cancelDestroy(pending, 1), 1, { at: at(11), restoreEpoch: 0 })).toThrow(
+    expect(() =>
+      authorizeDestroy(cancelDestroy(pending, 1), 1, { at: at(11), restoreEpoch: 0, approvedBy: null }),
+    ).toThrow(STATE);
+    const restored = { ...pending, restoreEpoch: 1 };
+    expect(() => authorizeDestroy(restored, 1, { at: at(11), restoreEpoch: 0, approvedBy: null })).toThrow(
       STATE,
     );
-    const restored = { ...pending, restoreEpoch: 1 };
-    expect(() => authorizeDestroy(restored, 1, { at: at(11), restoreEpoch: 0 })).toThrow(STATE);
   });
 
   it('is not finished without authorization', () => {

@@ -1,0 +1,105 @@
+import { ApprovalError } from '../errors/errors.ts';
+import { purgeJobId } from '../rotation/job-id.ts';
+import { readPublicKey } from '../signing/public-key.ts';
+import type { Signer } from '../signing/signer.ts';
+import type { Approval, ApprovalRequest } from './approval.ts';
+import { APPROVAL_TYPE, isRequester, statementOf } from './binding.ts';
+import { type ApprovalCheck, type ApprovalDeps, checkApprovals } from './check-approvals.ts';
+
+/** One person's word for a request: signed by them, and written down once. */
+
+/**
+ * What this person would approve, verified, for them to read before they sign. Throws APPROVAL_NOT_FOUND,
+ * APPROVAL_INVALID, and APPROVAL_REFUSED for anybody whose approval would not count.
+ */
+export async function checkMayApprove(
+  deps: ApprovalDeps,
+  requestId: string,
+  approver: string,
+): Promise<ApprovalCheck> {
+  const check = await checkApprovals(deps, requestId);
+  const why = await whyNot(deps, check, approver);
+  if (why === null) return check;
+  throw new ApprovalError('APPROVAL_REFUSED', `${approver} cannot approve ${requestId}: ${why.message}`, {
+    remedy: why.remedy,
+  });
+}
+
+/** Signs, writes down, and returns how the request stands then. Throws as checkMayApprove, and the signer's errors. */
+export async function approve(
+  deps: ApprovalDeps,
+  requestId: string,
+  approver: string,
+  signer: Signer,
+): Promise<{ readonly approval: Approval; readonly check: ApprovalCheck }> {
+  const { request } = await checkMayApprove(deps, requestId, approver);
+  await requirePinned(deps, approver, signer);
+  const breakGlass = deps.config.approvals.approvers[approver]?.breakGlass ?? false;
+  const said = { approver, breakGlass, at: new Date(deps.clock.now()).toISOString() };
+  const jws = await signer.sign(APPROVAL_TYPE, statementOf(request, said));
+  const { status, item } = await deps.ledger.createApproval({ requestId, ...said, jws });
+  if (status === 'exists') throw alreadyGiven(request, item);
+  return { approval: item, check: await checkApprovals(deps, requestId) };
+}
+
+interface Refused {
+  readonly message: string;
+  readonly remedy: string;
+}
+
+async function whyNot(
+  deps: ApprovalDeps,
+  { request, over, valid, refused }: ApprovalCheck,
+  approver: string,
+): Promise<Refused | null> {
+  const { approvers } = deps.config.approvals;
+  if (!Object.hasOwn(approvers, approver)) {
+    const names = Object.keys(approvers).join(', ') || 'nobody';
+    return {
+      message: 'they are no approver',
+      remedy: `The configuration names as approvers: ${names}.`,
+    };
+  }
+  if (isRequester(approver, request.requestedBy)) {
+    return { message: 'they asked for it themselves', remedy: 'Another approver must approve it.' };
+  }
+  if (over !== null) return { message: `it is void, ${over}`, remedy: ASK_ANEW };
+  const given = [...valid, ...refused.map(({ approval }) => approval)].find(
+    (approval) => approval.approver === approver,
+  );
+  if (given !== undefined) {
+    return {
+      message: `they did at ${given.at}`,
+      remedy: 'Nobody approves twice; `keyturn approvals show` has who did.',
+    };
+  }
+  if (request.action !== 'purge' || (await isWaitedFor(deps, request))) return null;
+  return {
+    message: 'no purge waits for it, or for another request by now',
+    remedy: ASK_ANEW,
+  };
+}
+
+async function isWaitedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {
+  const job = await ledger.getJob(purgeJobId(request.keyId, request.version));
+  return job?.approvalId === request.requestId;
+}
+
+const ASK_ANEW =
+  '`keyturn approvals list` shows the open requests. Where there is none, ask for the action again.';
+
+/** Before anything is written, so that a wrong key does not use up the approver's one approval. */
+async function requirePinned({ config }: ApprovalDeps, approver: string, signer: Signer): Promise<void> {
+  const pinned = config.approvals.approvers[approver]?.publicKey;
+  const own = await readPublicKey(await signer.publicKey());
+  if (pinned !== undefined && (await readPublicKey(pinned)).kid === own.kid) return;
+  throw new ApprovalError('APPROVAL_REFUSED', `The key is not the one that is pinned for ${approver}`, {
+    remedy: 'Sign with the key whose public part stands under approvals.approvers in the configuration.',
+  });
+}
+
+function alreadyGiven({ requestId }: ApprovalRequest, { approver, at }: Approval): ApprovalError {
+  return new ApprovalError('APPROVAL_REFUSED', `${approver} approved ${requestId} already, at ${at}`, {
+    remedy: 'Nobody approves twice; `keyturn approvals show` has who did.',
+  });
+}

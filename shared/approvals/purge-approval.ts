@@ -1,0 +1,130 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { TenantKey } from '../keyring/key.ts';
+import type { CensusResult, Job } from '../rotation/rotation.ts';
+import type { ApprovalRequest } from './approval.ts';
+import { isExpired } from './binding.ts';
+import { type ApprovalDeps, checkApprovals, voidRequest } from './check-approvals.ts';
+import { requestApproval } from './request-approval.ts';
+
+/** Whether people agree to the purge of a version, by its census. */
+
+export interface PurgeApproval {
+  readonly approved: boolean;
+  /** What was approved, or is to be; null: the configuration requires no approvals. */
+  readonly requestId: string | null;
+  /** Its last moment; null as above. */
+  readonly expiresAt: string | null;
+}
+
+const NONE_REQUIRED: PurgeApproval = { approved: true, requestId: null, expiresAt: null };
+
+/**
+ * Verifies the job's request and its approvals anew, against the census that was taken just now. What does not hold any
+ * more is void for good, and another request takes its place, with this census and no approvals.
+ */
+export async function settlePurgeApproval(
+  deps: ApprovalDeps,
+  job: Job,
+  key: TenantKey,
+  census: CensusResult,
+): Promise<PurgeApproval> {
+  if (deps.config.approvals.required === 0) return NONE_REQUIRED;
+  const replaced = job.approvalId === null ? null : await checkApprovals(deps, job.approvalId);
+  let why: string | null = null;
+  if (replaced !== null) {
+    const { request, approved } = replaced;
+    why = replaced.over ?? whyVoid(request, job, key, census);
+    if (why === null) return { approved, requestId: request.requestId, expiresAt: request.expiresAt };
+    await voidRequest(deps, request.requestId, why);
+  }
+  const { requestId, expiresAt } = await requestApproval(deps, {
+    action: 'purge',
+    tenant: job.tenant,
+    purpose: job.purpose,
+    keyId: job.keyId,
+    version: job.from,
+    restoreEpoch: job.restoreEpoch,
+    requestedBy: job.requestedBy,
+    evidence: census,
+    summary: summaryOf(job, census, replaced === null ? null : { request: replaced.request, why }),
+    ...sinceCensus(deps, census),
+  });
+  return { approved: false, requestId, expiresAt };
+}
+
+/** Its time runs from the census, so that a repeated step asks for the same; but none is born when its time is over. */
+function sinceCensus(deps: ApprovalDeps, { takenAt }: CensusResult): { since?: string } {
+  const { approvals, rotation } = deps.config;
+  const expiresAt = new Date(Date.parse(takenAt) + approvals.expirySeconds * 1000).toISOString();
+  const late = isExpired({ expiresAt, requestedAt: takenAt }, deps.clock.now(), rotation.clockSkewSeconds);
+  return late ? {} : { since: takenAt };
+}
+
+/** Pure. Null: what was approved is still what would be done. */
+export function whyVoid(
+  request: ApprovalRequest,
+  job: Pick<Job, 'tenant' | 'purpose' | 'keyId' | 'from' | 'restoreEpoch'>,
+  key: Pick<TenantKey, 'keyId' | 'restoreEpoch'>,
+  census: CensusResult,
+): string | null {
+  const same =
+    request.action === 'purge' &&
+    request.tenant === job.tenant &&
+    request.purpose === job.purpose &&
+    request.keyId === job.keyId &&
+    request.keyId === key.keyId &&
+    request.version === job.from;
+  if (!same) return 'it is about something else';
+  const { restoreEpoch } = request;
+  if (restoreEpoch !== key.restoreEpoch || restoreEpoch !== job.restoreEpoch)
+    return 'a store was restored since';
+  // The evidence is what its digest says, or it would not have been read.
+  return isDeepStrictEqual(findingsOf(request.evidence), findingsOf(census))
+    ? null
+    : 'another census found something else, or covered something else';
+}
+
+/** Counts of what lives, and changes by itself from one census to the next. */
+const LIVING: readonly string[] = ['takenAt', 'takenBy', 'stale', 'foreign'];
+const LIVING_IN_SET: readonly string[] = ['rows', 'values', 'versions', 'foreign', 'others'];
+
+/**
+ * All of a census but the counts of what lives: which record sets, tables and columns were read, what was excluded, what
+ * was found undeclared, malformed or on the version, and the tombstones. A part that a census gets later is compared too.
+ */
+function findingsOf(census: object): unknown {
+  const parts = Object.entries(census).map(([name, part]: [string, unknown]) => [
+    name,
+    name === 'coverage' && isObject(part) ? withoutLivingCounts(part) : part,
+  ]);
+  return Object.fromEntries(parts.filter(([name]) => !LIVING.includes(String(name))));
+}
+
+function withoutLivingCounts(coverage: object): unknown {
+  const sets = Object.entries(coverage).map(([recordSet, found]: [string, unknown]) => {
+    const parts = isObject(found) ? Object.entries(found) : [];
+    return [recordSet, Object.fromEntries(parts.filter(([name]) => !LIVING_IN_SET.includes(name)))];
+  });
+  return Object.fromEntries(sets);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function summaryOf(
+  job: Job,
+  census: CensusResult,
+  replaced: { readonly request: ApprovalRequest; readonly why: string | null } | null,
+): string {
+  const sets = Object.keys(census.coverage);
+  const rows = Object.values(census.coverage).reduce((sum, { rows: read }) => sum + read, 0);
+  const instead =
+    replaced === null
+      ? ''
+      : ` Takes the place of request ${replaced.request.requestId}, which is void: ${replaced.why}.`;
+  return (
+    `Destroys version ${job.from} of ${job.tenant}/${job.purpose}. Its census read ${rows} rows of ` +
+    `${sets.join(', ')} and found nothing on it.${instead}`
+  );
+}

@@ -1,0 +1,64 @@
+import type { Deps } from '../deps/deps.ts';
+import { RotationError } from '../errors/errors.ts';
+import { versionOf } from '../keyring/change-version.ts';
+import { cancelDestroy } from '../keyring/destruction.ts';
+import type { CanaryUse, TenantKey } from '../keyring/key.ts';
+import { announceEnd } from './announce-end.ts';
+import { blockJob, changeJob, changeKey } from './change.ts';
+import { describeHolds, standingHolds } from './holds.ts';
+import type { BlockerCode, CensusResult, Job } from './rotation.ts';
+
+/** What ends a purge before its decision, whenever it is seen. The version is RETIRING again and decrypts on. */
+
+export interface Refusal {
+  readonly code: BlockerCode;
+  readonly message: string;
+}
+
+/** Pure. Null: nothing in the key's item speaks against it. */
+export function whyCalledOff(key: TenantKey, job: Job, now: number, config: Deps['config']): Refusal | null {
+  // Of whichever version: the item holds one use only, and a later one takes the place of an earlier.
+  if (key.canary !== null) return { code: 'VERSION_IN_USE', message: describeUse(key.canary, job.from) };
+  const holds = standingHolds(key, job.from, now, config);
+  if (holds.length > 0) return { code: 'HELD', message: `Version ${job.from}: ${describeHolds(holds)}` };
+  if (key.restoreEpoch !== job.restoreEpoch)
+    return { code: 'KEY_CHANGED', message: 'A store was restored during the purge' };
+  return null;
+}
+
+function describeUse({ version, at, recordSet, recordId, field }: CanaryUse, purged: number): string {
+  const which = version === 0 ? `${purged}, or another` : String(version);
+  const place = [
+    recordSet === null ? null : `record set ${recordSet}`,
+    recordId === null ? null : `record ${recordId.join('/')}`,
+    field === null ? null : `field ${field}`,
+  ].filter((part) => part !== null);
+  const where = place.length === 0 ? 'for a record that it did not name' : `for ${place.join(', ')}`;
+  const when = version === 0 ? '' : ` at ${at}`;
+  return `An application asked for version ${which} during its purge${when}, ${where}`;
+}
+
+/**
+ * Back to RETIRING, and then the job is BLOCKED. After a crash in between the next look finds it RETIRING, and blocks the
+ * job too. Throws ROTATION_STATE when the destruction was authorized in the meantime: the repeated step goes on with it.
+ */
+export async function callOff(
+  deps: Deps,
+  job: Job,
+  { code, message }: Refusal,
+  census: CensusResult | null = job.census,
+): Promise<void> {
+  await changeKey(deps, job.tenant, job.purpose, (current) => {
+    const { state, destroyAuthorizedAt } = versionOf(current, job.from);
+    if (destroyAuthorizedAt !== null) {
+      const why = `Version ${job.from} was decided to be destroyed in the meantime`;
+      throw new RotationError('ROTATION_STATE', why, { retryable: true });
+    }
+    // Any other state is not this purge's to change.
+    return state === 'DESTROY_PENDING' ? cancelDestroy(current, job.from) : current;
+  });
+  const blocked = await changeJob(deps, job.jobId, (current) =>
+    blockJob({ ...current, census }, code, message, deps.clock.now()),
+  );
+  await announceEnd(deps, job.status, blocked);
+}
