@@ -163,6 +163,10 @@ export const ERRORS = {
       'Transactions that began before the census are still open, and it would not see what they write.',
   },
   STORE_BUSY: { exit: 'unavailable', meaning: 'The database gave up on a lock, a conflict or a time limit.' },
+  STORE_FENCED: {
+    exit: 'unavailable',
+    meaning: "The writers' fence of the database refused a version below its key's minimum.",
+  },
   STORE_THROTTLED: {
     exit: 'unavailable',
     meaning: 'The store (DynamoDB) asks to slow down, and went on asking for as long as was waited.',

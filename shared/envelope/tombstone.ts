@@ -32,22 +32,24 @@ export interface Tombstone {
   readonly version: number | null;
   /** When it was given up: ISO 8601 in UTC with milliseconds. */
   readonly at: string;
-  /** The approval request: 32 bytes, base64url. */
-  readonly requestId: string;
+  /** The approval request: 32 bytes, base64url; null where none was required. */
+  readonly requestId: string | null;
 }
 
+const NO_REQUEST = Buffer.alloc(REQUEST_LENGTH);
+const NO_REQUEST_TEXT = NO_REQUEST.toString('base64url');
 const KEY_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$/;
 
 /** @throws EnvelopeError ENVELOPE_ARGUMENT */
 export function makeTombstone({ keyId, version, at, requestId }: Tombstone): Uint8Array {
-  const request = Buffer.from(requestId, 'base64url');
+  const request = requestId === null ? NO_REQUEST : Buffer.from(requestId, 'base64url');
   if (!KEY_ID.test(keyId)) throw invalid('keyId is not a UUID in its canonical lower-case form');
   if (version !== null && !(Number.isInteger(version) && version >= 1 && version <= 0xffff_ffff)) {
     throw invalid('version is neither null nor an integer from 1 to 4294967295');
   }
   if (!TIME.test(at)) throw invalid('at is not a time in UTC with milliseconds');
-  if (request.length !== REQUEST_LENGTH || request.toString('base64url') !== requestId) {
+  if (request.length !== REQUEST_LENGTH || request.toString('base64url') !== (requestId ?? NO_REQUEST_TEXT)) {
     throw invalid(`requestId is not ${REQUEST_LENGTH} bytes as base64url`);
   }
   const bytes = new Uint8Array(TOMBSTONE_LENGTH);
@@ -78,11 +80,12 @@ export function readTombstone(value: Uint8Array): Tombstone | null {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
   const hex = bytes.toString('hex', KID_OFFSET, KID_OFFSET + KID_LENGTH - 4);
   const version = bytes.readUInt32BE(KID_OFFSET + KID_LENGTH - 4);
+  const request = bytes.toString('base64url', REQUEST_OFFSET);
   return {
     keyId: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
     version: version === 0 ? null : version,
     at: bytes.toString('latin1', TIME_OFFSET, TIME_OFFSET + TIME_LENGTH),
-    requestId: bytes.toString('base64url', REQUEST_OFFSET),
+    requestId: request === NO_REQUEST_TEXT ? null : request,
   };
 }
 

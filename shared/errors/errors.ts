@@ -149,6 +149,8 @@ export type RecordStoreErrorCode =
   /** Transactions that began before the barrier are still open, so a census would not see what they write. */
   | 'STORE_OPEN_TRANSACTIONS'
   | 'STORE_BUSY'
+  /** The writers' fence refused an envelope: its version is below its key's minimum. */
+  | 'STORE_FENCED'
   /** The store asks to slow down, and went on asking for as long as was waited. */
   | 'STORE_THROTTLED'
   | 'TABLE_NOT_FOUND'

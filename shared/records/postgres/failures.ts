@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { RecordStoreError, type RecordStoreErrorCode } from '../../errors/errors.ts';
+import { REFUSED } from './sql/fence.ts';
 
 /** Where an error happened, for its message. Never values, never the URL. */
 export interface Place {
@@ -7,6 +8,8 @@ export interface Place {
   readonly table: string;
   /** The password comes from a secret, and changes while this runs. */
   readonly passwordRotates?: boolean;
+  /** A whole store was searched: `recordSet` is its name. */
+  readonly searched?: boolean;
 }
 
 interface Meaning {
@@ -67,6 +70,18 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   '42883': COLUMN_TYPE,
   '42846': COLUMN_TYPE,
   '22001': { ...COLUMN_TYPE, what: 'a text column is too short for an envelope' },
+  '23': {
+    code: 'COLUMN_TYPE',
+    what: 'a constraint of the table does not allow what was to be written',
+    remedy:
+      'Change the constraint so that it allows envelopes and tombstones; docs/envelope.md has their lengths.',
+  },
+  [REFUSED]: {
+    code: 'STORE_FENCED',
+    what: "the writers' fence refused an envelope of a version below its key's minimum",
+    retryable: true,
+    remedy: 'Its writer held a version that was retired since: read the active version anew, and seal again.',
+  },
   '40001': BUSY,
   '40P01': BUSY,
   '55P03': BUSY,
@@ -107,7 +122,7 @@ export function translate(error: unknown, place: Place): unknown {
   const state = sqlState(error);
   return new RecordStoreError(
     code,
-    `Record set "${place.recordSet}", table "${place.table}": ${what}${state ? ` (SQLSTATE ${state})` : ''}.`,
+    `${place.searched === true ? 'Store' : 'Record set'} "${place.recordSet}", table "${place.table}": ${what}${state ? ` (SQLSTATE ${state})` : ''}.`,
     {
       cause: withoutValues(error),
       ...(retryable === undefined ? {} : { retryable }),
