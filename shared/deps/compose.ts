@@ -3,6 +3,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { openAudit } from '../audit/open-audit.ts';
 import { createEventBridgeBus } from '../bus/eventbridge-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
 import { newUuidV7, systemClock } from '../clock/system.ts';
@@ -20,7 +21,9 @@ import { ConfigError } from '../errors/errors.ts';
 import { createStepFunctions, type StateMachineArns } from '../executions/step-functions.ts';
 import { createKeyring } from '../keyring/cached-keyring.ts';
 import type { Keyring } from '../keyring/keyring.ts';
+import { createState } from '../ledger/authentication/state-key.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log/log.ts';
 import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
 import { createAwsKmsProvider } from '../providers/aws-kms/aws-kms-provider.ts';
@@ -30,12 +33,14 @@ import { createLocalProvider } from '../providers/local/local-provider.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import { createSqsWorkQueue } from '../queue/sqs-work-queue.ts';
 import { createStoreClient } from '../records/dynamodb/client.ts';
+import { createDynamoDbSearch } from '../records/dynamodb/envelope-attributes.ts';
 import { createSlots, type Slots } from '../records/dynamodb/slots.ts';
 import { createDynamoDbRecordStore } from '../records/dynamodb/store.ts';
 import { type Credentials, readCredentials } from '../records/postgres/credentials.ts';
+import { createPostgresSearch } from '../records/postgres/envelope-columns.ts';
 import { createPostgresPool } from '../records/postgres/pool.ts';
 import { createPostgresRecordStore } from '../records/postgres/store.ts';
-import { createRecordSets } from '../records/record-sets.ts';
+import { createRecordSets, declaredIn, searchedStores } from '../records/record-sets.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import { createSecretsManager } from '../secrets/secrets-manager.ts';
 import type { Signer } from '../signing/signer.ts';
@@ -75,6 +80,8 @@ export interface Composition {
   readonly names: AsDeclared<ResourceNames>;
   /** Everything where left out. */
   readonly needs?: readonly Need[];
+  /** For the audit: `person:<name>`, `function:<name>`. Functions that share a process each say theirs: see actingAs. */
+  readonly actor: string;
   /** Put around every SDK client that is made: tracing. */
   readonly instrument?: Instrument;
   readonly log: Log;
@@ -107,13 +114,28 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     name: Name | null,
     make: (client: Client, name: Name) => Port,
   ): Port => (client === null || name === null ? absent<Port>(need, needs) : make(client, name));
-  const ledger = port('ledger', clients.dynamodb, names.ledgerTable, (client, tableName) =>
-    createDynamoDbLedger({ client, tableName }),
-  );
+  const metrics = composition.metrics ?? silentMetrics;
   const kmsClients = createKmsClients({}, composition.instrument);
-  const provider = asksFor(needs, 'provider:')
+  // The ledger's state key is wrapped by the default root key.
+  const provider = asksFor(needs, 'provider:', 'ledger')
     ? await openProvider(config.provider, { ...composition, random, clock, kmsClients })
     : absent<RootKeyProvider>('provider:unwrap', needs);
+  const mayMake = needs.includes('provider:generate');
+  const state = port('ledger', clients.dynamodb, names.ledgerTable, (client, tableName) =>
+    createState({ client, tableName, provider, clock, mayMake }),
+  );
+  const store = port('ledger', clients.dynamodb, names.ledgerTable, (client, tableName) =>
+    createDynamoDbLedger({
+      client,
+      tableName,
+      authenticator: state,
+      onForged: () => {
+        metrics.add('StateForged', 1);
+        log.error('an item of the ledger was not written by Keyturn', { code: 'STATE_FORGED' });
+      },
+    }),
+  );
+  const { ledger, audit } = openAudit(store, clock, composition.actor);
   const credentials = asksFor(needs, 'stores:') ? await readSecretStores(composition) : new Map();
   const { recordSets, close } = openRecordSets(composition, credentials);
   const deps: ComposedDeps = {
@@ -122,10 +144,12 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     newId: composition.newId ?? newUuidV7,
     random,
     log,
-    metrics: composition.metrics ?? silentMetrics,
+    metrics,
     ledger,
+    audit,
+    state,
     provider,
-    keyring: createConfiguredKeyring({ config, ledger, provider, clock, log }),
+    keyring: createConfiguredKeyring({ config, ledger, provider, clock, log, metrics }),
     recordSets,
     queue: port('queue', clients.sqs, names.queueUrl, createSqsWorkQueue),
     executions: port('executions', clients.stepFunctions, names.stateMachineArns, createStepFunctions),
@@ -141,8 +165,8 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   return composition.needs === undefined ? deps : limitDeps(deps, needs);
 }
 
-function asksFor(needs: readonly Need[], kind: 'provider:' | 'stores:'): boolean {
-  return needs.some((need) => need.startsWith(kind));
+function asksFor(needs: readonly Need[], ...kinds: readonly ('provider:' | 'stores:' | 'ledger')[]): boolean {
+  return needs.some((need) => kinds.some((kind) => need.startsWith(kind)));
 }
 
 /** A caching keyring by the configured limits: the workers' here, and the one that applications use. */
@@ -152,7 +176,11 @@ export function createConfiguredKeyring({
   provider,
   clock,
   log,
-}: Pick<Deps, 'config' | 'ledger' | 'provider' | 'clock' | 'log'>): Keyring {
+  metrics = silentMetrics,
+}: Pick<Deps, 'config' | 'provider' | 'clock' | 'log'> &
+  Partial<Pick<Deps, 'metrics'>> & {
+    readonly ledger: Pick<Ledger, 'getKey' | 'markUsed'>;
+  }): Keyring {
   return createKeyring({
     ledger,
     provider,
@@ -172,7 +200,10 @@ export function createConfiguredKeyring({
         log.error(message, { tenant, purpose, version, code });
       } else {
         const code = 'DESTROY_PENDING_USED';
-        log.error('a version that waits for its purge was asked for', { tenant, purpose, version, code });
+        const recordSet = event.recordSet === null ? {} : { recordSet: event.recordSet };
+        const fields = { tenant, purpose, version, code, ...recordSet };
+        log.error('a version that waits for its purge was asked for', fields);
+        metrics.add('PendingVersionsUsed', 1);
       }
     },
   });
@@ -242,7 +273,15 @@ async function readSecretStores({
 }
 
 function openRecordSets(
-  { config, environment, embeddedUrl, embeddedDynamoDb, instrument = (client) => client, log }: Composition,
+  {
+    config,
+    environment,
+    embeddedUrl,
+    embeddedDynamoDb,
+    instrument = (client) => client,
+    log,
+    clock,
+  }: Composition,
   credentials: ReadonlyMap<string, Credentials>,
 ) {
   const pools = new Map<string, ReturnType<typeof createPostgresPool>>();
@@ -273,12 +312,30 @@ function openRecordSets(
     tableClients.set(name, made);
     return made;
   };
-  const recordSets = createRecordSets(config.recordSets, (recordSet, setConfig) => {
-    const store = config.stores[setConfig.store];
-    return store?.type === 'dynamodb'
-      ? createDynamoDbRecordStore({ recordSet, config: setConfig, ...tableClientOf(setConfig.store, store) })
-      : createPostgresRecordStore({ recordSet, config: setConfig, pool: poolOf(setConfig.store) });
-  });
+  const searches = {
+    stores: searchedStores(config),
+    open(name: string) {
+      const store = config.stores[name];
+      const parts = { store: name, declared: declaredIn(config, name), ...(clock && { clock }) };
+      return store?.type === 'dynamodb'
+        ? createDynamoDbSearch({ ...parts, ...tableClientOf(name, store) })
+        : createPostgresSearch({ ...parts, pool: poolOf(name) });
+    },
+  };
+  const recordSets = createRecordSets(
+    config.recordSets,
+    (recordSet, setConfig) => {
+      const store = config.stores[setConfig.store];
+      return store?.type === 'dynamodb'
+        ? createDynamoDbRecordStore({
+            recordSet,
+            config: setConfig,
+            ...tableClientOf(setConfig.store, store),
+          })
+        : createPostgresRecordStore({ recordSet, config: setConfig, pool: poolOf(setConfig.store) });
+    },
+    searches,
+  );
   const close = async () => {
     for (const { client } of tableClients.values()) client.destroy();
     for (const pool of pools.values()) await pool.end();
@@ -319,7 +376,7 @@ export function storeUrl(
 export async function composeFromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   needs: readonly Need[],
-  options: Pick<Composition, 'log' | 'metrics' | 'instrument'>,
+  options: Pick<Composition, 'actor' | 'log' | 'metrics' | 'instrument'>,
 ): Promise<ComposedDeps> {
   const names = readEnvironment(environment, needs);
   const { config } = await loadConfig(names.KEYTURN_CONFIG);

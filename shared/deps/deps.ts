@@ -1,9 +1,11 @@
+import type { Audit } from '../audit/audit.ts';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { RandomFill } from '../envelope/types.ts';
 import type { Executions } from '../executions/executions.ts';
 import type { Keyring } from '../keyring/keyring.ts';
+import type { State } from '../ledger/authentication/state-key.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -20,7 +22,11 @@ export interface Deps {
   readonly random: RandomFill;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Every change of state that it writes has its entry in the audit chain. */
   readonly ledger: Ledger;
+  readonly audit: Audit;
+  /** What the ledger's items and the queue's messages are authenticated with. */
+  readonly state: State;
   readonly provider: RootKeyProvider;
   readonly keyring: Keyring;
   readonly recordSets: RecordSets;

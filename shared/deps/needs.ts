@@ -1,10 +1,13 @@
+import type { Audit } from '../audit/audit.ts';
 import type { EventBus } from '../bus/event-bus.ts';
 import { ConfigError } from '../errors/errors.ts';
 import type { Executions } from '../executions/executions.ts';
 import type { Keyring } from '../keyring/keyring.ts';
+import type { State } from '../ledger/authentication/state-key.ts';
 import type { RootKeyProvider } from '../providers/root-key-provider.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 import type { AdoptableStore } from '../records/record-store.ts';
+import type { StoreSearch } from '../records/store-search.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { Deps } from './deps.ts';
 
@@ -13,7 +16,7 @@ import type { Deps } from './deps.ts';
  * environment variables must be there, and which rights its IAM role has. Whatever was not declared fails closed.
  */
 const NEEDS = {
-  ledger: 'the ledger table',
+  ledger: 'the ledger table, and the state key that authenticates it',
   queue: 'sends chunks to the work queue',
   executions: 'starts and stops executions of the state machines, and looks whether one runs',
   bus: 'publishes on the event bus',
@@ -40,6 +43,28 @@ const QUEUE: MethodNeeds<WorkQueue> = { send: ['queue'] };
 const BUS: MethodNeeds<EventBus> = { publish: ['bus'] };
 
 const SIGNER: MethodNeeds<Signer> = { publicKey: ['sign'], sign: ['sign'] };
+
+const AUDIT: MethodNeeds<Audit> = {
+  createAuditEntry: ['ledger'],
+  listAuditEntries: ['ledger'],
+  lastAuditEntry: ['ledger'],
+  createAuditEvent: ['ledger'],
+  listOpenOutboxes: ['ledger'],
+  closeOutbox: ['ledger'],
+  getExportMark: ['ledger'],
+  listExportMarks: ['ledger'],
+  putExportMark: ['ledger'],
+  readKey: ['ledger'],
+  readJob: ['ledger'],
+  record: ['ledger'],
+  settle: ['ledger'],
+};
+
+const STATE: MethodNeeds<State> = {
+  mac: ['ledger'],
+  verify: ['ledger'],
+  rewrap: ['ledger', 'provider:inspect', 'provider:rewrap'],
+};
 
 const EXECUTIONS: MethodNeeds<Executions> = {
   start: ['executions'],
@@ -89,14 +114,23 @@ const STORE: MethodNeeds<AdoptableStore> = {
   dropPlaintext: ['stores:read', 'stores:write'],
 };
 
+const SEARCH: MethodNeeds<StoreSearch> = {
+  store: [],
+  parts: ['stores:read'],
+  search: ['stores:read'],
+};
+
 const METHODS = {
+  audit: AUDIT,
   queue: QUEUE,
   bus: BUS,
   executions: EXECUTIONS,
   signer: SIGNER,
+  state: STATE,
   provider: PROVIDER,
   keyring: KEYRING,
   store: STORE,
+  search: SEARCH,
 } as const;
 
 export type GuardedPort = keyof typeof METHODS | 'ledger';
@@ -114,13 +148,19 @@ export function limitDeps<Given extends Deps>(deps: Given, declared: readonly Ne
   return {
     ...deps,
     ledger: limit('ledger', deps.ledger),
+    audit: limit('audit', deps.audit),
+    state: limit('state', deps.state),
     queue: limit('queue', deps.queue),
     bus: limit('bus', deps.bus),
     signer: limit('signer', deps.signer),
     executions: limit('executions', deps.executions),
     provider: limit('provider', deps.provider),
     keyring: limit('keyring', deps.keyring),
-    recordSets: { ...recordSets, store: (name) => limit('store', recordSets.store(name)) },
+    recordSets: {
+      ...recordSets,
+      store: (name) => limit('store', recordSets.store(name)),
+      search: (name) => limit('search', recordSets.search(name)),
+    },
   };
 }
 

@@ -7,9 +7,9 @@ import type { RootKeyProvider, WrappedKek } from '../providers/root-key-provider
 import { type Aged, type AgedCacheLimits, createAgedCache, LoadTooSlow } from './aged-cache.ts';
 import type { KeyVersion, TenantKey } from './key.ts';
 import { keyCheck, keyCheckFailed } from './key-check.ts';
-import type { Keyring } from './keyring.ts';
+import type { Keyring, RecordRef } from './keyring.ts';
 import { mayOpen, maySeal, type Permission } from './permission.ts';
-import { callOffDestruction } from './rescue.ts';
+import { markUse } from './rescue.ts';
 
 export type KeyringEvent =
   /** A key or KEK could not be read again; `served`: it is past its greatest age and was used all the same. */
@@ -26,7 +26,10 @@ export type KeyringEvent =
       readonly tenant: string;
       readonly purpose: string;
       readonly version: number;
-      readonly cancelled: boolean;
+      /** Null: the caller did not say. */
+      readonly recordSet: string | null;
+      /** Whether the ledger took it down; then its purge is called off. */
+      readonly marked: boolean;
     }
   /** Alarm: a KEK was wrapped anew and does not unwrap; the wrapping that was proved did. */
   | {
@@ -39,7 +42,7 @@ export type KeyringEvent =
     };
 
 export interface KeyringOptions {
-  readonly ledger: Pick<Ledger, 'getKey' | 'replaceKey'>;
+  readonly ledger: Pick<Ledger, 'getKey' | 'markUsed'>;
   readonly provider: RootKeyProvider;
   readonly clock: Pick<Clock, 'now'>;
   /** Greatest age of the active version, and the time within which a revocation is noticed. The barrier counts on it. */
@@ -89,6 +92,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     name: KeyName,
     read: () => Promise<Aged<TenantKey>>,
     judge: (key: TenantKey) => Permission,
+    where?: RecordRef,
   ): Promise<{ readonly entry: Aged<TenantKey>; readonly version: KeyVersion }> {
     const loads = keys.lastLoad();
     let entry = await read();
@@ -100,21 +104,18 @@ export function createKeyring(options: KeyringOptions): Keyring {
       permission = judge(entry.value);
     }
     if (!permission.granted) throw permission.error;
-    if (permission.alarm) await rescue(name, permission.version.version);
+    if (permission.alarm) await rescue(name, permission.version.version, where);
     return { entry, version: permission.version };
   }
 
-  /** One try a second and version, however many requests ask. */
-  async function rescue(name: KeyName, version: number): Promise<void> {
+  /** One mark a second and version, however many requests ask. */
+  async function rescue(name: KeyName, version: number, where: RecordRef | undefined): Promise<void> {
     const id = `${idOf(name)}/${version}`;
     const running = rescues.get(id);
     if (running !== undefined && monotonic() - running.at < SECOND) return running.done;
-    const done = callOffDestruction(ledger, name.tenant, name.purpose, version).then((cancelled) => {
-      if (cancelled) {
-        keys.delete(idOf(name));
-        rescues.delete(id);
-      }
-      report({ type: 'destroy-pending-used', ...name, version, cancelled });
+    const done = markUse(ledger, options.clock, name, version, where).then((marked) => {
+      const recordSet = where?.recordSet ?? null;
+      report({ type: 'destroy-pending-used', ...name, version, recordSet, marked });
     });
     rescues.set(id, { at: monotonic(), done });
     return done;
@@ -137,14 +138,15 @@ export function createKeyring(options: KeyringOptions): Keyring {
         }
         throw new LoadTooSlow('Unwrapping a KEK took longer than the greatest age of its key');
       }),
-    version: (tenant, purpose, number, use = 'open') =>
+    version: (tenant, purpose, number, use = 'open', where) =>
       failClosed({ tenant, purpose }, async (name) => {
         const read = () => keys.tolerant(idOf(name), loadKey(name));
-        const { entry, version } = await permit(name, read, (key) => {
+        const judge = (key: TenantKey) => {
           const permission = mayOpen(key, number, use);
           if (!permission.granted) keks.delete(kekId(key.keyId, number));
           return permission;
-        });
+        };
+        const { entry, version } = await permit(name, read, judge, where);
         return unwrap(entry.value, version);
       }),
     clear: () => {

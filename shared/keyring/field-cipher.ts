@@ -26,7 +26,8 @@ export function createFieldCipher(options: {
     },
     open: async (context, envelope) => {
       const { version } = inspect(envelope);
-      const kek = await keyring.version(context.tenant, purposes(context.recordSet), version);
+      const purpose = purposes(context.recordSet);
+      const kek = await keyring.version(context.tenant, purpose, version, 'open', context);
       return open(envelope, kek, context);
     },
   };

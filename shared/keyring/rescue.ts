@@ -1,32 +1,23 @@
-import { LedgerError } from '../errors/errors.ts';
+import type { Clock } from '../clock/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { cancelDestroy } from './destruction.ts';
-
-/** The canary: a version that is about to be destroyed was asked for, so something still needs it. */
-
-const TRIES = 5;
+import type { RecordRef } from './keyring.ts';
 
 /**
- * Calls the destruction off in the ledger. False when it is decided already, or the ledger cannot be written: the
- * caller is served all the same. Never throws.
+ * Marks in the ledger that a version that waits for its destruction was asked for, and for which record. False when the
+ * ledger cannot be written: the caller is served all the same, and the log has it. Never throws.
  */
-export async function callOffDestruction(
-  ledger: Pick<Ledger, 'getKey' | 'replaceKey'>,
-  tenant: string,
-  purpose: string,
+export async function markUse(
+  ledger: Pick<Ledger, 'markUsed'>,
+  clock: Pick<Clock, 'now'>,
+  name: { readonly tenant: string; readonly purpose: string },
   version: number,
+  where: RecordRef | undefined,
 ): Promise<boolean> {
-  for (let tries = 0; tries < TRIES; tries++) {
-    try {
-      const key = await ledger.getKey(tenant, purpose);
-      if (key === null) return false;
-      const next = cancelDestroy(key, version);
-      if (next !== key) await ledger.replaceKey(next);
-      return true;
-    } catch (error) {
-      const lost = error instanceof LedgerError && error.code === 'REVISION_CONFLICT';
-      if (!lost) return false;
-    }
+  const { recordSet = null, recordId = null, field = null } = where ?? {};
+  const at = new Date(clock.now()).toISOString();
+  try {
+    return await ledger.markUsed(name.tenant, name.purpose, { version, at, recordSet, recordId, field });
+  } catch {
+    return false;
   }
-  return false;
 }

@@ -9,7 +9,7 @@ export function marshalItem(fields: object): Item {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, marshal(value, name)]));
 }
 
-/** A number set is read as an array. */
+/** A set is read as an array. */
 export function unmarshalItem(item: Item): Record<string, unknown> {
   return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, unmarshal(value, name)]));
 }
@@ -34,6 +34,7 @@ function unmarshal(value: AttributeValue, name: string): unknown {
   if (value.L !== undefined) return value.L.map((element) => unmarshal(element, name));
   if (value.M !== undefined) return unmarshalItem(value.M);
   if (value.NS !== undefined) return value.NS.map((element) => readNumber(element, name));
+  if (value.SS !== undefined) return value.SS;
   throw invalid(name);
 }
 

@@ -57,7 +57,11 @@ export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStor
   return { ...on(table), ...createAuditLedger(unguarded), ...createOutboxes(table, on) };
 }
 
-function ledgerOn(table: AuthenticatedTable, authenticator: Authenticator, guard: Guard): Omit<Ledger, 'check'> {
+function ledgerOn(
+  table: AuthenticatedTable,
+  authenticator: Authenticator,
+  guard: Guard,
+): Omit<Ledger, 'check'> {
   return {
     ...createKeyLedger(table),
 

@@ -1,6 +1,5 @@
 import { LedgerError } from '../errors/errors.ts';
-import type { Timestamp } from '../keyring/key.ts';
-import { marshalItem } from './attribute-values.ts';
+import { type Item, marshalItem } from './attribute-values.ts';
 import {
   CONDITIONS,
   censusPrefix,
@@ -14,6 +13,8 @@ import {
   SORT_KEY,
   segmentPrefix,
 } from './attributes.ts';
+import type { Authenticator } from './authentication/authenticator.ts';
+import type { Guard } from './authentication/forgery.ts';
 import {
   pagePlanSchema,
   pageSchema,
@@ -23,14 +24,15 @@ import {
   segmentSchema,
 } from './items.ts';
 import type {
-  ChunkCounts,
   ChunkReport,
   Ledger,
   PagePlan,
+  PageProgress,
   PageRef,
   RoundPlan,
   SegmentProgress,
 } from './ledger.ts';
+import { readPage, reportText } from './page-reports.ts';
 import { createOne, isSame, type Kind, readOne } from './stored-items.ts';
 import type { TableClient } from './table-client.ts';
 
@@ -73,12 +75,34 @@ const NOTHING_DONE = { rewrapped: 0, skipped: 0, quarantined: 0 };
 /** Long before any date that a roll-up can have. */
 const NEVER = new Date(0).toISOString();
 
-export function createProgressLedger(table: TableClient): ProgressLedger {
+export function createProgressLedger(
+  table: TableClient,
+  authenticator: Authenticator,
+  guard: Guard,
+): ProgressLedger {
+  const pageOf = (item: Item): Promise<PageProgress> => readPage(guard, parseItem(pageSchema, item, 'page'));
   return {
     createRound: (plan) => createOne(table, ROUND, plan),
     getRound: async (jobId, round) => readOne(table, ROUND, itemKeys.round(jobId, round)),
-    createPage: (plan, at) => createOne(table, PAGE, plan, { ...NOTHING_DONE, updatedAt: at }),
-    reportChunks: (page, reports, at) => reportChunks(table, page, reports, at),
+    createPage: (plan, at) => createOne(table, PAGE, plan, { createdAt: at }),
+    async reportChunks(page, reports, at) {
+      const key = itemKeys.page(page.jobId, page.round, page.segment, page.page);
+      // By number: one chunk twice in one call is one report.
+      let open = [...new Map(reports.map((report) => [report.chunk, report])).values()];
+      while (open.length > 0) {
+        const texts = await Promise.all(
+          open.map((report) => reportText(authenticator, page, report, Date.parse(at))),
+        );
+        if ((await writeReports(table, key, open, texts)) === 'written') break;
+        const stored = await table.get(key);
+        const known = stored === null ? null : await pageOf(stored);
+        const missing = open.find(({ chunk }) => known === null || chunk >= known.plan.chunks.length);
+        if (known === null || missing !== undefined) throw notPlanned(page, missing);
+        // Some were counted before: the set only grows, so every turn has fewer to report.
+        open = open.filter(({ chunk }) => !known.done.includes(chunk));
+      }
+      return open.map(({ chunk }) => chunk);
+    },
     listPages: async (jobId, round, segment, from, limit) => {
       const [first, last] = pageRange(round, segment, from);
       const items = await table.query({
@@ -87,7 +111,7 @@ export function createProgressLedger(table: TableClient): ProgressLedger {
         values: { ':pk': jobPartition(jobId), ':first': first, ':last': last },
         limit,
       });
-      return items.map((item) => parseItem(pageSchema, item, 'page'));
+      return Promise.all(items.map(pageOf));
     },
     getSegment: async (jobId, round, segment) => {
       const stored = await readOne(table, SEGMENT, itemKeys.segment(jobId, round, segment));
@@ -109,34 +133,19 @@ export function createProgressLedger(table: TableClient): ProgressLedger {
   };
 }
 
-async function reportChunks(
-  table: TableClient,
-  page: PageRef,
-  reports: readonly ChunkReport[],
-  at: Timestamp,
-): Promise<readonly number[]> {
-  const key = itemKeys.page(page.jobId, page.round, page.segment, page.page);
-  // By number: one chunk twice in one call is one report.
-  let open = [...new Map(reports.map((report) => [report.chunk, report])).values()];
-  while (open.length > 0) {
-    if ((await writeReports(table, key, open, at)) === 'written') break;
-    const stored = await table.get(key);
-    const plan = stored === null ? null : parseItem(pageSchema, stored, 'page');
-    const missing = open.find(({ chunk }) => plan === null || chunk >= plan.plan.chunks.length);
-    if (plan === null || missing !== undefined) {
-      throw new LedgerError(
-        'LEDGER_NOT_FOUND',
-        `Job ${page.jobId} has no chunk ${missing?.chunk} in page ${page.page} of round ${page.round}, segment ${page.segment}`,
-      );
-    }
-    // Some were counted before: the set only grows, so every turn has fewer to report.
-    open = open.filter(({ chunk }) => !plan.done.includes(chunk));
-  }
-  return open.map(({ chunk }) => chunk);
+function notPlanned({ jobId, round, segment, page }: PageRef, report: ChunkReport | undefined): LedgerError {
+  return new LedgerError(
+    'LEDGER_NOT_FOUND',
+    `Job ${jobId} has no chunk ${report?.chunk} in page ${page} of round ${round}, segment ${segment}`,
+  );
 }
 
-function writeReports(table: TableClient, key: ItemKey, reports: readonly ChunkReport[], at: Timestamp) {
-  const sum = (part: keyof ChunkCounts) => reports.reduce((total, { counts }) => total + counts[part], 0);
+function writeReports(
+  table: TableClient,
+  key: ItemKey,
+  reports: readonly ChunkReport[],
+  texts: readonly string[],
+) {
   const chunks = reports.map(({ chunk }) => chunk);
   return table.update(key, REPORT_CHUNKS, {
     expression: noneReported(chunks.length),
@@ -144,12 +153,9 @@ function writeReports(table: TableClient, key: ItemKey, reports: readonly ChunkR
       ...marshalItem({
         ...Object.fromEntries(chunks.map((chunk, i) => [`:chunk${i}`, chunk])),
         ':highest': Math.max(...chunks),
-        ':rewrapped': sum('rewrapped'),
-        ':skipped': sum('skipped'),
-        ':quarantined': sum('quarantined'),
-        ':at': at,
       }),
       ':chunks': { NS: chunks.map(String) },
+      ':reports': { SS: [...texts] },
     },
   });
 }

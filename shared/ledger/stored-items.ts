@@ -15,6 +15,8 @@ export interface Kind<T> {
   readonly name: string;
   readonly schema: z.ZodType<T>;
   readonly keyOf: (value: T) => ItemKey;
+  /** Its attributes; left out: the value's own members. */
+  readonly fieldsOf?: (value: T) => object;
   /** Its partition of the list index and its place there; absent: it is not listed. */
   readonly listed?: (value: T) => { readonly list: string; readonly order: string };
 }
@@ -46,7 +48,7 @@ export async function createOne<T extends object>(
 ): Promise<CreateResult<T>> {
   const key = kind.keyOf(value);
   const writeId = randomUUID();
-  const fields = { ...value, ...more, ...indexed(kind, value), [WRITE_ID]: writeId };
+  const fields = { ...storedFields(kind, value), ...more, [WRITE_ID]: writeId };
   const result = await table.put(key, fields, { expression: CONDITIONS.notThere });
   if (result === 'written') return { status: 'created', item: value };
   const stored = await table.get(key);
@@ -67,15 +69,18 @@ export async function replaceOne<T extends { readonly revision: number }>(
   value: T,
 ): Promise<void> {
   const key = kind.keyOf(value);
-  const result = await table.put(
-    key,
-    { ...value, ...indexed(kind, value) },
-    { expression: CONDITIONS.revisionIs, values: marshalItem({ ':previous': value.revision - 1 }) },
-  );
+  const result = await table.put(key, storedFields(kind, value), {
+    expression: CONDITIONS.revisionIs,
+    values: marshalItem({ ':previous': value.revision - 1 }),
+  });
   if (result === 'written') return;
   const stored = await table.get(key);
   if (stored !== null && isSame(kind, stored, value)) return;
-  throw new LedgerError('REVISION_CONFLICT', `The ${kind.name} was changed by somebody else in between`, {
+  throw conflict(kind.name);
+}
+
+export function conflict(name: string): LedgerError {
+  return new LedgerError('REVISION_CONFLICT', `The ${name} was changed by somebody else in between`, {
     remedy: 'Read it again and repeat the step',
     retryable: true,
   });
@@ -83,7 +88,7 @@ export async function replaceOne<T extends { readonly revision: number }>(
 
 /** Whether the stored item says exactly what `value` says: a repeat of a write that was committed. */
 export function isSame<T extends object>(kind: Kind<T>, stored: Item, value: T): boolean {
-  const ours = parseItem(kind.schema, marshalItem(value), kind.name);
+  const ours = parseItem(kind.schema, marshalItem(storedFields(kind, value)), kind.name);
   return isDeepStrictEqual(parseItem(kind.schema, stored, kind.name), ours);
 }
 
@@ -97,6 +102,11 @@ export async function listAll<T>(table: TableClient, kind: Kind<T>, list: string
     newestFirst: true,
   });
   return items.map((item) => parseItem(kind.schema, item, kind.name));
+}
+
+/** Without the primary key. */
+export function storedFields<T extends object>(kind: Kind<T>, value: T): object {
+  return { ...(kind.fieldsOf?.(value) ?? value), ...indexed(kind, value) };
 }
 
 function indexed<T>(kind: Kind<T>, value: T): object {

@@ -38,24 +38,54 @@ export async function changeKey(
   return optimistic(async () => {
     const key = await getKey(deps, tenant, purpose);
     const next = await decide(key);
-    if (next !== key) await deps.ledger.replaceKey(next);
+    if (next !== key) await replaceKey(deps, key, next);
     return next;
   });
 }
 
-/** For the steps: throws JOB_PAUSED, on which an execution ends without a word. */
+/** What was marked as used is not in the key's revision, and is taken back by a write of its own, before the fence. */
+async function replaceKey(deps: Pick<Deps, 'ledger'>, before: TenantKey, next: TenantKey): Promise<void> {
+  const { tenant, purpose, canary } = before;
+  if (canary !== null && next.canary === null && !(await deps.ledger.clearUsed(tenant, purpose, canary))) {
+    throw new LedgerError('REVISION_CONFLICT', 'Something else was marked as used in between', {
+      retryable: true,
+    });
+  }
+  await deps.ledger.replaceKey(next);
+}
+
+/**
+ * What a step of a job does to its key. The job is read after the key; whoever calls a job off writes the job first, and
+ * changes the key afterwards. So a step either made its change before the job was called off, or makes none.
+ */
+export async function changeKeyOf(
+  deps: Pick<Deps, 'ledger'>,
+  { jobId, tenant, purpose }: Pick<Job, 'jobId' | 'tenant' | 'purpose'>,
+  decide: (key: TenantKey, job: Job) => TenantKey,
+): Promise<TenantKey> {
+  return changeKey(deps, tenant, purpose, async (key) => decide(key, await getRunningJob(deps, jobId)));
+}
+
+/** For the steps: throws JOB_PAUSED or JOB_CANCELLED, on which an execution ends without a word. */
 export async function getRunningJob(deps: Pick<Deps, 'ledger'>, jobId: string): Promise<Job> {
   return requireRunning(await getJob(deps, jobId));
 }
 
 export function requireRunning(job: Job): Job {
   if (job.status === 'PAUSED') throw jobPaused(job.jobId);
+  if (job.status === 'CANCELLED') throw jobCancelled(job.jobId);
   return job;
 }
 
 export function jobPaused(jobId: string): RotationError {
   return new RotationError('JOB_PAUSED', `Job ${jobId} is paused`, {
     remedy: '`keyturn status` says what it waits for.',
+  });
+}
+
+function jobCancelled(jobId: string): RotationError {
+  return new RotationError('JOB_CANCELLED', `Job ${jobId} is cancelled`, {
+    remedy: 'Asking for it once more begins it anew.',
   });
 }
 
@@ -87,8 +117,8 @@ export async function optimistic<T>(attempt: () => Promise<T>): Promise<T> {
 /** Moves a job along JOB_TRANSITIONS. Already there: changes nothing but `more`. */
 export function moveJob(job: Job, status: JobStatus, more: Partial<Job> = {}): Job {
   const allowed: readonly JobStatus[] = JOB_TRANSITIONS[job.status];
-  // Paused in the middle of a step.
-  if (job.status === 'PAUSED' && status !== 'PAUSED' && !allowed.includes(status)) throw jobPaused(job.jobId);
+  // Paused or cancelled in the middle of a step.
+  if (job.status !== status && !allowed.includes(status)) requireRunning(job);
   if (job.status !== status && !allowed.includes(status)) {
     throw new RotationError(
       'ROTATION_STATE',
@@ -96,7 +126,8 @@ export function moveJob(job: Job, status: JobStatus, more: Partial<Job> = {}): J
     );
   }
   const pause = status === 'PAUSED' ? (more.pause ?? job.pause) : null;
-  return { ...job, ...more, status, pause };
+  const cancelled = status === 'CANCELLED' ? (more.cancelled ?? job.cancelled) : null;
+  return { ...job, ...more, status, pause, cancelled };
 }
 
 export function blockJob(job: Job, code: BlockerCode, message: string, now: number): Job {

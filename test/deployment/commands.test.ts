@@ -11,6 +11,7 @@ import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { startTestDynamoDb } from '../support/dynamodb.ts';
 import { prepareWorlds, TENANT } from '../support/memory-world.ts';
+import { testState } from '../support/state-key.ts';
 
 /** The commands as people run them: what they refuse, with which exit code, and that they touch nothing then. */
 
@@ -90,7 +91,9 @@ describe('the removal', async () => {
   it('is refused while keys live, and says how many', async () => {
     const tableName = 'keyturn-dynamodb-ledger';
     await createLedgerTable(dynamodb.client, tableName);
-    const { deps } = await worlds.makeWorld(createDynamoDbLedger({ client: dynamodb.client, tableName }));
+    const { deps } = await worlds.makeWorld(
+      createDynamoDbLedger({ client: dynamodb.client, tableName, authenticator: testState }),
+    );
     await createKey(deps, 'globex', 'default');
     // No osls is started: it would not find this folder.
     await expect(removeStage(stage, '/nowhere', out, true)).rejects.toMatchObject({

@@ -9,6 +9,7 @@ import { connect, startTestDynamoDb } from '../support/dynamodb.ts';
 import { FUNCTIONS, kebab } from '../support/function-runner.ts';
 import { type Around, deliver, runAdoption, runPurge, runRotation } from '../support/memory-machine.ts';
 import { FIELDS, fill, KEY, prepareWorlds, TENANT, type World } from '../support/memory-world.ts';
+import { testState } from '../support/state-key.ts';
 import { createTestRootKeys, type TestRootKeys } from '../support/test-root-keys.ts';
 import { allows, type Statement, statementsOf } from './support/policies.ts';
 import { arnOf, readTemplate } from './support/template.ts';
@@ -108,7 +109,11 @@ async function makeWorld(rotation: object = {}, roots?: TestRootKeys): Promise<W
   const tableName = dynamodb.newTableName();
   await createLedgerTable(dynamodb.client, tableName);
   const other = roots === undefined ? {} : { provider: roots.provider };
-  const world = await worlds.makeWorld(createDynamoDbLedger({ client, tableName }), rotation, other);
+  const world = await worlds.makeWorld(
+    createDynamoDbLedger({ client, tableName, authenticator: testState }),
+    rotation,
+    other,
+  );
   await fill(world, 6);
   return world;
 }

@@ -12,6 +12,7 @@ import {
   TABLE_CASES,
   type TableCase,
 } from '../support/dynamodb-records.ts';
+import { testState } from '../support/state-key.ts';
 import { clientOf, startDynamoDbLocal } from './support/emulators.ts';
 
 /** Record store and ledger on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */
@@ -39,7 +40,7 @@ describe.skipIf(emulator === null)('DynamoDB Local', () => {
     ledgers += 1;
     const tableName = `ledger-${ledgers}`;
     await createLedgerTable(application, tableName);
-    return createDynamoDbLedger({ client: application, tableName });
+    return createDynamoDbLedger({ client: application, tableName, authenticator: testState });
   });
 
   it('shows what it found instead, so that a conflict costs no read', async () => {

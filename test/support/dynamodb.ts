@@ -1,15 +1,16 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type LocalDynamoDb, startDynamoDb } from '../../local/dynamodb.ts';
+import type { LedgerStore } from '../../shared/audit/outbox.ts';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
-import type { Ledger } from '../../shared/ledger/ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
+import { testState } from './state-key.ts';
 
 /** A DynamoDB in memory for one test file. Tables cost nothing: take a new one for each test. */
 export interface TestDynamoDb {
   readonly server: LocalDynamoDb;
   readonly client: DynamoDBClient;
   /** A ledger on an empty table of its own. */
-  makeLedger(): Promise<Ledger>;
+  makeLedger(): Promise<LedgerStore>;
   newTableName(): string;
   stop(): Promise<void>;
 }
@@ -29,7 +30,7 @@ export async function startTestDynamoDb(): Promise<TestDynamoDb> {
     makeLedger: async () => {
       const tableName = newTableName();
       await createLedgerTable(client, tableName);
-      return createDynamoDbLedger({ client, tableName });
+      return createDynamoDbLedger({ client, tableName, authenticator: testState });
     },
     stop: async () => {
       client.destroy();

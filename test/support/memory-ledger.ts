@@ -42,7 +42,25 @@ export function createMemoryLedger(): LedgerStore {
   const ledger: Ledger = {
     createKey: async (key) => create(keys, id(key.tenant, key.purpose), key),
     getKey: async (tenant, purpose) => get(keys, id(tenant, purpose)),
-    replaceKey: async (key) => replace(keys, id(key.tenant, key.purpose), key),
+    async replaceKey(key) {
+      const name = id(key.tenant, key.purpose);
+      const stored = keys.get(name);
+      // A repeat; something may have been marked since.
+      if (isDeepStrictEqual(stored, { ...key, canary: stored?.canary })) return;
+      if (!isDeepStrictEqual(stored?.canary, key.canary)) throw conflict();
+      replace(keys, name, key);
+    },
+    async markUsed(tenant, purpose, use) {
+      const stored = keys.get(id(tenant, purpose));
+      if (stored !== undefined) keys.set(id(tenant, purpose), { ...stored, canary: copy(use) });
+      return stored !== undefined;
+    },
+    async clearUsed(tenant, purpose, use) {
+      const stored = keys.get(id(tenant, purpose));
+      const same = stored !== undefined && isDeepStrictEqual(stored.canary, use);
+      if (same) keys.set(id(tenant, purpose), { ...stored, canary: null });
+      return same;
+    },
     listKeys: async () =>
       copy([...keys.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose))),
     scanKeys: async () =>
@@ -218,13 +236,15 @@ function replace<T extends { readonly revision: number }>(
 ): void {
   const stored = items.get(name);
   if (isDeepStrictEqual(stored, item)) return;
-  if (stored?.revision !== item.revision - 1) {
-    throw new LedgerError('REVISION_CONFLICT', 'It was changed by somebody else in between', {
-      retryable: true,
-    });
-  }
+  if (stored?.revision !== item.revision - 1) throw conflict();
   items.set(name, copy(item));
   leaveInOutbox(items, name);
+}
+
+function conflict(): LedgerError {
+  return new LedgerError('REVISION_CONFLICT', 'It was changed by somebody else in between', {
+    retryable: true,
+  });
 }
 
 function order(a: string, b: string): number {

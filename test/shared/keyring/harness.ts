@@ -47,6 +47,7 @@ export interface Harness {
   readonly ledger: Ledger;
   readonly clock: FakeClock;
   readonly reads: Fault;
+  /** Marks in the ledger. */
   readonly writes: Fault;
   readonly unwraps: Fault;
   readonly events: KeyringEvent[];
@@ -100,7 +101,7 @@ async function makeHarness(
     createKeyring({
       ledger: {
         getKey: faulty(reads, (tenant: string, purpose: string) => ledger.getKey(tenant, purpose)),
-        replaceKey: faulty(writes, (key: TenantKey) => ledger.replaceKey(key)),
+        markUsed: faulty(writes, (...args: Parameters<Ledger['markUsed']>) => ledger.markUsed(...args)),
       },
       provider: {
         ...provider,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LedgerError } from '../../../shared/errors/errors.ts';
+import { calledOff } from '../../../shared/keyring/canary.ts';
 import { authorizeDestroy, beginDestroy, finishDestroy } from '../../../shared/keyring/destruction.ts';
 import { createFieldCipher } from '../../../shared/keyring/field-cipher.ts';
 import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
@@ -125,58 +126,94 @@ describe('a version', () => {
 });
 
 describe('a version that waits for its destruction', () => {
-  it('is served, alarms and calls the destruction off, once for a stampede', async () => {
+  const where = { recordSet: 'customers', recordId: ['7', 'b'], field: 'phone' };
+  const canary = async () => (await h.ledger.getKey(TENANT, PURPOSE))?.canary;
+
+  it('is served, alarms and is marked, once for a stampede', async () => {
     await makePending();
     const keks = await Promise.all(Array.from({ length: 50 }, () => version(1)));
     expect(keks.every((kek) => kek.version === 1)).toBe(true);
-    expect(await stateOf(1)).toBe('RETIRING');
+    expect(await canary()).toEqual({
+      ...{ version: 1, at: h.clock.timestamp() },
+      ...{ recordSet: null, recordId: null, field: null },
+    });
     expect(h.writes.calls).toBe(1);
     expect(h.events).toEqual([
-      { type: 'destroy-pending-used', tenant: TENANT, purpose: PURPOSE, version: 1, cancelled: true },
+      {
+        ...{ type: 'destroy-pending-used', tenant: TENANT, purpose: PURPOSE },
+        ...{ version: 1, recordSet: null, marked: true },
+      },
     ]);
     await version(1);
     expect(h.events).toHaveLength(1);
   });
 
-  it('is called off over a change that somebody else makes at the same time', async () => {
+  it('is marked again after a second, with the record that it was asked for', async () => {
     await makePending();
-    let races = 3;
-    h.writes.before = async () => {
-      if (races === 0) return;
-      races -= 1;
-      await h.change((key) => ({ ...key, revision: key.revision + 1 }));
-    };
     await version(1);
-    expect(await stateOf(1)).toBe('RETIRING');
-    expect(h.writes.calls).toBe(4);
+    h.advance(1);
+    await h.keyring.version(TENANT, PURPOSE, 1, 'rewrap', where);
+    expect(await canary()).toEqual({ version: 1, at: h.clock.timestamp(), ...where });
+    expect(h.events).toMatchObject([{ recordSet: null }, { recordSet: 'customers' }]);
+    // All that was written is the mark: nobody's change of the key is lost by it.
+    expect(await stateOf(1)).toBe('DESTROY_PENDING');
   });
 
-  it('is served when it cannot be called off, and tried again after a second', async () => {
+  it('is marked by whoever opens a value of it, with the value named', async () => {
+    const cipher = createFieldCipher({ keyring: h.keyring, purposes: () => PURPOSE });
+    const context = { tenant: TENANT, ...where };
+    const envelope = await cipher.seal(context, Buffer.from('x'));
+    await makePending();
+    h.advance(300);
+    expect(Buffer.from(await cipher.open(context, envelope)).toString()).toBe('x');
+    expect(await canary()).toMatchObject(where);
+  });
+
+  it('cannot be authorized from then on, and is called off by whoever looks', async () => {
+    await makePending();
+    await version(1);
+    const authorization = { at: h.clock.timestamp(), restoreEpoch: 0, approvedBy: null };
+    await expect(h.change((key) => authorizeDestroy(key, 1, authorization))).rejects.toMatchObject({
+      code: 'VERSION_STATE',
+      message: expect.stringContaining('asked for'),
+    });
+    await h.change(calledOff);
+    expect(await stateOf(1)).toBe('RETIRING');
+  });
+
+  it('cannot be authorized by whoever read the key before it was marked', async () => {
+    await makePending();
+    const read = await h.ledger.getKey(TENANT, PURPOSE);
+    await version(1);
+    if (read === null) throw new Error('no key');
+    const authorized = authorizeDestroy(read, 1, {
+      at: h.clock.timestamp(),
+      restoreEpoch: 0,
+      approvedBy: null,
+    });
+    await expect(h.ledger.replaceKey(authorized)).rejects.toMatchObject({ code: 'REVISION_CONFLICT' });
+    expect((await h.ledger.getKey(TENANT, PURPOSE))?.versions['1']?.destroyAuthorizedAt).toBeNull();
+  });
+
+  it('is served when it cannot be marked, and tried again after a second', async () => {
     await makePending();
     h.writes.error = new LedgerError('LEDGER_DENIED', 'read only');
     for (let i = 0; i < 5; i++) expect((await version(1)).version).toBe(1);
-    expect(h.events).toMatchObject([{ type: 'destroy-pending-used', cancelled: false }]);
-    expect(await stateOf(1)).toBe('DESTROY_PENDING');
+    expect(h.events).toMatchObject([{ type: 'destroy-pending-used', marked: false }]);
+    expect(await canary()).toBeNull();
     h.writes.error = null;
     h.advance(1);
     await version(1);
-    expect(await stateOf(1)).toBe('RETIRING');
+    expect(await canary()).not.toBeNull();
   });
 
-  it('gives up on losing every race', async () => {
+  it('is marked once its destruction is authorized, too, and is not called off any more', async () => {
     await makePending();
-    h.writes.error = new LedgerError('REVISION_CONFLICT', 'lost', { retryable: true });
+    const authorization = { at: h.clock.timestamp(), restoreEpoch: 0, approvedBy: null };
+    await h.change((key) => authorizeDestroy(key, 1, authorization));
     expect((await version(1)).version).toBe(1);
-    expect(h.writes.calls).toBe(5);
-  });
-
-  it('is not called off once it is authorized', async () => {
-    await makePending();
-    await h.change((key) =>
-      authorizeDestroy(key, 1, { at: h.clock.timestamp(), restoreEpoch: 0, approvedBy: null }),
-    );
-    expect((await version(1)).version).toBe(1);
-    expect(h.events).toMatchObject([{ cancelled: false }]);
+    expect(h.events).toMatchObject([{ marked: true }]);
+    await h.change(calledOff);
     expect(await stateOf(1)).toBe('DESTROY_PENDING');
   });
 });

@@ -40,7 +40,7 @@ describe('the new attributes', () => {
       },
     };
     expect(parseItem(tenantKeySchema, marshalItem(changed), 'key')).toEqual(changed);
-    const job = testJob({ status: 'PAUSED', pause: { reason: 'PERSON', rootKeyId: null, at } });
+    const job = testJob({ status: 'PAUSED', pause: { reason: 'PERSON', rootKeyId: null, by: null, at } });
     expect(parseItem(jobSchema, marshalItem(job), 'job')).toEqual(job);
   });
 });

@@ -20,6 +20,7 @@ import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts'
 import { createLedgerTable } from '../../../shared/ledger/table.ts';
 import { testKey } from '../../contracts/ledger.ts';
 import { connect } from '../../support/dynamodb.ts';
+import { testState } from '../../support/state-key.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -33,7 +34,7 @@ describe('startDynamoDb', () => {
       const server = await startDynamoDb({ dir });
       const client = connect(server.endpoint);
       await createLedgerTable(client, 'ledger');
-      const ledger = createDynamoDbLedger({ client, tableName: 'ledger' });
+      const ledger = createDynamoDbLedger({ client, tableName: 'ledger', authenticator: testState });
       expect(await ledger.createKey(testKey())).toEqual({ status: expected, item: testKey() });
       client.destroy();
       await server.stop();
@@ -69,12 +70,18 @@ describe('startDynamoDb', () => {
     const [output] = await once(child.stdout, 'data');
     const client = connect(String(output).trim());
     await createLedgerTable(client, 'ledger');
-    await createDynamoDbLedger({ client, tableName: 'ledger' }).createKey(testKey());
+    await createDynamoDbLedger({ client, tableName: 'ledger', authenticator: testState }).createKey(
+      testKey(),
+    );
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
     const server = await startDynamoDb({ dir });
-    const ledger = createDynamoDbLedger({ client: connect(server.endpoint), tableName: 'ledger' });
+    const ledger = createDynamoDbLedger({
+      client: connect(server.endpoint),
+      tableName: 'ledger',
+      authenticator: testState,
+    });
     expect(await ledger.getKey('acme', 'default')).toEqual(testKey());
     await server.stop();
   });
