@@ -1,0 +1,135 @@
+import type { Deps } from '../deps/deps.ts';
+import { KeyturnError, RotationError } from '../errors/errors.ts';
+import { endRestoreHold } from '../keyring/holds.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import { addCounts, NO_COUNT } from '../records/census-count.ts';
+import type { CensusCount } from '../records/record-store.ts';
+import { eachKey, type OnProgress } from './begin-restore.ts';
+import { changeKey, timestamp } from './change.ts';
+import { type JobRequest, requestResweep } from './request-job.ts';
+import type { Restore } from './restore.ts';
+import { changeRestore, getRestore } from './restore-change.ts';
+
+/**
+ * All rows of the backup are back. Each key that the restore holds is counted in the store and swept once more; the
+ * sweep's end, and nothing else, frees the versions.
+ */
+
+/** What came back of one key. */
+export interface RestoredKey {
+  readonly tenant: string;
+  readonly purpose: string;
+  /** In the restored store, the rows of the tenant. */
+  readonly count: CensusCount;
+  /** Versions that records name and that the key does not have: the ledger is older than the records. */
+  readonly unknown: readonly number[];
+  /** Versions that records name and that are destroyed. There is none, unless rows came back that were not registered. */
+  readonly destroyed: readonly number[];
+  /** The sweep. `running`: a rotation that began before; the daily sweep asks again when it is over. */
+  readonly sweep: JobRequest['answer'];
+  readonly jobId: string;
+}
+
+export interface FailedKey {
+  readonly tenant: string;
+  readonly purpose: string;
+  readonly code: string;
+}
+
+export interface EndedRestore {
+  readonly restore: Restore;
+  readonly keys: readonly RestoredKey[];
+  /** Then the restore is not ENDED yet, and its end is to be asked for again. */
+  readonly failed: readonly FailedKey[];
+}
+
+/** Repeated: goes on with the keys that are not freed yet. Throws RESTORE_REFUSED unless the restore is READY or ENDED. */
+export async function endRestore(
+  deps: Deps,
+  restoreId: string,
+  requestedBy: string,
+  onProgress: OnProgress = () => {},
+): Promise<EndedRestore> {
+  const restore = await getRestore(deps, restoreId);
+  requireReady(restore);
+  const held = (await deps.ledger.scanKeys()).filter(({ holds }) =>
+    holds.some(({ holdId }) => holdId === restoreId),
+  );
+  const keys: RestoredKey[] = [];
+  const failed: FailedKey[] = [];
+  await eachKey(held, onProgress, async ({ tenant, purpose }) => {
+    try {
+      keys.push(await endOne(deps, restore, { tenant, purpose }, requestedBy));
+    } catch (error) {
+      // One that fails keeps no other from its sweep. A process that was killed says nothing of a key.
+      if (!(error instanceof KeyturnError)) throw error;
+      failed.push({ tenant, purpose, code: error.code });
+    }
+  });
+  if (failed.length > 0) return { restore, keys, failed };
+  const endedAt = timestamp(deps.clock.now());
+  const ended = await changeRestore(deps, restoreId, (current) =>
+    current.status === 'READY' ? { ...current, status: 'ENDED', endedAt } : current,
+  );
+  return { restore: ended, keys, failed };
+}
+
+async function endOne(
+  deps: Deps,
+  { restoreId, store }: Restore,
+  { tenant, purpose }: Pick<TenantKey, 'tenant' | 'purpose'>,
+  requestedBy: string,
+): Promise<RestoredKey> {
+  // Before the sweep is asked for: what began earlier may not have seen the rows, and frees nothing.
+  const key = await changeKey(deps, tenant, purpose, (current) => endRestoreHold(current, restoreId));
+  const count = await countStore(deps, key, store);
+  const named = Object.keys(count.versions);
+  const { answer, job } = await requestResweep(deps, {
+    tenant,
+    purpose,
+    requestedBy,
+    reason: `restore ${restoreId}`,
+  });
+  return {
+    ...{ tenant, purpose, count },
+    unknown: named.filter((version) => key.versions[version] === undefined).map(Number),
+    destroyed: named.filter((version) => key.versions[version]?.state === 'DESTROYED').map(Number),
+    ...{ sweep: answer, jobId: job.jobId },
+  };
+}
+
+/** The tenant's rows in that store, from the envelopes themselves. */
+async function countStore(deps: Deps, key: TenantKey, store: string): Promise<CensusCount> {
+  const scope = { tenant: key.tenant, keyId: key.keyId };
+  let count = NO_COUNT;
+  for (const name of deps.recordSets.ofKey(key.tenant, key.purpose)) {
+    if (deps.recordSets.config(name).store !== store) continue;
+    const records = deps.recordSets.store(name);
+    for (const segment of await records.segments(scope, 1)) {
+      count = addCounts(count, await records.census(scope, segment, 'tenant'));
+    }
+  }
+  return count;
+}
+
+/**
+ * Asks for the sweep that frees the versions of a restore that has ended, where none runs: the one that was asked for at
+ * its end may have found a rotation under way. Returns whether it asked.
+ */
+export async function resweepRestored(deps: Deps, key: TenantKey, requestedBy: string): Promise<boolean> {
+  const waiting = key.holds.find(({ reason, endedEpoch }) => reason === 'RESTORE' && endedEpoch !== null);
+  if (waiting === undefined || key.rotationId !== null) return false;
+  const { tenant, purpose } = key;
+  const reason = `restore ${waiting.holdId}`;
+  const { answer } = await requestResweep(deps, { tenant, purpose, requestedBy, reason });
+  return answer === 'started' || answer === 'resumed';
+}
+
+function requireReady({ restoreId, status }: Restore): void {
+  if (status === 'READY' || status === 'ENDED') return;
+  const remedy =
+    status === 'BEGUN'
+      ? 'Not all keys are held: repeat `keyturn restore begin`, or call it off with `keyturn restore abort`.'
+      : 'Register the restore with `keyturn restore begin`.';
+  throw new RotationError('RESTORE_REFUSED', `Restore ${restoreId} is ${status}, not READY`, { remedy });
+}
