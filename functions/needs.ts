@@ -42,8 +42,13 @@ export const FUNCTION_NEEDS = {
   'take-census': takeCensus,
 } as const satisfies Record<string, readonly Need[]>;
 
-/** Of the function that a state calls: its folder is named after the state. */
+/** A function's folder is named after the state that calls it. */
+export function folderOf(state: string): string {
+  return state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+}
+
+/** Of the function that a state calls. */
 export function needsOfState(state: string): readonly Need[] {
-  const folder = state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+  const folder = folderOf(state);
   return Object.entries<readonly Need[]>(FUNCTION_NEEDS).find(([name]) => name === folder)?.[1] ?? [];
 }

@@ -27,9 +27,11 @@ export function runWithPowertools<Output>(
   const log = createPowertoolsLog(logger);
   const instrument: Instrument = (client) => tracer.captureAWSv3Client(client);
 
+  const actor = `function:${process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'unknown'}`;
+
   let started: Promise<Handler<Output>> | undefined;
   const start = async () =>
-    create(await composeFromEnvironment(process.env, needs, { log, metrics, instrument }));
+    create(await composeFromEnvironment(process.env, needs, { log, metrics, instrument, actor }));
 
   const run: Handler<Output> = async (event, context) => {
     try {

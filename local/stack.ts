@@ -2,9 +2,16 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
 import { FUNCTION_NEEDS } from '../functions/needs.ts';
+import { actingAs } from '../shared/audit/actor.ts';
 import { newUuidV7, systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
-import { type Clients, type ComposedDeps, compose, type Instrument } from '../shared/deps/compose.ts';
+import {
+  type Clients,
+  type ComposedDeps,
+  type Composition,
+  compose,
+  type Instrument,
+} from '../shared/deps/compose.ts';
 import { limitDeps } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
 import { createLedgerTable } from '../shared/ledger/table.ts';
@@ -136,7 +143,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       stateMachineArns: stepFunctions.arns,
       postgresUrl: postgres === null ? null : postgres.adminUrl,
     };
-    const composed = await composeLocal(info, options);
+    const composed = await composeLocal(info, { ...options, actor: 'stack' });
     // The bus again: what its functions use is closed only after them.
     started.push(composed.close, bus.stop);
     const deps = options.decorate?.(composed) ?? composed;
@@ -144,10 +151,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const functions = eventFunctions(deps);
 
     for (let i = 0; i < (options.pollers ?? 2); i++) {
+      const worker = EVENT_FUNCTIONS['process-chunk'](limitDeps(deps, FUNCTION_NEEDS['process-chunk']));
       const poller = startPoller({
         client: clients.sqs,
         queueUrl: queues.queueUrl,
-        handler: EVENT_FUNCTIONS['process-chunk'](limitDeps(deps, FUNCTION_NEEDS['process-chunk'])),
+        handler: (event, context) => actingAs('function:process-chunk', () => worker(event, context)),
         timeoutMs: WORKER_TIMEOUT_MS,
         now: systemClock.now,
         onError: (error) => log.error('poller', { code: error.name }),
@@ -166,7 +174,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** The command line's way to a running stack: the same composition, from another process. */
 export async function composeLocal(
   info: StackInfo,
-  options: Pick<StackOptions, 'loaded' | 'environment' | 'log' | 'instrument'>,
+  options: Pick<StackOptions, 'loaded' | 'environment' | 'log' | 'instrument'> & Pick<Composition, 'actor'>,
 ): Promise<ComposedDeps> {
   const url = embeddedUrl(info.postgresUrl);
   return compose({
@@ -174,6 +182,7 @@ export async function composeLocal(
     clients: instrumentAll(createLocalClients(info.endpoints), options.instrument),
     ...(options.instrument && { instrument: options.instrument }),
     names: localResourceNames(info),
+    actor: options.actor,
     log: options.log,
     environment: options.environment,
     ...(url !== undefined && { embeddedUrl: url }),

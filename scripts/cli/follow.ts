@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { type ErrorCode, KeyturnError } from '../../shared/errors/errors.ts';
 import type { JobRequest } from '../../shared/rotation/request-job.ts';
@@ -10,6 +9,7 @@ import { interruptible } from './interrupt.ts';
 import { nameOf } from './job-words.ts';
 import type { Output } from './output.ts';
 import { createProgressView } from './progress-view.ts';
+import { userName } from './user-name.ts';
 import { type Counts, readCounts, readSnapshot, watchJobs } from './watch-jobs.ts';
 
 /** Asks for jobs and follows them to their end: what `rotate`, `adopt` and `purge` have in common. */
@@ -90,10 +90,5 @@ export function exitCodeOfJobs(jobs: readonly Job[]): number {
 
 /** For the audit: who asked. */
 export function requestedBy(): string {
-  try {
-    return `cli: ${userInfo().username}`;
-  } catch {
-    // The user id has no name on this machine.
-    return `cli: user ${process.getuid?.() ?? 'unknown'}`;
-  }
+  return `cli: ${userName()}`;
 }

@@ -9,6 +9,7 @@ import { ConfigError } from '../../shared/errors/errors.ts';
 import { silentLog } from '../../shared/log/log.ts';
 import { CliError } from './cli-error.ts';
 import type { Cli, Globals } from './command.ts';
+import { userName } from './user-name.ts';
 
 /** A connection to where the keys and records are: the embedded stack of the folder, or AWS by the environment. */
 export interface Session {
@@ -30,14 +31,22 @@ export async function openSession(place: Place): Promise<Session> {
   const dir = stackFolder(place, loaded.path);
   const stack = await readStackInfo(dir);
   if (stack !== null) {
-    return { stack, deps: await composeLocal(stack, { loaded, environment, log: silentLog }) };
+    return {
+      stack,
+      deps: await composeLocal(stack, { loaded, environment, log: silentLog, actor: actor() }),
+    };
   }
   if (usesAws(environment)) {
     const variables = { ...environment, KEYTURN_CONFIG: loaded.path };
-    const deps = await composeFromEnvironment(variables, CLI_NEEDS, { log: silentLog });
+    const deps = await composeFromEnvironment(variables, CLI_NEEDS, { log: silentLog, actor: actor() });
     return { stack: null, deps };
   }
   throw notRunning(dir);
+}
+
+/** By the name that the machine knows them by. */
+function actor(): string {
+  return `person:${userName()}`;
 }
 
 export function usesAws(environment: Place['environment']): boolean {

@@ -151,7 +151,9 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     provider,
     keyring: createConfiguredKeyring({ config, ledger, provider, clock, log, metrics }),
     recordSets,
-    queue: port('queue', clients.sqs, names.queueUrl, createSqsWorkQueue),
+    queue: port('queue', clients.sqs, names.queueUrl, (client, queueUrl) =>
+      createSqsWorkQueue(client, queueUrl, state),
+    ),
     executions: port('executions', clients.stepFunctions, names.stateMachineArns, createStepFunctions),
     bus: port('bus', clients.eventBridge, names.busName, createEventBridgeBus),
     signer: needs.includes('sign')

@@ -114,6 +114,7 @@ describe('killed at many moments', () => {
   /** True when version 1 is destroyed; false when the process died first. */
   async function watchUntilEnd(info: StackInfo, exited: Promise<unknown>, keyId: string): Promise<boolean> {
     const deps = await composeLocal(info, {
+      actor: 'person:test',
       loaded: await loadConfig(folder.configPath),
       environment: {},
       log: silentLog,

@@ -336,8 +336,10 @@ async function makeWorld(
     },
     pass: (seconds) => fake.jumpTo(fake.now() + seconds * 1000),
     passGrace: () => {
-      const { graceSeconds, clockSkewSeconds } = config.rotation;
-      fake.jumpTo(fake.now() + (graceSeconds + clockSkewSeconds) * 1000);
+      const { graceSeconds, backupRetentionSeconds, clockSkewSeconds } = config.rotation;
+      // The end of a hold is written by one clock and read by another.
+      const longest = Math.max(graceSeconds, backupRetentionSeconds + clockSkewSeconds);
+      fake.jumpTo(fake.now() + (longest + clockSkewSeconds) * 1000);
     },
   };
 }

@@ -197,5 +197,5 @@ async function composeDeps(
     KEYTURN_PURGE_VERSION_ARN: resources.get('PurgeVersionStateMachine'),
     KEYTURN_ADOPT_RECORDS_ARN: resources.get('AdoptRecordsStateMachine'),
   };
-  return composeFromEnvironment(environment, ALL_NEEDS, { log: silentLog });
+  return composeFromEnvironment(environment, ALL_NEEDS, { log: silentLog, actor: 'person:test' });
 }

@@ -48,7 +48,7 @@ describe('what the environment holds', () => {
     const error: unknown = await composeFromEnvironment(
       { KEYTURN_CONFIG: '/none', KEYTURN_LEDGER_TABLE: 't', KEYTURN_QUEUE_URL: 'SECRET' },
       ['ledger', 'queue', 'bus', 'executions'],
-      { log: silentLog },
+      { log: silentLog, actor: 'function:test' },
     ).catch((e: unknown) => e);
     expect(error).toMatchObject({
       code: 'ENVIRONMENT_INVALID',

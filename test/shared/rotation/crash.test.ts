@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LedgerStore } from '../../../shared/audit/outbox.ts';
 import { KeyError, LedgerError, RotationError } from '../../../shared/errors/errors.ts';
-import type { Ledger } from '../../../shared/ledger/ledger.ts';
 import { readProgress, sumProgress } from '../../../shared/rotation/progress.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import type { RotationMode } from '../../../shared/rotation/rotation.ts';
@@ -68,7 +68,7 @@ async function expectTheEnd(world: World, what: string): Promise<void> {
 
 /** Throws at call number `at` of the whole run, once. Returns whether the run was long enough. */
 async function runWithFault(
-  ledger: Ledger,
+  ledger: LedgerStore,
   run: (world: World) => Promise<void>,
   when: 'before' | 'after',
   at: number,

@@ -1,0 +1,257 @@
+import { z } from 'zod';
+import type { AuditEntry } from '../audit/entry.ts';
+import {
+  type Audited,
+  type AuditStore,
+  type ChainItem,
+  type ExportMark,
+  isPending,
+  type LedgerStore,
+  type OpenOutbox,
+  type Outbox,
+  type PendingEvent,
+} from '../audit/outbox.ts';
+import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
+import {
+  auditPartition,
+  CONDITIONS,
+  ENTRY_PREFIX,
+  type ItemKey,
+  itemKeys,
+  LIST_INDEX,
+  LIST_KEY,
+  LIST_ORDER,
+  LISTS,
+  OUTBOX,
+  PARTITION_KEY,
+  pad,
+  SORT_KEY,
+} from './attributes.ts';
+import { parseItem } from './items.ts';
+import type { Ledger } from './ledger.ts';
+import { createOne, type Kind, readOne } from './stored-items.ts';
+import type { Condition, TableClient } from './table-client.ts';
+
+/** The audit's part of the table: a chain a tenant, the outboxes of all items, and how far each chain was exported. */
+
+const text = z.string();
+const count = z.int().min(0);
+const position = z.int().min(1);
+const detail = z.record(
+  text,
+  z.union([text, z.number(), z.boolean(), z.null(), z.array(text), z.array(z.number())]),
+);
+const event = { eventId: text, at: z.iso.datetime(), actor: text, type: text, detail };
+
+export const auditEntrySchema = z.object({
+  tenant: text,
+  sequence: position,
+  ...event,
+  previous: text.nullable(),
+  hash: text,
+}) satisfies z.ZodType<AuditEntry>;
+
+const pendingEvent = z.object({
+  tenant: text,
+  ...event,
+  afterSequence: count,
+}) satisfies z.ZodType<PendingEvent>;
+const outboxSchema = z.union([
+  pendingEvent,
+  z.object({ eventId: text, sequence: position }),
+]) satisfies z.ZodType<Outbox>;
+const withOutbox = z.object({ [OUTBOX]: outboxSchema.optional() });
+
+const { keys: KEYS, jobs: JOBS, endedJobs: ENDED_JOBS, approvals, openOutboxes: OPEN_OUTBOXES } = LISTS;
+const LISTS_WITH_OUTBOXES = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
+
+interface StoredEvent {
+  readonly tenant: string;
+  readonly eventId: string;
+  readonly [OUTBOX]: PendingEvent;
+}
+
+const EVENT: Kind<StoredEvent> = {
+  name: 'audit event',
+  schema: z.object({ tenant: text, eventId: text, [OUTBOX]: pendingEvent }),
+  keyOf: ({ tenant, eventId }) => itemKeys.auditEvent(tenant, eventId),
+  listed: ({ eventId, [OUTBOX]: { at } }) => ({ list: OPEN_OUTBOXES, order: `${at}#${eventId}` }),
+};
+
+const MARK: Kind<ExportMark> = {
+  name: 'export mark',
+  schema: z.object({ tenant: text, sequence: count, planned: position.nullable(), revision: position }),
+  keyOf: ({ tenant }) => itemKeys.exportMark(tenant),
+  listed: ({ tenant }) => ({ list: LISTS.exportMarks, order: `${tenant}#` }),
+};
+
+type Outboxes = Pick<LedgerStore, 'leaving' | 'readKey' | 'readJob'>;
+
+/** `ledgerOn` makes the ledger that is to write outboxes, or whose reads are to show them, on a table of its own. */
+export function createOutboxes<Table extends TableClient>(
+  table: Table,
+  ledgerOn: (table: Table) => Ledger,
+): Outboxes {
+  const read = async <T>(from: (ledger: Ledger) => Promise<T | null>): Promise<Audited<T> | null> => {
+    let stored: Item | null = null;
+    const seen: Table = {
+      ...table,
+      get: async (key: ItemKey) => {
+        stored = await table.get(key);
+        return stored;
+      },
+    };
+    const item = await from(ledgerOn(seen));
+    return item === null || stored === null ? null : { item, outbox: readOutbox(stored) };
+  };
+  return {
+    leaving: (event) =>
+      ledgerOn({
+        ...table,
+        put: (key: ItemKey, fields: object, condition?: Condition) =>
+          table.put(key, withEvent(fields, event), condition),
+      }),
+    readKey: (tenant, purpose) => read((ledger) => ledger.getKey(tenant, purpose)),
+    readJob: (jobId) => read((ledger) => ledger.getJob(jobId)),
+  };
+}
+
+/** And keeps the item in a list where the export finds it for as long as the outbox is open. */
+function withEvent(fields: object, event: PendingEvent): object {
+  const { [LIST_KEY]: list, [LIST_ORDER]: order } = listed.parse(fields);
+  const open = list === undefined ? OPEN_OUTBOXES : list === ENDED_JOBS ? JOBS : list;
+  return {
+    ...fields,
+    [OUTBOX]: event,
+    [LIST_KEY]: open,
+    [LIST_ORDER]: order ?? `${event.at}#${event.eventId}`,
+  };
+}
+
+const listed = z.object({ [LIST_KEY]: text.optional(), [LIST_ORDER]: text.optional() });
+
+function readOutbox(item: Item): Outbox | null {
+  return parseItem(withOutbox, item, 'outbox')[OUTBOX] ?? null;
+}
+
+export function createAuditLedger(table: TableClient): AuditStore {
+  return {
+    createAuditEntry: async (entry) => {
+      const key = itemKeys.auditEntry(entry.tenant, entry.sequence);
+      return (await table.put(key, entry, { expression: CONDITIONS.notThere })) === 'written';
+    },
+    listAuditEntries: async (tenant, from, limit) => {
+      const items = await table.query(chainQuery(tenant, from, { limit }));
+      return items.map((item) => readChainItem(tenant, item));
+    },
+    lastAuditEntry: async (tenant) => {
+      const [item] = await table.query(chainQuery(tenant, 1, { limit: 1, newestFirst: true }));
+      return item === undefined ? null : readChainItem(tenant, item);
+    },
+    createAuditEvent: async (pending) => {
+      const { tenant, eventId } = pending;
+      const stored = { tenant, eventId, [OUTBOX]: pending };
+      const { status, item } = await createOne(table, EVENT, stored);
+      return { status, item: item[OUTBOX] };
+    },
+    listOpenOutboxes: async () => {
+      const lists = await Promise.all(LISTS_WITH_OUTBOXES.map((list) => table.query(listQuery(list))));
+      return lists.flat().flatMap(readOpenOutbox);
+    },
+    closeOutbox: (outbox, sequence) => closeOutbox(table, outbox, sequence),
+    getExportMark: (tenant) => readOne(table, MARK, itemKeys.exportMark(tenant)),
+    listExportMarks: async () => {
+      const items = await table.query(listQuery(LISTS.exportMarks));
+      return items.map((item) => parseItem(MARK.schema, item, MARK.name));
+    },
+    putExportMark: async (mark) => {
+      const { list, order } = MARK.listed?.(mark) ?? {};
+      const condition =
+        mark.revision === 1
+          ? { expression: CONDITIONS.notThere }
+          : { expression: CONDITIONS.revisionIs, values: marshalItem({ ':previous': mark.revision - 1 }) };
+      const fields = { ...mark, [LIST_KEY]: list, [LIST_ORDER]: order };
+      return (await table.put(MARK.keyOf(mark), fields, condition)) === 'written';
+    },
+  };
+}
+
+function chainQuery(
+  tenant: string,
+  from: number,
+  more: { readonly limit: number; readonly newestFirst?: boolean },
+) {
+  return {
+    condition: '#pk = :pk AND #sk BETWEEN :first AND :last',
+    names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
+    values: {
+      ':pk': auditPartition(tenant),
+      ':first': `${ENTRY_PREFIX}${pad(from)}`,
+      ':last': `${ENTRY_PREFIX}~`,
+    },
+    ...more,
+  };
+}
+
+function listQuery(list: string) {
+  return {
+    index: LIST_INDEX,
+    condition: '#list = :list',
+    names: { '#list': LIST_KEY },
+    values: { ':list': list },
+  };
+}
+
+/** Where it stands is what its key says; what it says of itself must agree. */
+function readChainItem(tenant: string, item: Item): ChainItem {
+  const sequence = Number((item[SORT_KEY]?.S ?? '').slice(ENTRY_PREFIX.length));
+  const entry = parseEntry(item);
+  const agrees = entry !== null && entry.tenant === tenant && entry.sequence === sequence;
+  return { sequence, entry: agrees ? entry : null };
+}
+
+/** Whoever wrote the table by hand may have put anything there: `verify` names it. */
+function parseEntry(item: Item): AuditEntry | null {
+  try {
+    return auditEntrySchema.safeParse(unmarshalItem(item)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function readOpenOutbox(item: Item): OpenOutbox[] {
+  const outbox = readOutbox(item);
+  if (outbox === null || !isPending(outbox)) return [];
+  const place: Place = {
+    pk: item[PARTITION_KEY]?.S ?? '',
+    sk: item[SORT_KEY]?.S ?? '',
+    list: item[LIST_KEY]?.S ?? '',
+    status: item['status']?.S ?? '',
+  };
+  return [{ place: JSON.stringify(place), event: outbox }];
+}
+
+interface Place extends ItemKey {
+  readonly list: string;
+  readonly status: string;
+}
+
+const place = z.object({ pk: text, sk: text, list: text, status: text }) satisfies z.ZodType<Place>;
+
+async function closeOutbox(table: TableClient, outbox: OpenOutbox, sequence: number): Promise<void> {
+  const { eventId } = outbox.event;
+  const { pk, sk, list, status } = place.parse(JSON.parse(outbox.place));
+  const closed = { ':closed': { eventId, sequence }, ':eventId': eventId };
+  let expression = 'SET #outbox = :closed';
+  let values: object = closed;
+  if (list === OPEN_OUTBOXES) expression = `${expression} REMOVE #list, #order`;
+  // It was kept among the others only for its outbox; its event says its revision, so it is still what was listed.
+  else if (list === JOBS && status === 'COMPLETED') {
+    expression = `${expression}, #list = :list`;
+    values = { ...closed, ':list': ENDED_JOBS };
+  }
+  await table.update({ pk, sk }, expression, {
+    expression: CONDITIONS.outboxIs,
+    values: marshalItem(values),
+  });
+}
