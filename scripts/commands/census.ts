@@ -5,6 +5,7 @@ import type { CensusResult } from '../../shared/rotation/rotation.ts';
 import { defineCommand, option, PURPOSE, required, TENANT } from '../cli/command.ts';
 import { countKey } from '../cli/count-key.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { requestedBy } from '../cli/follow.ts';
 import { count, counted, table, time } from '../cli/format.ts';
 import { keyName } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
@@ -43,7 +44,9 @@ export const census = defineCommand({
   run: ({ tenant, purpose, everywhere, expectOnlyActive }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const key = await getKey(deps, tenant, purpose);
-      const { coverage, ...found } = await countKey(deps, key, everywhere ? 'everywhere' : 'tenant');
+      const { coverage, ...found } = await countKey(deps, key, {
+        ...{ reach: everywhere ? 'everywhere' : 'tenant', search: everywhere, takenBy: requestedBy() },
+      });
       // A census that read no record set proves nothing.
       const somethingRead = Object.keys(coverage).length > 0;
       const onlyActive = somethingRead && found.stale === 0;

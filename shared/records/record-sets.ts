@@ -1,6 +1,8 @@
-import type { RecordSetConfig } from '../config/schema.ts';
+import type { Config, RecordSetConfig } from '../config/schema.ts';
 import { RecordStoreError } from '../errors/errors.ts';
+import type { ServedTable } from '../keyring/key.ts';
 import type { AdoptableStore } from './record-store.ts';
+import type { StoreSearch } from './store-search.ts';
 
 /** The declared record sets and their stores. */
 export interface RecordSets {
@@ -8,6 +10,10 @@ export interface RecordSets {
   /** Throws RECORD_SET_NOT_FOUND, naming the ones that are declared. */
   config(name: string): RecordSetConfig;
   store(name: string): AdoptableStore;
+  /** The stores that are searched for what nobody declared, by name. */
+  readonly stores: readonly string[];
+  /** What a store holds besides. Throws RECORD_SET_NOT_FOUND. */
+  search(store: string): StoreSearch;
   /** The record sets whose fields this key may serve: those of its purpose, less those fixed to another tenant. */
   ofKey(tenant: string, purpose: string): readonly string[];
 }
@@ -15,6 +21,7 @@ export interface RecordSets {
 export function createRecordSets(
   configs: Readonly<Record<string, RecordSetConfig>>,
   open: (name: string, config: RecordSetConfig) => AdoptableStore,
+  searches: { readonly stores: readonly string[]; open(store: string): StoreSearch },
 ): RecordSets {
   const names = Object.keys(configs).sort();
   const stores = new Map<string, AdoptableStore>();
@@ -32,6 +39,11 @@ export function createRecordSets(
   return {
     names,
     config,
+    stores: [...searches.stores].sort(),
+    search(store) {
+      if (searches.stores.includes(store)) return searches.open(store);
+      throw new RecordStoreError('RECORD_SET_NOT_FOUND', `There is no store "${store}"`);
+    },
     store(name) {
       let store = stores.get(name);
       if (store === undefined) {
@@ -46,4 +58,20 @@ export function createRecordSets(
         return set.purpose === purpose && ('column' in set.tenant || set.tenant.fixed === tenant);
       }),
   };
+}
+
+/** Those that record sets use, or used. One that is only named by the configuration need not be there at all. */
+export function searchedStores({ stores, recordSets, retired }: Config): readonly string[] {
+  const used = [...Object.values(recordSets), ...retired].map(({ store }) => store);
+  return Object.keys(stores).filter((name) => used.includes(name));
+}
+
+/** Tables and columns that the record sets of a store declare. */
+export function declaredIn(
+  { recordSets }: Pick<Config, 'recordSets'>,
+  store: string,
+): readonly Pick<ServedTable, 'table' | 'columns'>[] {
+  return Object.values(recordSets)
+    .filter((set) => set.store === store)
+    .map(({ table, fields }) => ({ table, columns: fields.map(({ column }) => column) }));
 }

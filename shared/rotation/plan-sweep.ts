@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
-import { changeJob, moveJob, requireRunning, timestamp } from './change.ts';
+import { changeJob, getKey, getRunningJob, moveJob, requireRunning, timestamp } from './change.ts';
 import type { Job, SegmentRef } from './rotation.ts';
 
 /** What the state machine's Map runs over. */
@@ -15,6 +15,9 @@ export async function planSweep(
   deps: Deps,
   jobId: string,
 ): Promise<{ round: number; segments: SegmentTask[] }> {
+  const { tenant, purpose } = await getRunningJob(deps, jobId);
+  // Read before anything is listed: restores that ended in this epoch are covered by this sweep.
+  const { restoreEpoch } = await getKey(deps, tenant, purpose);
   const job = await changeJob(deps, jobId, (current) => {
     requireRunning(current);
     const begun =
@@ -23,6 +26,7 @@ export async function planSweep(
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;
     return moveJob(preparing, 'SWEEPING', {
       round: current.round + 1,
+      restoreEpoch,
       startedAt: current.startedAt ?? timestamp(deps.clock.now()),
     });
   });
@@ -58,5 +62,16 @@ async function cutSegments(deps: Deps, job: Job): Promise<SegmentRef[]> {
   // Nothing to read is nothing proved.
   if (refs.length === 0)
     throw new RotationError('ROTATION_STATE', `Job ${job.jobId} has no record set to read`);
+  return job.kind === 'purge' ? [...refs, ...(await cutSearches(deps, job, refs.length))] : refs;
+}
+
+/** And what no record set declares, in every store. */
+async function cutSearches(deps: Deps, job: Job, first: number): Promise<SegmentRef[]> {
+  const refs: SegmentRef[] = [];
+  for (const store of deps.recordSets.stores) {
+    for (const segment of await deps.recordSets.search(store).parts(job.segments)) {
+      refs.push({ index: first + refs.length, recordSet: '', segment, search: store });
+    }
+  }
   return refs;
 }

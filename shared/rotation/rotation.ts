@@ -1,5 +1,6 @@
 import type { Timestamp } from '../keyring/key.ts';
 import type { CensusCount } from '../records/record-store.ts';
+import { type FoundColumn, UNSEARCHED_REASONS } from '../records/store-search.ts';
 
 /**
  * What a rotation is and every status it can have. A purge and an adoption are jobs of the same shape: a plan,
@@ -50,13 +51,13 @@ export const JOB_TRANSITIONS = {
   SWEEPING: ['BARRIER', 'CENSUS', 'BLOCKED', 'PAUSED', 'CANCELLED'],
   BARRIER: ['CENSUS', 'BLOCKED', 'PAUSED', 'CANCELLED'],
   CENSUS: ['SWEEPING', 'COMPLETED', 'BLOCKED', 'PAUSED', 'CANCELLED'],
-  /** Only an adoption: plaintext may have come since. */
+  /** Only an adoption and a re-sweep: plaintext, or restored records, may have come since. */
   COMPLETED: ['REQUESTED'],
   /** COMPLETED: the last write of its work had been made when it was stopped, or when the pause came. */
   BLOCKED: ['REQUESTED', 'COMPLETED', 'CANCELLED'],
   PAUSED: ['REQUESTED', 'COMPLETED', 'CANCELLED'],
-  /** Asked for once more. */
-  CANCELLED: ['REQUESTED'],
+  /** Asked for once more. COMPLETED: the last write of its work had been made when it was cancelled. */
+  CANCELLED: ['REQUESTED', 'COMPLETED'],
 } as const satisfies Record<JobStatus, readonly JobStatus[]>;
 
 /** Statuses of a job that an execution works on. */
@@ -87,6 +88,8 @@ export interface Pause {
   readonly reason: PauseReason;
   /** The root key that it waits for; null for another reason. */
   readonly rootKeyId: string | null;
+  /** The person who said so; null for another reason. */
+  readonly by: string | null;
   readonly at: Timestamp;
 }
 
@@ -125,7 +128,10 @@ export interface Blocker {
 
 /** The times that a job keeps, fixed when it is requested. Seconds. */
 export interface JobTimes {
-  /** Cache age + clock skew + longest transaction, counted from the activation. */
+  /**
+   * Cache age + clock skew + longest transaction, counted from the activation. Of a purge, counted from when its version
+   * was fenced, and as long as the rehearsal if that is longer.
+   */
   readonly barrierSeconds: number;
   readonly graceSeconds: number;
   readonly stallSeconds: number;
@@ -138,16 +144,16 @@ export interface Job {
   readonly tenant: string;
   readonly purpose: string;
   readonly keyId: string;
-  /** rotate: the version it leaves. purge: the version to destroy. adopt: 0. */
+  /** rotate: the version it leaves; of a re-sweep the active one. purge: the version to destroy. adopt: 0. */
   readonly from: number;
-  /** rotate: the new version. purge, adopt: 0. */
+  /** rotate: the version it brings the records to; 0 until it is made. purge, adopt: 0. */
   readonly to: number;
   /** rotate only; adopt seals. */
   readonly mode: RotationMode;
   readonly goal: JobGoal;
   readonly recordSets: readonly string[];
   readonly status: JobStatus;
-  /** 1 for the first execution; one more each time a BLOCKED or PAUSED job is taken up again. */
+  /** 1 for the first execution; one more each time a job that stopped or rested is taken up again. */
   readonly attempt: number;
   /** The current sweep, 1 for the first; 0 before it. */
   readonly round: number;
@@ -163,7 +169,7 @@ export interface Job {
   readonly barrierUntil: Timestamp | null;
   readonly completedAt: Timestamp | null;
   readonly purgeNotBefore: Timestamp | null;
-  /** purge: the key's restore epoch when it began. */
+  /** The key's restore epoch when its purge, or its present sweep, began. */
   readonly restoreEpoch: number;
   readonly blocker: Blocker | null;
   /** Why it rests; null unless it is PAUSED. */
@@ -175,12 +181,62 @@ export interface Job {
   readonly revision: number;
 }
 
-/** What a census found, and what it covered. */
+/** What was counted of one record set. */
+export interface CensusCoverage extends CensusCount {
+  readonly store: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  /** Values that are neither the key's nor to be judged by it: in rows of other tenants, or of other purposes. */
+  readonly others: number;
+}
+
+export const EXCLUSION_REASONS = [
+  ...UNSEARCHED_REASONS,
+  /** The key served it once, and the configuration lists it as retired. */
+  'RETIRED',
+  /** The key served it once, and no record set declares it any more. */
+  'NOT_DECLARED',
+  /** A record set that the key cannot serve: of another purpose, or fixed to another tenant. */
+  'OTHER_KEY',
+  /** Rows of other tenants in the tables that were read. */
+  'OTHER_TENANTS',
+  /** Columns that no record set declares were not looked for. */
+  'NOT_SEARCHED',
+  /** Tables of the account that no record set names: DynamoDB has no list of those that matter. */
+  'OTHER_TABLES',
+  /** Backups, snapshots, replicas and logs of the store: never read. */
+  'BACKUPS',
+] as const;
+export type ExclusionReason = (typeof EXCLUSION_REASONS)[number];
+
+/** What a census did not read. */
+export interface Exclusion {
+  readonly store: string;
+  /** Empty: not a single table, but what the reason says of the whole store. */
+  readonly table: string;
+  /** Empty: all of them. */
+  readonly columns: readonly string[];
+  readonly why: ExclusionReason;
+  /** It stands for so many more tables, whose names are left out: there are too many of them. */
+  readonly more?: number;
+}
+
+/** Envelopes in a column that no record set declares. */
+export interface UndeclaredColumn extends FoundColumn {
+  readonly store: string;
+}
+
+/** What a census found, what it covered and what it did not. It says "these were read", never "unused". */
 export interface CensusResult {
   readonly takenAt: Timestamp;
+  /** Who asked: a person, or the job. */
+  readonly takenBy: string;
   readonly reach: 'tenant' | 'everywhere';
-  /** By record set. */
-  readonly coverage: Readonly<Record<string, CensusCount>>;
+  /** By record set. values = the sum of versions + foreign + malformed + tombstones + others, in each. */
+  readonly coverage: Readonly<Record<string, CensusCoverage>>;
+  readonly excluded: readonly Exclusion[];
+  /** null: such columns were not looked for. */
+  readonly undeclared: readonly UndeclaredColumn[] | null;
   /** Values on the version that is left. */
   readonly onVersion: number;
   /** Values not on the active version, whatever they are on. */
@@ -189,10 +245,31 @@ export interface CensusResult {
   readonly foreign: number;
 }
 
+/** A census that was kept: one item of the ledger, create-only. */
+export interface StoredCensus {
+  readonly censusId: string;
+  readonly keyId: string;
+  readonly tenant: string;
+  readonly purpose: string;
+  /** The key's active version then. */
+  readonly active: number;
+  /** The version that `onVersion` counts. */
+  readonly version: number;
+  readonly restoreEpoch: number;
+  /** Of a job's census; null: somebody asked for it by itself. */
+  readonly jobId: string | null;
+  readonly attempt: number | null;
+  readonly round: number | null;
+  readonly result: CensusResult;
+}
+
 /** A disjoint part of one record set; `segment` is the store's opaque text. */
 export interface SegmentRef {
   /** Position in the plan, from 0. */
   readonly index: number;
+  /** Empty where a store is searched. */
   readonly recordSet: string;
   readonly segment: string;
+  /** Of a purge: the store in which this part is searched for columns that nobody declared. */
+  readonly search?: string;
 }

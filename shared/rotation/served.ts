@@ -28,6 +28,12 @@ export function declaredTables(config: Config, recordSets: readonly string[]): S
   });
 }
 
+/** Where a record set's values stand. */
+export function placeOf(config: Config, recordSet: string): ServedTable {
+  const [place] = declaredTables(config, [recordSet]);
+  return place ?? { store: '', table: '', columns: [] };
+}
+
 /** Pure. It only grows. The same object when everything is known already. */
 export function addServed(key: TenantKey, declared: readonly ServedTable[]): TenantKey {
   const serves = mergeTables([...key.serves, ...declared]);

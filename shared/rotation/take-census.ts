@@ -1,13 +1,21 @@
+import { addUp } from '../census/add-up.ts';
+import { exclusionsOf, type StoreFindings } from '../census/exclusions.ts';
+import { keepJobCensus } from '../census/keep-census.ts';
+import { mergeResults, shorten } from '../census/search-results.ts';
+import { undeclaredOf } from '../census/undeclared.ts';
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
-import { addCounts, NO_COUNT } from '../records/census-count.ts';
-import type { CensusCount } from '../records/record-store.ts';
-import { getRunningJob, timestamp } from './change.ts';
+import { NO_COUNT } from '../records/census-count.ts';
+import { getKey, getRunningJob, timestamp } from './change.ts';
 import type { SegmentTask } from './plan-sweep.ts';
-import type { CensusResult, Job } from './rotation.ts';
+import type { CensusResult, Job, SegmentRef } from './rotation.ts';
+import { placeOf } from './served.ts';
 
-/** Step 6, one part of it: counts a segment's envelopes by version, from the envelopes themselves. */
+/** Of a function's 15 minutes: what a search has not read by then is named, and blocks the purge. */
+const SEARCH_MS = 12 * 60 * 1000;
+
+/** Step 6, one part of it: counts a segment's envelopes by version, from the envelopes themselves; or searches a part of a store. */
 export async function takeCensus(deps: Deps, task: SegmentTask): Promise<void> {
   const job = await getRunningJob(deps, task.jobId);
   const plan = await deps.ledger.getRound(task.jobId, task.round);
@@ -18,16 +26,39 @@ export async function takeCensus(deps: Deps, task: SegmentTask): Promise<void> {
       `Job ${task.jobId} has no segment ${task.segment} in round ${task.round}`,
     );
   }
-  const scope = { tenant: job.tenant, keyId: job.keyId };
-  const count = await deps.recordSets.store(ref.recordSet).census(scope, ref.segment, reachOf(job));
+  const counted =
+    ref.search === undefined
+      ? await countSegment(deps, job, ref)
+      : await searchPart(deps, job, ref.search, ref);
   await deps.ledger.putSegmentCensus({
     jobId: job.jobId,
     census: censusName(job.attempt, task.round),
     segment: task.segment,
     recordSet: ref.recordSet,
-    count,
+    ...counted,
     takenAt: timestamp(deps.clock.now()),
   });
+}
+
+async function countSegment(
+  deps: Deps,
+  job: Job,
+  { recordSet, segment }: SegmentRef,
+): Promise<Pick<SegmentCensus, 'count'>> {
+  const scope = { tenant: job.tenant, keyId: job.keyId };
+  return { count: await deps.recordSets.store(recordSet).census(scope, segment, reachOf(job)) };
+}
+
+async function searchPart(
+  deps: Deps,
+  job: Job,
+  store: string,
+  { segment }: SegmentRef,
+): Promise<Pick<SegmentCensus, 'count' | 'search'>> {
+  const scope = { keyId: job.keyId, version: job.from };
+  const deadline = deps.clock.now() + SEARCH_MS;
+  const result = await deps.recordSets.search(store).search(segment, scope, deadline);
+  return { count: NO_COUNT, search: { store, ...shorten(result) } };
 }
 
 export function reachOf(job: Job): 'tenant' | 'everywhere' {
@@ -39,7 +70,10 @@ export function censusName(attempt: number, round: number): string {
   return `attempt-${attempt}-round-${round}`;
 }
 
-/** Puts the segments' counts together. Throws when a planned segment was not counted: that is no census. */
+/**
+ * Puts the segments' counts together, and keeps the result. Throws when a planned segment was not counted, which is no
+ * census, and CENSUS_INCONSISTENT when the numbers do not add up.
+ */
 export async function readCensus(deps: Deps, job: Job, round: number, active: number): Promise<CensusResult> {
   const plan = await deps.ledger.getRound(job.jobId, round);
   if (plan === null) throw new RotationError('ROTATION_STATE', `Job ${job.jobId} has no round ${round}`);
@@ -51,46 +85,36 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
       `${missing.length} segments of job ${job.jobId} were not counted`,
     );
   }
+  const reach = reachOf(job);
+  const searched = plan.segments.some(({ search }) => search !== undefined) ? findingsOf(counted) : null;
+  const read = new Set(plan.segments.flatMap((ref) => (ref.search === undefined ? [ref.recordSet] : [])));
+  const key = await getKey(deps, job.tenant, job.purpose);
   const own = new Set(deps.recordSets.ofKey(job.tenant, job.purpose));
-  return addUp(counted.map(ofKey(own)), reachOf(job), job.from, active, timestamp(deps.clock.now()));
+  const census = addUp(counted.map(ofKey(own)), {
+    ...{ version: job.from, active, reach },
+    at: timestamp(deps.clock.now()),
+    takenBy: `job ${job.jobId}, asked for by ${job.requestedBy}`,
+    excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], searched }),
+    undeclared: searched === null ? null : undeclaredOf(searched),
+    place: (recordSet) => placeOf(deps.config, recordSet),
+  });
+  await keepJobCensus(deps, job, round, active, census);
+  return census;
+}
+
+function findingsOf(counted: readonly SegmentCensus[]): StoreFindings[] {
+  const searches = counted.flatMap(({ search }) => (search === undefined ? [] : [search]));
+  const stores = [...new Set(searches.map(({ store }) => store))];
+  return stores.map((store) => ({
+    store,
+    ...mergeResults(searches.filter((search) => search.store === store)),
+  }));
 }
 
 /** What is foreign or malformed in a record set of another purpose is that purpose's. */
-function ofKey(own: ReadonlySet<string>): (segment: SegmentCensus) => SegmentCensus {
+export function ofKey(own: ReadonlySet<string>): (segment: SegmentCensus) => SegmentCensus {
   return (segment) =>
     own.has(segment.recordSet)
       ? segment
       : { ...segment, count: { ...segment.count, foreign: 0, malformed: 0 } };
-}
-
-/** Pure. */
-export function addUp(
-  segments: readonly SegmentCensus[],
-  reach: 'tenant' | 'everywhere',
-  version: number,
-  active: number,
-  at: string,
-): CensusResult {
-  // A map: a record set may be named `constructor`, which every object has already.
-  const counts = new Map<string, CensusCount>();
-  for (const { recordSet, count } of segments)
-    counts.set(recordSet, addCounts(counts.get(recordSet) ?? NO_COUNT, count));
-  const coverage = Object.fromEntries(counts);
-  const sum = (pick: (count: CensusCount) => number) =>
-    Object.values(coverage).reduce((total, count) => total + pick(count), 0);
-  const malformed = sum((count) => count.malformed);
-  const foreign = sum((count) => count.foreign);
-  const current = sum((count) => count.versions[String(active)] ?? 0);
-  const named = sum((count) => Object.values(count.versions).reduce((a, b) => a + b, 0));
-  // The earliest segment's time: nothing that was written later is claimed to be covered.
-  const [takenAt = at] = [...segments.map((segment) => segment.takenAt), at].sort();
-  return {
-    takenAt,
-    reach,
-    coverage,
-    onVersion: sum((count) => count.versions[String(version)] ?? 0),
-    stale: named - current + malformed + foreign,
-    malformed,
-    foreign,
-  };
 }

@@ -33,9 +33,10 @@ const config = parseConfig(
   }),
   'test',
 );
-const recordSets = createRecordSets(config.recordSets, () => {
+const none = () => {
   throw new Error('no store is needed');
-});
+};
+const recordSets = createRecordSets(config.recordSets, none, { stores: [], open: none });
 const cipher = createFieldCipher({ keyring: deps.keyring, purposes: () => 'default' });
 const seal = (text: string, id = '7') =>
   cipher.seal({ tenant: 'acme', recordSet: 'customers', recordId: [id], field: 'email' }, Buffer.from(text));

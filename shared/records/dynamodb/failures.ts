@@ -6,6 +6,8 @@ import { RecordStoreError, type RecordStoreErrorCode } from '../../errors/errors
 export interface Place {
   readonly recordSet: string;
   readonly table: string;
+  /** A whole store was searched: `recordSet` is its name. */
+  readonly searched?: boolean;
 }
 
 /** Of the IAM actions that a record set needs. */
@@ -93,13 +95,21 @@ function meaningOf(error: Error, action: Action): Meaning {
   return { code: 'STORE_FAILED', what: `dynamodb:${action} failed (${name})` };
 }
 
-function storeError({ recordSet, table }: Place, meaning: Meaning, cause?: unknown): RecordStoreError {
+function storeError(
+  { recordSet, table, searched }: Place,
+  meaning: Meaning,
+  cause?: unknown,
+): RecordStoreError {
   const { code, what, retryable, remedy } = meaning;
-  return new RecordStoreError(code, `Record set "${recordSet}", table "${table}": ${what}.`, {
-    ...(cause === undefined ? {} : { cause }),
-    ...(retryable === undefined ? {} : { retryable }),
-    ...(remedy === undefined ? {} : { remedy }),
-  });
+  return new RecordStoreError(
+    code,
+    `${searched === true ? 'Store' : 'Record set'} "${recordSet}", table "${table}": ${what}.`,
+    {
+      ...(cause === undefined ? {} : { cause }),
+      ...(retryable === undefined ? {} : { retryable }),
+      ...(remedy === undefined ? {} : { remedy }),
+    },
+  );
 }
 
 function isOutOfReach(error: Error): boolean {

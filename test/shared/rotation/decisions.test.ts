@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { addUp, type CensusFrame } from '../../../shared/census/add-up.ts';
 import type { SegmentCensus } from '../../../shared/ledger/ledger.ts';
 import { addCounts, NO_COUNT } from '../../../shared/records/census-count.ts';
 import type { CensusCount } from '../../../shared/records/record-store.ts';
 import { decideRound, standingOutcome } from '../../../shared/rotation/conclude-round.ts';
 import { findBlocker } from '../../../shared/rotation/destroy-version.ts';
 import type { CensusResult } from '../../../shared/rotation/rotation.ts';
-import { addUp, censusName } from '../../../shared/rotation/take-census.ts';
+import { censusName } from '../../../shared/rotation/take-census.ts';
 import { testJob } from '../../contracts/ledger.ts';
 
 const AT = '2026-06-01T00:00:00.000Z';
@@ -21,13 +22,26 @@ const count = (changes: Partial<CensusCount> = {}): CensusCount => ({
   ...changes,
 });
 
-const anyCount = fc.record({
+const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+
+/** Everything but the counts. */
+const frame = (changes: Partial<CensusFrame> = {}): CensusFrame => ({
+  ...{ reach: 'tenant', version: 1, active: 2, at: AT, takenBy: 'test', excluded: [], undeclared: null },
+  place: (recordSet) => ({ store: 'main', table: recordSet, columns: [] }),
+  ...changes,
+});
+
+const anyParts = fc.record({
   rows: fc.nat(1000),
-  values: fc.nat(1000),
   versions: fc.dictionary(fc.integer({ min: 1, max: 5 }).map(String), fc.nat(100)),
   foreign: fc.nat(100),
   malformed: fc.nat(100),
   tombstones: fc.nat(100),
+});
+/** Every value of a tenant's rows is accounted for. */
+const anyCount = anyParts.map((parts): CensusCount => {
+  const { foreign, malformed, tombstones } = parts;
+  return { ...parts, values: total(Object.values(parts.versions)) + foreign + malformed + tombstones };
 });
 
 const anySegments: fc.Arbitrary<SegmentCensus[]> = fc.array(
@@ -44,8 +58,6 @@ const anySegments: fc.Arbitrary<SegmentCensus[]> = fc.array(
   { maxLength: 12 },
 );
 
-const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-
 describe('adding up a census', () => {
   it('sums every part, by record set and over all, in any order', () => {
     fc.assert(
@@ -54,7 +66,7 @@ describe('adding up a census', () => {
         fc.integer({ min: 1, max: 5 }),
         fc.integer({ min: 1, max: 5 }),
         (list, from, active) => {
-          const result = addUp(list, 'tenant', from, active, AT);
+          const result = addUp(list, frame({ version: from, active }));
           const on = (version: number) => total(list.map((s) => s.count.versions[String(version)] ?? 0));
           const malformed = total(list.map((s) => s.count.malformed));
           const foreign = total(list.map((s) => s.count.foreign));
@@ -72,11 +84,26 @@ describe('adding up a census', () => {
           );
           // Nothing that was written later is claimed to be covered.
           expect(result.takenAt).toBe([AT, ...list.map((s) => s.takenAt)].sort()[0]);
-          expect(addUp([...list].reverse(), 'tenant', from, active, AT)).toEqual(result);
+          expect(addUp([...list].reverse(), frame({ version: from, active }))).toEqual(result);
         },
       ),
       { numRuns: 200, seed: 2 },
     );
+  });
+
+  it('refuses numbers that do not add up, and tells what is none of the key apart', () => {
+    const one = { jobId: 'j', census: 'c', segment: 0, recordSet: 'people', takenAt: AT };
+    const of = (values: number, reach: 'tenant' | 'everywhere') => () =>
+      addUp(
+        [{ ...one, count: count({ values, versions: { 1: 2 }, foreign: 1, tombstones: 1 }) }],
+        frame({ reach }),
+      );
+    const inconsistent = expect.objectContaining({ code: 'CENSUS_INCONSISTENT' });
+    expect(of(4, 'tenant')().coverage['people']).toMatchObject({ values: 4, others: 0 });
+    expect(of(9, 'everywhere')().coverage['people']).toMatchObject({ values: 9, others: 5 });
+    expect(of(3, 'tenant')).toThrow(inconsistent);
+    expect(of(5, 'tenant')).toThrow(inconsistent);
+    expect(of(3, 'everywhere')).toThrow(inconsistent);
   });
 
   it('adds two counts, and keeps both as they are', () => {
@@ -104,7 +131,9 @@ describe('adding up a census', () => {
 
 function census(versions: Record<string, number>, more: Partial<CensusCount> = {}): CensusResult {
   const one = { jobId: 'j', census: 'c', segment: 0, recordSet: 'people', takenAt: AT };
-  return addUp([{ ...one, count: count({ versions, ...more }) }], 'tenant', 1, 2, AT);
+  const { foreign = 0, malformed = 0, tombstones = 0 } = more;
+  const values = total(Object.values(versions)) + foreign + malformed + tombstones;
+  return addUp([{ ...one, count: count({ values, versions, ...more }) }], frame());
 }
 
 describe('deciding on a round', () => {
@@ -130,9 +159,9 @@ describe('deciding on a round', () => {
     const people = {
       ...notes,
       recordSet: 'people',
-      count: count({ versions: { 1: 2, 2: 5 }, foreign: 3, malformed: 4 }),
+      count: count({ values: 14, versions: { 1: 2, 2: 5 }, foreign: 3, malformed: 4 }),
     };
-    const decision = decideRound(addUp([people, notes], 'tenant', 1, 2, AT), 1, 5, 5);
+    const decision = decideRound(addUp([people, notes], frame()), 1, 5, 5);
     expect(decision).toEqual({
       outcome: 'BLOCKED',
       blocker: {

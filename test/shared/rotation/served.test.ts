@@ -158,13 +158,19 @@ function census(rows: Readonly<Record<string, number>>): CensusResult {
   const coverage = Object.fromEntries(
     Object.entries(rows).map(([name, n]) => [
       name,
-      { rows: n, values: n, versions: {}, foreign: 0, malformed: 0, tombstones: 0 },
+      {
+        ...{ store: 'main', table: name, columns: ['email'] },
+        ...{ rows: n, values: n, versions: {}, foreign: 0, malformed: 0, tombstones: 0, others: n },
+      },
     ]),
   );
   return {
     takenAt: '2026-01-01T00:00:00.000Z',
+    takenBy: 'test',
     reach: 'everywhere',
     coverage,
+    excluded: [],
+    undeclared: [],
     onVersion: 0,
     stale: 0,
     malformed: 0,

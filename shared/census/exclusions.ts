@@ -1,0 +1,89 @@
+import type { Config } from '../config/schema.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import type { SearchResult } from '../records/store-search.ts';
+import type { CensusResult, Exclusion, ExclusionReason } from '../rotation/rotation.ts';
+
+/** What a census did not read, and why: the other half of what it covered. Pure. */
+
+export type StoreFindings = SearchResult & { readonly store: string };
+
+export interface ExclusionScope {
+  readonly config: Config;
+  readonly key: Pick<TenantKey, 'serves'>;
+  readonly reach: CensusResult['reach'];
+  /** Record sets that were read. */
+  readonly read: readonly string[];
+  /** null: no store was searched. */
+  readonly searched: readonly StoreFindings[] | null;
+}
+
+export function exclusionsOf(scope: ExclusionScope): Exclusion[] {
+  return [
+    ...servedAndUnread(scope),
+    ...otherRecordSets(scope),
+    ...(scope.reach === 'tenant' ? otherTenants(scope) : []),
+    ...notSearched(scope),
+    ...Object.keys(scope.config.stores).map((store) => wholeStore(store, 'BACKUPS')),
+  ];
+}
+
+/** Columns that the key served once and that no record set which was read has. */
+function servedAndUnread({ config, key, read }: ExclusionScope): Exclusion[] {
+  return key.serves.flatMap(({ store, table, columns }) => {
+    const sets = Object.entries(config.recordSets).filter(
+      ([, set]) => set.store === store && set.table === table,
+    );
+    const fieldsOf = (names: (name: string) => boolean) =>
+      new Set(sets.filter(([name]) => names(name)).flatMap(([, set]) => set.fields.map((f) => f.column)));
+    const wasRead = fieldsOf((name) => read.includes(name));
+    const declared = fieldsOf(() => true);
+    const retired = config.retired.filter((entry) => entry.store === store && entry.table === table);
+    const isRetired = (column: string) =>
+      retired.some((entry) => entry.columns === undefined || entry.columns.includes(column));
+    const why = (column: string): ExclusionReason =>
+      isRetired(column) ? 'RETIRED' : declared.has(column) ? 'OTHER_KEY' : 'NOT_DECLARED';
+    const left = columns.filter((column) => !wasRead.has(column));
+    return (['RETIRED', 'NOT_DECLARED', 'OTHER_KEY'] as const).flatMap((reason) => {
+      const of = left.filter((column) => why(column) === reason);
+      return of.length === 0 ? [] : [{ store, table, columns: of, why: reason }];
+    });
+  });
+}
+
+/** Declared, but not the key's: of another purpose, or another tenant's. */
+function otherRecordSets({ config, key, read }: ExclusionScope): Exclusion[] {
+  return Object.entries(config.recordSets).flatMap(([name, { store, table, fields }]) => {
+    if (read.includes(name)) return [];
+    const served = key.serves.find((each) => each.store === store && each.table === table);
+    const columns = fields.map(({ column }) => column).filter((column) => !served?.columns.includes(column));
+    return columns.length === 0 ? [] : [{ store, table, columns, why: 'OTHER_KEY' as const }];
+  });
+}
+
+function otherTenants({ config, read }: ExclusionScope): Exclusion[] {
+  return read.flatMap((name) => {
+    const set = config.recordSets[name];
+    if (set === undefined || 'fixed' in set.tenant) return [];
+    const { store, table, fields } = set;
+    return [{ store, table, columns: fields.map(({ column }) => column), why: 'OTHER_TENANTS' as const }];
+  });
+}
+
+function notSearched({ config, searched }: ExclusionScope): Exclusion[] {
+  if (searched === null) {
+    return Object.keys(config.stores).map((store) => wholeStore(store, 'NOT_SEARCHED'));
+  }
+  const names = searched.map(({ store }) => store);
+  const others = Object.entries(config.stores).flatMap(([store, { type }]) => {
+    if (!names.includes(store)) return [wholeStore(store, 'NOT_SEARCHED')];
+    return type === 'dynamodb' ? [wholeStore(store, 'OTHER_TABLES')] : [];
+  });
+  const left = searched.flatMap(({ store, unsearched }) =>
+    unsearched.map(({ reason, ...rest }): Exclusion => ({ store, ...rest, why: reason })),
+  );
+  return [...left, ...others];
+}
+
+function wholeStore(store: string, why: ExclusionReason): Exclusion {
+  return { store, table: '', columns: [], why };
+}

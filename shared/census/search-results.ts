@@ -1,0 +1,96 @@
+import type { FoundColumn, SearchResult, Unsearched } from '../records/store-search.ts';
+
+/** The results of a search in parts, put together and kept short enough for an item of the ledger. Pure. */
+
+/** Of one store; a column's counts may come from several parts. */
+export function mergeResults(results: readonly SearchResult[]): SearchResult {
+  const found = merge(
+    results.flatMap((result) => result.found),
+    ({ table, column }) => [table, column],
+    (a, b) => ({
+      ...a,
+      envelopes: a.envelopes + b.envelopes,
+      ofKey: a.ofKey + b.ofKey,
+      onVersion: a.onVersion + b.onVersion,
+      ...sumMore(a, b),
+    }),
+  );
+  const unsearched = merge(
+    results.flatMap((result) => result.unsearched),
+    ({ table, reason }) => [table, reason],
+    (a, b) => ({ ...a, columns: [...new Set([...a.columns, ...b.columns])], ...sumMore(a, b) }),
+  );
+  return shorten({ found, unsearched });
+}
+
+function merge<T>(all: readonly T[], nameOf: (each: T) => readonly string[], add: (a: T, b: T) => T): T[] {
+  const merged = new Map<string, T>();
+  for (const each of all) {
+    const name = JSON.stringify(nameOf(each));
+    const known = merged.get(name);
+    merged.set(name, known === undefined ? each : add(known, each));
+  }
+  return [...merged.values()];
+}
+
+function sumMore(a: { readonly more?: number }, b: { readonly more?: number }): { readonly more?: number } {
+  const more = (a.more ?? 0) + (b.more ?? 0);
+  return more === 0 ? {} : { more };
+}
+
+/** Most columns or tables that are named. */
+const NAMED = 200;
+/** Most columns of one table that are named. */
+const COLUMNS = 50;
+
+/** Names the first of very many, those that decide about a purge before all others, and counts the rest. */
+export function shorten({ found, unsearched }: SearchResult): SearchResult {
+  const columns = [...found].sort(
+    (a, b) =>
+      Number(a.more !== undefined) - Number(b.more !== undefined) ||
+      b.onVersion - a.onVersion ||
+      b.ofKey - a.ofKey,
+  );
+  const tables = [...unsearched].sort((a, b) => rank(a) - rank(b));
+  return {
+    found: [...columns.slice(0, NAMED), ...restOfFound(columns.slice(NAMED))],
+    unsearched: [...tables.slice(0, NAMED), ...restOfUnsearched(tables.slice(NAMED))].map((each) => ({
+      ...each,
+      columns: shortenColumns(each.columns),
+    })),
+  };
+}
+
+/** What ran out of time first, and what stands for others last. */
+function rank({ reason, more }: Unsearched): number {
+  return more !== undefined ? 2 : reason === 'TIME' ? 0 : 1;
+}
+
+function restOfFound(rest: readonly FoundColumn[]): FoundColumn[] {
+  if (rest.length === 0) return [];
+  const sum = (part: 'envelopes' | 'ofKey' | 'onVersion') =>
+    rest.reduce((total, each) => total + each[part], 0);
+  return [
+    {
+      ...{ table: '', column: '', materialized: rest.every(({ materialized }) => materialized) },
+      ...{ envelopes: sum('envelopes'), ofKey: sum('ofKey'), onVersion: sum('onVersion') },
+      more: rest.reduce((total, { more = 1 }) => total + more, 0),
+    },
+  ];
+}
+
+function restOfUnsearched(rest: readonly Unsearched[]): Unsearched[] {
+  const reasons = [...new Set(rest.map(({ reason }) => reason))];
+  return reasons.map((reason) => {
+    const more = rest
+      .filter((each) => each.reason === reason)
+      .reduce((total, each) => total + (each.more ?? 1), 0);
+    return { table: '', columns: [], reason, more };
+  });
+}
+
+function shortenColumns(columns: readonly string[]): readonly string[] {
+  return columns.length <= COLUMNS
+    ? columns
+    : [...columns.slice(0, COLUMNS), `(${columns.length - COLUMNS} more)`];
+}

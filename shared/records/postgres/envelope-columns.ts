@@ -1,0 +1,260 @@
+import { crc32 } from 'node:zlib';
+import type pg from 'pg';
+import { z } from 'zod';
+import type { Clock } from '../../clock/clock.ts';
+import { systemClock } from '../../clock/system.ts';
+import { kidOf } from '../../envelope/kek.ts';
+import { MIN_ENVELOPE_LENGTH } from '../../envelope/layout.ts';
+import type { ServedTable } from '../../keyring/key.ts';
+import { decodeOpaque, encodeOpaque, notOurs } from '../opaque-text.ts';
+import type { FoundColumn, SearchResult, SearchScope, StoreSearch, Unsearched } from '../store-search.ts';
+import { awaitEarlierWriters } from './census.ts';
+import { sqlState, translate } from './failures.ts';
+import type { Form } from './sql/envelope.ts';
+import { quoteTable } from './sql/identifiers.ts';
+import {
+  COLUMNS_AT_ONCE,
+  DATABASE_BYTES,
+  envelopeCounts,
+  objectIds,
+  SEARCHED_TABLES,
+  type SearchedColumn,
+} from './sql/search.ts';
+import { asQueryable, inTransaction, NO_QUERY_TIMEOUT } from './transaction.ts';
+
+export interface PostgresSearchOptions {
+  /** Name of the store. */
+  readonly store: string;
+  /** What the record sets of this store declare. */
+  readonly declared: readonly Pick<ServedTable, 'table' | 'columns'>[];
+  readonly pool: pg.Pool;
+  readonly clock?: Clock;
+  /** How long a search waits for transactions that began before it. Default 30 s. */
+  readonly openTransactionWaitMs?: number;
+}
+
+/** A part is for a function of its own only where there is so much to read. */
+const PART_BYTES = 256 * 1024 * 1024;
+/** Characters of the shortest envelope as base64url. */
+const MIN_TEXT_LENGTH = Math.ceil((MIN_ENVELOPE_LENGTH * 4) / 3);
+const KEY_ID_LENGTH = 16;
+/** The largest statement_timeout. */
+const LONGEST_MS = 2_147_483_647;
+
+/**
+ * Looks into every bytea and text column of every table, partitioned table and materialized view of the database, one pass
+ * over each table in one snapshot. docs/decisions/0027 says what it does not look into.
+ */
+export function createPostgresSearch(options: PostgresSearchOptions): StoreSearch {
+  const { store, declared, pool, clock = systemClock } = options;
+  const db = asQueryable(pool);
+  const guard = async <T>(work: () => Promise<T>, table = '*'): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      const passwordRotates = typeof pool.options.password === 'function';
+      throw translate(error, { recordSet: store, table, passwordRotates, searched: true });
+    }
+  };
+  const listTables = async (): Promise<readonly Candidate[]> => {
+    const { rows } = await db.query(SEARCHED_TABLES);
+    const known = await declaredColumns(declared, async (names) => (await db.query(objectIds(names))).rows);
+    return tablesSchema.parse(rows).map(({ table }) => candidate(table, known));
+  };
+
+  return {
+    store,
+    parts: (count) =>
+      guard(async () => {
+        const [{ bytes }] = bytesSchema.parse((await db.query(DATABASE_BYTES)).rows);
+        const of = Math.max(1, Math.min(Math.trunc(count), Math.ceil(bytes / PART_BYTES)));
+        return Array.from({ length: of }, (_, part) => encodeOpaque('s', { part, of }));
+      }),
+
+    search: (text, scope, deadline) =>
+      guard(async () => {
+        const { part, of } = parsePart(text);
+        await awaitEarlierWriters(db, `Store "${store}"`, options.openTransactionWaitMs ?? 30_000);
+        const found: FoundColumn[] = [];
+        const unsearched: Unsearched[] = [];
+        for (const table of await listTables()) {
+          // By the name: a table that was made since the parts were cut is in one of them, too.
+          if (crc32(table.label) % of !== part) continue;
+          unsearched.push(...table.unsearched);
+          for (let from = 0; from < table.columns.length; from += COLUMNS_AT_ONCE) {
+            const columns = table.columns.slice(from, from + COLUMNS_AT_ONCE);
+            const result = await guard(() => searchTable(table, columns, scope, deadline), table.label);
+            found.push(...result.found);
+            unsearched.push(...result.unsearched);
+          }
+        }
+        return { found, unsearched };
+      }),
+  };
+
+  async function searchTable(
+    table: Candidate,
+    columns: readonly SearchedColumn[],
+    scope: SearchScope,
+    deadline: number,
+  ): Promise<SearchResult> {
+    const names = columns.map(({ name }) => name);
+    const not = (reason: Unsearched['reason']): SearchResult => ({
+      found: [],
+      unsearched: [{ table: table.label, columns: names, reason }],
+    });
+    const left = Math.floor(deadline - clock.now());
+    if (left <= 0) return not('TIME');
+    const kid = kidOf(scope.keyId, Math.max(scope.version, 1));
+    const statement = envelopeCounts(table, columns, kid.subarray(0, KEY_ID_LENGTH), kid);
+    const milliseconds = left < LONGEST_MS ? left : 0;
+    try {
+      const { rows } = await inTransaction(pool, beginSearch(milliseconds), (within) =>
+        within.query({ ...statement, query_timeout: NO_QUERY_TIMEOUT }),
+      );
+      const [counts = {}] = countsSchema.parse(rows);
+      const found = columns.flatMap(({ name }, i): FoundColumn[] => {
+        const envelopes = counts[`e${i}`] ?? 0;
+        if (envelopes === 0) return [];
+        const onVersion = scope.version === 0 ? 0 : (counts[`v${i}`] ?? 0);
+        const { label, materialized } = table;
+        return [
+          { table: label, column: name, materialized, envelopes, ofKey: counts[`k${i}`] ?? 0, onVersion },
+        ];
+      });
+      return { found, unsearched: [] };
+    } catch (error) {
+      const state = sqlState(error) ?? '';
+      // Dropped since it was listed.
+      if (state === '42P01') return { found: [], unsearched: [] };
+      if (state === '57014' && milliseconds > 0) return not('TIME');
+      if (state === '42501') return not('RIGHTS');
+      throw error;
+    }
+  }
+}
+
+/** Read only, and what hides rows from this role fails instead. 0: no limit. */
+function beginSearch(milliseconds: number): string {
+  return `
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+SET LOCAL statement_timeout = ${milliseconds};
+SET LOCAL row_security = off`;
+}
+
+const typeSchema = z.object({ type: z.string(), category: z.string(), length: z.int() });
+const tableSchema = z.object({
+  oid: z.int(),
+  schema: z.string(),
+  name: z.string(),
+  kind: z.enum(['r', 'p', 'm', 'f']),
+  populated: z.boolean(),
+  rowSecurity: z.boolean(),
+  usable: z.boolean(),
+  /** Of a partitioned table: each leaf's ancestors, itself among them. */
+  leaves: z.array(z.array(z.int())),
+  columns: z.array(
+    typeSchema.extend({
+      name: z.string(),
+      element: typeSchema.nullable(),
+      maxLength: z.int().nullable(),
+      canSelect: z.boolean(),
+    }),
+  ),
+});
+const tablesSchema = z.array(z.object({ table: tableSchema }));
+const bytesSchema = z.tuple([z.object({ bytes: z.number() })]);
+const countsSchema = z.array(z.record(z.string(), z.number()));
+const partSchema = z.object({ part: z.int().min(0), of: z.int().min(1) });
+
+type Table = z.output<typeof tableSchema>;
+type TypeOf = z.output<typeof typeSchema>;
+
+interface Candidate {
+  /** `schema.table`, as messages name it. */
+  readonly label: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly partitioned: boolean;
+  readonly materialized: boolean;
+  /** To be searched. */
+  readonly columns: readonly SearchedColumn[];
+  readonly unsearched: readonly Unsearched[];
+}
+
+/** What is to be searched of a table, and what cannot be. */
+function candidate(table: Table, known: ReadonlyMap<number, ReadonlySet<string>>): Candidate {
+  const label = `${table.schema}.${table.name}`;
+  const { schema, name } = table;
+  const base = { label, schema, name, partitioned: table.kind === 'p', materialized: table.kind === 'm' };
+  const none = (unsearched: readonly Unsearched[]): Candidate => ({ ...base, columns: [], unsearched });
+  // Without rows until it is refreshed.
+  if (!table.populated) return none([]);
+  const undeclared = table.columns.filter((column) => !isDeclared(table, column.name, known));
+  const columns: SearchedColumn[] = [];
+  const left: Record<'RIGHTS' | 'TYPE', string[]> = { RIGHTS: [], TYPE: [] };
+  for (const column of undeclared) {
+    const form = formOf(column);
+    if (form === null || (column.maxLength !== null && column.maxLength < MIN_TEXT_LENGTH)) continue;
+    if (!column.canSelect || !table.usable) left.RIGHTS.push(column.name);
+    else if (form === 'inside') left.TYPE.push(column.name);
+    else columns.push({ name: column.name, form });
+  }
+  const all = [...columns.map((column) => column.name), ...left.RIGHTS, ...left.TYPE];
+  if (all.length === 0) return none([]);
+  if (table.kind === 'f') return none([{ table: label, columns: all, reason: 'FOREIGN' }]);
+  if (table.rowSecurity) return none([{ table: label, columns: all, reason: 'ROW_SECURITY' }]);
+  const unsearched = (['RIGHTS', 'TYPE'] as const)
+    .filter((reason) => left[reason].length > 0)
+    .map((reason) => ({ table: label, columns: left[reason], reason }));
+  return { ...base, columns, unsearched };
+}
+
+/** By itself, or by every leaf of it or a table above that leaf. */
+function isDeclared(
+  { oid, leaves }: Table,
+  column: string,
+  known: ReadonlyMap<number, ReadonlySet<string>>,
+): boolean {
+  const has = (table: number) => known.get(table)?.has(column) ?? false;
+  return has(oid) || (leaves.length > 0 && leaves.every((ancestors) => ancestors.some(has)));
+}
+
+/** Categories of pg_type (PostgreSQL documentation, system catalogs) that never hold text or bytes of an envelope's length. */
+const HARMLESS = new Set(['B', 'D', 'E', 'G', 'I', 'N', 'R', 'T', 'V']);
+const HARMLESS_TYPES = new Set(['tsvector', 'tsquery']);
+
+/** How an envelope may stand in a column of this type; `inside`: as a part of its value; null: it cannot. */
+function formOf(type: TypeOf & { readonly element?: TypeOf | null }): Form | 'inside' | null {
+  if (type.element !== undefined && type.element !== null) {
+    return formOf(type.element) === null ? null : 'inside';
+  }
+  if (type.type === 'bytea') return 'bytea';
+  // Of fixed length, like uuid: too short.
+  if (type.length > 0 || HARMLESS.has(type.category) || HARMLESS_TYPES.has(type.type)) return null;
+  return type.category === 'S' ? 'text' : 'inside';
+}
+
+async function declaredColumns(
+  declared: PostgresSearchOptions['declared'],
+  find: (tables: readonly string[]) => Promise<readonly unknown[]>,
+): Promise<ReadonlyMap<number, ReadonlySet<string>>> {
+  const names = [...new Set(declared.map(({ table }) => quoteTable(table)))];
+  const rows = z.array(z.object({ name: z.string(), oid: z.number() })).parse(await find(names));
+  const ids = new Map(rows.map(({ name, oid }) => [name, oid]));
+  const known = new Map<number, Set<string>>();
+  for (const { table, columns } of declared) {
+    const id = ids.get(quoteTable(table));
+    if (id === undefined) continue;
+    const set = known.get(id) ?? new Set<string>();
+    for (const column of columns) set.add(column);
+    known.set(id, set);
+  }
+  return known;
+}
+
+function parsePart(text: string): z.output<typeof partSchema> {
+  const parsed = partSchema.safeParse(decodeOpaque('s', text));
+  if (!parsed.success) throw notOurs('A part of a search');
+  return parsed.data;
+}
