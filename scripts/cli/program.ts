@@ -8,6 +8,8 @@ import type { Command } from './command.ts';
 const GROUPS: Readonly<Record<string, string>> = {
   local: 'The embedded stack on this machine',
   keys: 'Keys and their versions',
+  holds: 'What keeps versions from their destruction',
+  restore: 'Restores of stores from backups',
   quarantine: 'Records that could not be rewrapped',
 };
 

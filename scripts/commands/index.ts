@@ -1,9 +1,15 @@
 import type { Command } from '../cli/command.ts';
 import { adopt } from './adopt.ts';
 import { census } from './census.ts';
+import { certificateKey } from './certificate-key.ts';
+import { certificateShow } from './certificate-show.ts';
+import { certificateVerify } from './certificate-verify.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
+import { holdsList } from './holds-list.ts';
+import { holdsPlace } from './holds-place.ts';
+import { holdsRelease } from './holds-release.ts';
 import { init } from './init.ts';
 import { inspectEnvelope } from './inspect.ts';
 import { keysCreate } from './keys-create.ts';
@@ -15,6 +21,10 @@ import { localStop } from './local-stop.ts';
 import { purge } from './purge.ts';
 import { quarantineList } from './quarantine-list.ts';
 import { quarantineRetry } from './quarantine-retry.ts';
+import { restoreAbort } from './restore-abort.ts';
+import { restoreBegin } from './restore-begin.ts';
+import { restoreEnd } from './restore-end.ts';
+import { restoreList } from './restore-list.ts';
 import { rotate } from './rotate.ts';
 import { status } from './status.ts';
 
@@ -33,8 +43,18 @@ export const COMMANDS: readonly Command[] = [
   status,
   census,
   purge,
+  holdsList,
+  holdsPlace,
+  holdsRelease,
+  restoreBegin,
+  restoreEnd,
+  restoreAbort,
+  restoreList,
   quarantineList,
   quarantineRetry,
+  certificateShow,
+  certificateVerify,
+  certificateKey,
   inspectEnvelope,
   demo,
   exitCodes,

@@ -83,18 +83,29 @@ export function holdsAfterSweep(
   return backupHolds({ ...key, holds }, left, config, at);
 }
 
+/** Pure. The holds that stand, each with its end as the configuration is now. */
+export function currentHolds(
+  key: Pick<TenantKey, 'holds' | 'versions'>,
+  config: Config,
+  now: number,
+): readonly Hold[] {
+  return key.holds
+    .map((hold) => extended(hold, config))
+    .filter(
+      (hold) =>
+        !hasEnded(hold, now, config.rotation.clockSkewSeconds) &&
+        hold.versions.some((version) => isHoldable(key, version)),
+    );
+}
+
 /** Pure. Without those that have ended, or whose versions are all destroyed: the key's item stays small. */
 export function prunedHolds(
   key: Pick<TenantKey, 'holds' | 'versions'>,
   config: Config,
   now: number,
 ): readonly Hold[] {
-  const { clockSkewSeconds } = config.rotation;
-  return key.holds.filter(
-    (hold) =>
-      !hasEnded(extended(hold, config), now, clockSkewSeconds) &&
-      hold.versions.some((version) => isHoldable(key, version)),
-  );
+  const current = new Set(currentHolds(key, config, now).map(({ holdId }) => holdId));
+  return key.holds.filter(({ holdId }) => current.has(holdId));
 }
 
 function isHoldable({ versions }: Pick<TenantKey, 'versions'>, version: number): boolean {

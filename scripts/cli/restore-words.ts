@@ -1,0 +1,28 @@
+import type { OnProgress } from '../../shared/rotation/begin-restore.ts';
+import type { Restore, RestoreStatus } from '../../shared/rotation/restore.ts';
+import { count } from './format.ts';
+import type { Output } from './output.ts';
+
+/** A restore in words and JSON. */
+
+export function restoreJson(restore: Restore): object {
+  const { revision: _revision, ...shown } = restore;
+  return shown;
+}
+
+export const RESTORE_WORDS = {
+  BEGUN: 'not all keys are held: do not restore yet',
+  READY: 'may be carried out; `keyturn restore end` when all rows are back',
+  ENDED: 'over; the sweeps of its keys free their versions',
+  ABORTING: 'called off; its holds are being released',
+  ABORTED: 'called off',
+} as const satisfies Record<RestoreStatus, string>;
+
+/** A line every so many keys: ten thousand take a while. */
+const EVERY = 500;
+
+export function keyProgress(out: Output, done: string): OnProgress {
+  return (number, of) => {
+    if (number % EVERY === 0 && number < of) out.progress(`${count(number)} of ${count(of)} keys ${done}`);
+  };
+}

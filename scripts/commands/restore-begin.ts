@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { beginRestore } from '../../shared/rotation/begin-restore.ts';
+import { defineCommand, required } from '../cli/command.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { requestedBy } from '../cli/follow.ts';
+import { counted, time } from '../cli/format.ts';
+import { parseTime } from '../cli/parse-time.ts';
+import { keyProgress, restoreJson } from '../cli/restore-words.ts';
+
+export const restoreBegin = defineCommand({
+  name: 'restore begin',
+  summary: 'Register the restore of a store, before a row of its backup is visible',
+  details:
+    'Holds, for every key that the store serves or served, each version that the backup may contain: until the restore is\n' +
+    'over none of them is destroyed, and a purge that is under way is called off. Refused with exit code 4, before anything\n' +
+    'is changed, when the backup may need a version that is destroyed: the keys and versions are named. Restore only once\n' +
+    'it says so. Stopped in the middle, the same command goes on. A restore of the ledger itself is none of these.',
+  json: '{restoreId, store, backupTime, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
+  options: [
+    required('--store <name>', 'Which store, by its name in the configuration'),
+    required(
+      '--backup-time <time>',
+      'When the backup began, or the point in time that is restored to, such as 2026-03-01T04:00:00Z',
+    ),
+  ],
+  examples: [
+    {
+      line: 'keyturn restore begin --store main --backup-time 2026-03-01T04:00:00Z',
+      says: 'before pg_restore',
+    },
+  ],
+  input: z.object({ store: z.string(), backupTime: z.string() }),
+  run: ({ store, backupTime }, { out, withSession }) =>
+    withSession(async ({ deps }) => {
+      const request = { store, backupTime: parseTime(backupTime), requestedBy: requestedBy() };
+      const restore = await beginRestore(deps, request, keyProgress(out, 'held'));
+      out.line(out.paint('green', `Restore ${restore.restoreId} is registered: you may restore now.`));
+      out.line(`  store   ${restore.store}, backup of ${time(restore.backupTime)}`);
+      out.line(`  held    every version that it may contain, of ${counted(restore.keys ?? 0, 'key')}`);
+      out.line('  then    when all rows are back, and before anything else is purged:');
+      out.line(`          keyturn restore end ${restore.restoreId}`);
+      out.result(restoreJson(restore));
+      return EXIT_CODES.done.code;
+    }),
+});
