@@ -28,7 +28,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** The job rests: the state machines end on it without a failure. */
+/** The job rests, or was called off: the state machines end on it without a failure. */
 export class JobPaused extends PermanentError {
   constructor(message: string, cause: unknown) {
     super(message, cause);
@@ -62,7 +62,7 @@ export function translate(error: unknown): Error {
   if (error instanceof TransientError || error instanceof PermanentError) return error;
   if (error instanceof KeyturnError) {
     const message = `${error.code}: ${error.message}`;
-    if (error.code === 'JOB_PAUSED') return new JobPaused(message, error);
+    if (error.code === 'JOB_PAUSED' || error.code === 'JOB_CANCELLED') return new JobPaused(message, error);
     // Somebody else changed the item in between: the repeated step reads it again.
     const retryable = error.retryable || error.code === 'REVISION_CONFLICT';
     return retryable ? new TransientError(message, error) : new PermanentError(message, error);

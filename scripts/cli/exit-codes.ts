@@ -31,7 +31,8 @@ export const ERRORS = {
   },
   RECORD_TOMBSTONED: {
     exit: 'refused',
-    meaning: "The value was given up, with people's approval: a tombstone stands in the place of its envelope.",
+    meaning:
+      "The value was given up, with people's approval: a tombstone stands in the place of its envelope.",
   },
   ENVELOPE_ARGUMENT: { exit: 'input', meaning: 'An argument has the wrong type, length or range.' },
   KEY_MISMATCH: { exit: 'refused', meaning: 'The envelope names another key than the one that was given.' },

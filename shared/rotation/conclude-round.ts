@@ -17,7 +17,7 @@ export async function concludeRound(
   const job = await getRunningJob(deps, jobId);
   const earlier = standingOutcome(job, round);
   if (earlier !== null) return { outcome: earlier };
-  const { active } = await getKey(deps, job.tenant, job.purpose);
+  const { active, restoreEpoch } = await getKey(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
   deps.metrics.add('StaleRecords', census.stale);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
@@ -28,7 +28,8 @@ export async function concludeRound(
   const concluded = await changeJob(deps, jobId, (current) => {
     if (standingOutcome(requireRunning(current), round) !== null) return current;
     const next = { ...current, census };
-    if (decision.outcome === 'SWEEP_AGAIN') return moveJob(next, 'SWEEPING', { round: round + 1 });
+    if (decision.outcome === 'SWEEP_AGAIN')
+      return moveJob(next, 'SWEEPING', { round: round + 1, restoreEpoch });
     if (decision.outcome === 'BLOCKED') {
       return blockJob(next, decision.blocker.code, decision.blocker.message, deps.clock.now());
     }

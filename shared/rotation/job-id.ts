@@ -1,13 +1,29 @@
 import { v5 } from 'uuid';
+import type { TenantKey } from '../keyring/key.ts';
 
 /** Namespace of Keyturn's name-based ids (RFC 9562, section 5.5); a constant for ever. */
 const NAMESPACE = '6f1a1f0e-5d5b-5c1c-9a53-0f0a3d1d7c11';
 
+/** After a rollback a version is left once more: the count of activations tells one leaving from the next. */
+type Leaving = Pick<TenantKey, 'keyId' | 'active' | 'activations'>;
+
 /**
  * A job's id is derived from what it does, so that duplicate events and repeated commands name one job.
  */
-export function rotationJobId(keyId: string, from: number): string {
-  return v5(`rotate/${keyId}/${from}`, NAMESPACE);
+export function rotationJobId({ keyId, active, activations }: Leaving): string {
+  return v5(`rotate/${keyId}/${active}/${activations}`, NAMESPACE);
+}
+
+export function rollbackJobId({ keyId, active, activations }: Leaving, to: number): string {
+  return v5(`rollback/${keyId}/${active}/${to}/${activations}`, NAMESPACE);
+}
+
+export function resweepJobId({
+  keyId,
+  activations,
+  restoreEpoch,
+}: Pick<TenantKey, 'keyId' | 'activations' | 'restoreEpoch'>): string {
+  return v5(`resweep/${keyId}/${activations}/${restoreEpoch}`, NAMESPACE);
 }
 
 export function purgeJobId(keyId: string, version: number): string {

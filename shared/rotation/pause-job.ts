@@ -7,9 +7,19 @@ import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
 
 /** A job at rest. Whoever works on it ends at the next look, without an error and without counting anything. */
 
-/** One conditional write. A job that is over, or rests already, stays as it is: the first reason stands. */
+/**
+ * One conditional write. A job that is over, or rests already, stays as it is: the first reason stands. But a person's
+ * word stands above any other.
+ */
 export async function pauseJob(deps: Pick<Deps, 'ledger'>, jobId: string, pause: Pause): Promise<Job> {
-  return changeJob(deps, jobId, (job) => (isRunning(job.status) ? moveJob(job, 'PAUSED', { pause }) : job));
+  return changeJob(deps, jobId, (job) => {
+    const stands = job.status === 'PAUSED' && (job.pause?.reason === 'PERSON' || pause.reason !== 'PERSON');
+    return stands || !mayRest(job) ? job : moveJob(job, 'PAUSED', { pause });
+  });
+}
+
+function mayRest({ status }: Job): boolean {
+  return isRunning(status) || status === 'PAUSED';
 }
 
 /**
@@ -29,16 +39,21 @@ export async function resumeJob(deps: Deps, jobId: string, reason: PauseReason):
   return next;
 }
 
+/** The lock is taken before a rotation begins, and only its last step, or its cancellation, gives it up. */
+export async function hasFreedLock(deps: Pick<Deps, 'ledger'>, job: Job): Promise<boolean> {
+  if (job.kind !== 'rotate' || job.startedAt === null) return false;
+  return (await getKey(deps, job.tenant, job.purpose)).rotationId !== job.jobId;
+}
+
 /**
  * A rotation that retired its version and freed the key's lock before it came to rest, or was stopped, has nothing left
  * to do. Another may have taken the lock since, so its steps are not repeated. Null: it is none.
  */
 export async function finishRetired(deps: Deps, job: Job): Promise<Job | null> {
-  if (job.kind !== 'rotate' || job.to === 0) return null;
-  const key = await getKey(deps, job.tenant, job.purpose);
-  const purgeNotBefore = key.versions[String(job.from)]?.purgeNotBefore ?? null;
-  if (key.rotationId === job.jobId || purgeNotBefore === null) return null;
+  if (!(await hasFreedLock(deps, job))) return null;
+  const { versions } = await getKey(deps, job.tenant, job.purpose);
   const completedAt = timestamp(deps.clock.now());
+  const purgeNotBefore = job.goal === 'RESWEEP' ? null : (versions[String(job.from)]?.purgeNotBefore ?? null);
   const finished = await changeJob(deps, job.jobId, (current) =>
     current.status === job.status
       ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore, blocker: null })

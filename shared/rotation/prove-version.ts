@@ -7,10 +7,12 @@ import { askProvider } from './root-key-trouble.ts';
 
 /**
  * Step 2: reads the stored version back, unwraps it through the provider and checks that it wraps and unwraps.
- * No record names a version before this has passed, in a step of its own.
+ * No record names a version before this has passed, in a step of its own; a rollback's version passes it anew.
  */
 export async function proveVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getRunningJob(deps, jobId);
+  // A re-sweep goes on with the version that is active.
+  if (job.goal === 'RESWEEP') return;
   await askProvider(deps, job, () => proveStoredVersion(deps, job.tenant, job.purpose, job.to));
 }
 

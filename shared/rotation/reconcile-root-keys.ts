@@ -151,7 +151,7 @@ async function settleJob(
   const rootKeyId = unusableRootKey(deps, key, statuses);
   if (rootKeyId !== null && isRunning(status)) {
     const at = timestamp(deps.clock.now());
-    const paused = await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at });
+    const paused = await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, by: null, at });
     if (paused.status !== 'PAUSED') return;
     report.pausedJobs += 1;
     deps.log.warn('job paused: a root key cannot be used', { jobId, tenant, purpose, rootKeyId });

@@ -91,7 +91,7 @@ async function pauseFor(deps: TroubleDeps, job: Job, rootKeyId: string | null): 
   const code = 'ROOT_KEY_UNUSABLE';
   deps.log.error('a root key cannot be used: job paused', { jobId, tenant, purpose, rootKeyId, code });
   const at = timestamp(deps.clock.now());
-  return (await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at })).status === 'PAUSED';
+  return (await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, by: null, at })).status === 'PAUSED';
 }
 
 /** Takes a job up that was paused for a root key, if all of its key's can be used by now. Returns it as it is then. */

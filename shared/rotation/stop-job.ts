@@ -35,7 +35,7 @@ export async function stopJob(
   if (rootKeyId !== null) {
     // The root key can be used again, as the provider says: the next reconciliation takes the job up.
     const at = timestamp(deps.clock.now());
-    await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at });
+    await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, by: null, at });
     return { paused: true };
   }
   const code: BlockerCode = cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED';

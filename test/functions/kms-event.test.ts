@@ -259,14 +259,19 @@ describe('the schedule', () => {
   it('takes up a job that was paused, and suspended nothing', async () => {
     const { job } = await requestRotation(world.deps, KEY);
     await pauseJob(world.deps, job.jobId, {
-      ...{ reason: 'ROOT_KEY', rootKeyId, at: world.clock.timestamp() },
+      ...{ reason: 'ROOT_KEY', rootKeyId, by: null, at: world.clock.timestamp() },
     });
     expect(await scheduled()).toMatchObject({ resumedJobs: 1 });
   });
 
   it('leaves a job alone that a person paused', async () => {
     const { job } = await requestRotation(world.deps, KEY);
-    await pauseJob(world.deps, job.jobId, { reason: 'PERSON', rootKeyId: null, at: world.clock.timestamp() });
+    await pauseJob(world.deps, job.jobId, {
+      reason: 'PERSON',
+      rootKeyId: null,
+      by: null,
+      at: world.clock.timestamp(),
+    });
     expect(await scheduled()).toMatchObject({ matched: 0, resumedJobs: 0 });
   });
 

@@ -5,10 +5,12 @@ import { FUNCTION_NEEDS } from '../../functions/needs.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
+import { writeBody } from '../../shared/queue/message-body.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import { createRunner, FUNCTIONS, type FunctionName } from '../support/function-runner.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { FIELDS, fill, KEY, prepareWorlds, TENANT, type World } from '../support/memory-world.ts';
+import { testState } from '../support/state-key.ts';
 import { createTestRootKeys } from '../support/test-root-keys.ts';
 
 /**
@@ -42,7 +44,7 @@ const concluded = z.object({ outcome: z.enum(['CLEAN', 'SWEEP_AGAIN', 'BLOCKED']
 async function deliver(world: World): Promise<void> {
   for (const message of world.queue.splice(0))
     await runner.call(world, 'process-chunk', {
-      Records: [{ messageId: '1', body: JSON.stringify(message) }],
+      Records: [{ messageId: '1', body: await writeBody(testState, message) }],
     });
 }
 
@@ -227,7 +229,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     const { jobId } = (await requestRotation(world.deps, KEY)).job;
     await rotate(world, jobId);
     const job = await world.job(jobId);
-    const pause = { reason: 'ROOT_KEY' as const, rootKeyId, at: job.requestedAt };
+    const pause = { reason: 'ROOT_KEY' as const, rootKeyId, by: null, at: job.requestedAt };
     const paused = { ...job, status: 'PAUSED' as const, completedAt: null, pause };
     await world.ledger.replaceJob({ ...paused, revision: job.revision + 1 });
     await runner.call(world, 'kms-event', { source: 'aws.kms', detail: { 'key-id': rootKeyId } });

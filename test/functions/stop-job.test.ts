@@ -90,7 +90,7 @@ describe('stopping a job whose root key is in the way', () => {
 
   it('leaves one that rests as it is', async () => {
     const at = world.clock.timestamp();
-    await pauseJob(world.deps, jobId, { reason: 'PERSON', rootKeyId: null, at });
+    await pauseJob(world.deps, jobId, { reason: 'PERSON', rootKeyId: null, by: null, at });
     const before = await world.job(jobId);
     expect(await stop('VERSION_STATE: no')).toEqual({ paused: true });
     expect(await world.job(jobId)).toEqual(before);

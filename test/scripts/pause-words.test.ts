@@ -7,8 +7,8 @@ import { JOB_STATUSES } from '../../shared/rotation/rotation.ts';
 import { testJob, testKey } from '../contracts/ledger.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
-const ROOT_KEY = { reason: 'ROOT_KEY', rootKeyId: 'arn:aws:kms:x:1:key/2', at: AT } as const;
-const PERSON = { reason: 'PERSON', rootKeyId: null, at: AT } as const;
+const ROOT_KEY = { reason: 'ROOT_KEY', rootKeyId: 'arn:aws:kms:x:1:key/2', by: null, at: AT } as const;
+const PERSON = { reason: 'PERSON', rootKeyId: null, by: null, at: AT } as const;
 
 describe('a paused job', () => {
   it.each([

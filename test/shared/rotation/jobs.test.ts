@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../shared/config/schema.ts';
 import { VERSION_STATES } from '../../../shared/keyring/states.ts';
 import { blockJob, changeJob, moveJob } from '../../../shared/rotation/change.ts';
-import { adoptionJobId, executionName, purgeJobId, rotationJobId } from '../../../shared/rotation/job-id.ts';
+import {
+  adoptionJobId,
+  executionName,
+  purgeJobId,
+  resweepJobId,
+  rollbackJobId,
+  rotationJobId,
+} from '../../../shared/rotation/job-id.ts';
 import { checkPurgeable } from '../../../shared/rotation/purge-rules.ts';
 import {
   BLOCKER_CODES,
@@ -19,16 +26,28 @@ const AT = '2026-01-01T00:00:00.000Z';
 
 describe('job ids', () => {
   it('are the same for ever: running jobs are found by them after an update', () => {
-    expect(rotationJobId(KEY_ID, 1)).toBe('6584a761-986c-587a-b860-88b464c162d7');
+    const key = { keyId: KEY_ID, active: 1, activations: 1, restoreEpoch: 0 };
+    expect(rotationJobId(key)).toBe('4ad4bd28-7ff5-59dd-8da0-b5dd1cd8f235');
+    expect(rollbackJobId(key, 2)).toBe('903c025e-c067-55b5-8293-2fbc9e43480f');
+    expect(resweepJobId(key)).toBe('a539ff54-6552-50eb-9faa-170956a93454');
     expect(purgeJobId(KEY_ID, 1)).toBe('3b267ff3-2e9d-51ec-910c-a258d6331cb2');
     expect(adoptionJobId(KEY_ID, 'people')).toBe('be636ea8-7a85-51f2-b7d0-210b3cff385a');
-    expect(executionName(rotationJobId(KEY_ID, 1), 2)).toBe('6584a761-986c-587a-b860-88b464c162d7-2');
+    expect(executionName(purgeJobId(KEY_ID, 1), 2)).toBe('3b267ff3-2e9d-51ec-910c-a258d6331cb2-2');
   });
 
   it('are distinct, and an execution’s name fits Step Functions', () => {
     const other = KEY_ID.replace(/1$/, '2');
     const ids = [KEY_ID, other].flatMap((key) => [
-      ...[1, 2, 11, 12].flatMap((version) => [rotationJobId(key, version), purgeJobId(key, version)]),
+      ...[1, 2, 11, 12].flatMap((active) => [
+        ...[1, 2, 12].flatMap((count) => [
+          rotationJobId({ keyId: key, active, activations: count }),
+          ...[3, 13].map((to) => rollbackJobId({ keyId: key, active, activations: count }, to)),
+        ]),
+        purgeJobId(key, active),
+      ]),
+      ...[0, 1, 11].flatMap((restoreEpoch) =>
+        [1, 11].map((activations) => resweepJobId({ keyId: key, activations, restoreEpoch })),
+      ),
       ...['1', 'people', 'notes'].map((name) => adoptionJobId(key, name)),
     ]);
     expect(new Set(ids).size).toBe(ids.length);
@@ -50,7 +69,9 @@ describe('moving a job', () => {
         code: 'ROTATION_STATE',
         message: expect.stringContaining(`${from} and cannot become ${to}`),
       };
-      expect(() => moveJob(job, to)).toThrow(expect.objectContaining(from === 'PAUSED' ? paused : other));
+      const cancelled = { code: 'JOB_CANCELLED', message: `Job ${job.jobId} is cancelled` };
+      const expected = from === 'PAUSED' ? paused : from === 'CANCELLED' ? cancelled : other;
+      expect(() => moveJob(job, to)).toThrow(expect.objectContaining(expected));
     }
   });
 
@@ -65,7 +86,7 @@ describe('moving a job', () => {
   });
 
   it('keeps the reason of its pause while it is paused, and not longer', () => {
-    const pause = { reason: 'ROOT_KEY', rootKeyId: 'r', at: AT } as const;
+    const pause = { reason: 'ROOT_KEY', rootKeyId: 'r', by: null, at: AT } as const;
     const paused = moveJob(testJob({ status: 'SWEEPING' }), 'PAUSED', { pause });
     expect(paused).toMatchObject({ status: 'PAUSED', pause });
     expect(moveJob(paused, 'PAUSED', { round: 2 })).toMatchObject({ round: 2, pause });

@@ -34,7 +34,7 @@ beforeEach(async () => {
 });
 
 const pause = () =>
-  pauseJob(world.deps, jobId, { reason: 'ROOT_KEY', rootKeyId, at: world.clock.timestamp() });
+  pauseJob(world.deps, jobId, { reason: 'ROOT_KEY', rootKeyId, by: null, at: world.clock.timestamp() });
 
 describe('a chunk of a paused job', () => {
   it('is acknowledged, not counted, and touches no record', async () => {

@@ -103,7 +103,7 @@ describe('a root key that cannot be used', () => {
     const { job } = await requestRotation(world.deps, KEY);
     const at = world.clock.timestamp();
     await world.changeKey((key) => suspendVersion(key, 1, { reason: 'PERSON', rootKeyId: null, at }));
-    await pauseJob(world.deps, job.jobId, { reason: 'PERSON', rootKeyId: null, at });
+    await pauseJob(world.deps, job.jobId, { reason: 'PERSON', rootKeyId: null, by: null, at });
     const before = await snapshot(world);
     for (const state of ['DISABLED', 'ENABLED'] as const) {
       rootKeys.set(rootKeyId, state);
@@ -196,7 +196,12 @@ describe('a root key that cannot be used', () => {
       if (call !== 'ledger.replaceKey' || paused) return;
       if ((await version(1)).purgeNotBefore === null) return;
       paused = true;
-      await pauseJob(world.deps, job.jobId, { reason: 'ROOT_KEY', rootKeyId, at: world.clock.timestamp() });
+      await pauseJob(world.deps, job.jobId, {
+        reason: 'ROOT_KEY',
+        rootKeyId,
+        by: null,
+        at: world.clock.timestamp(),
+      });
       // The process dies before it can write the end of the job.
       throw new LedgerError('LEDGER_DENIED', 'gone');
     };
