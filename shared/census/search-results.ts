@@ -43,22 +43,45 @@ const NAMED = 200;
 /** Most columns of one table that are named. */
 const COLUMNS = 50;
 
-/** Names the first of very many, those that decide about a purge before all others, and counts the rest. */
+/**
+ * Names the first of very many, those that decide about a purge before all others, and counts the rest. In the order of
+ * their names, however the search was cut into parts: two censuses that found the same say the same.
+ */
 export function shorten({ found, unsearched }: SearchResult): SearchResult {
   const columns = [...found].sort(
     (a, b) =>
       Number(a.more !== undefined) - Number(b.more !== undefined) ||
       b.onVersion - a.onVersion ||
-      b.ofKey - a.ofKey,
+      b.ofKey - a.ofKey ||
+      byName(a, b),
   );
-  const tables = [...unsearched].sort((a, b) => rank(a) - rank(b));
+  const tables = [...unsearched].sort((a, b) => rank(a) - rank(b) || byName(a, b));
+  const named = columns.slice(0, NAMED).sort(byName);
   return {
-    found: [...columns.slice(0, NAMED), ...restOfFound(columns.slice(NAMED))],
+    found: [...named, ...restOfFound(columns.slice(NAMED))],
     unsearched: [...tables.slice(0, NAMED), ...restOfUnsearched(tables.slice(NAMED))].map((each) => ({
       ...each,
       columns: shortenColumns(each.columns),
     })),
   };
+}
+
+interface Named {
+  readonly table: string;
+  readonly column?: string;
+  readonly reason?: string;
+}
+
+function byName(a: Named, b: Named): number {
+  return (
+    compare(a.table, b.table) ||
+    compare(a.column ?? '', b.column ?? '') ||
+    compare(a.reason ?? '', b.reason ?? '')
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** What ran out of time first, and what stands for others last. */
@@ -90,7 +113,8 @@ function restOfUnsearched(rest: readonly Unsearched[]): Unsearched[] {
 }
 
 function shortenColumns(columns: readonly string[]): readonly string[] {
-  return columns.length <= COLUMNS
-    ? columns
-    : [...columns.slice(0, COLUMNS), `(${columns.length - COLUMNS} more)`];
+  const sorted = [...columns].sort(compare);
+  return sorted.length <= COLUMNS
+    ? sorted
+    : [...sorted.slice(0, COLUMNS), `(${sorted.length - COLUMNS} more)`];
 }

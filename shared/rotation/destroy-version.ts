@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type PurgeApproval, settlePurgeApproval } from '../approvals/purge-approval.ts';
+import { undeclaredBlocker } from '../census/undeclared.ts';
 import { issueCertificate } from '../certificates/issue-certificate.ts';
 import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
@@ -76,7 +77,7 @@ async function findRefusal(
   return (
     findBlocker(job, census, quarantined) ??
     findUncovered(key, deps.config, census, await retiringCensus(deps, versionOf(key, job.from))) ??
-    findUndeclared(census)
+    undeclaredBlocker(census)
   );
 }
 
@@ -141,14 +142,6 @@ function isRetired(config: Config, recordSet: string): boolean {
 /** What the rotation away from the version counted. */
 async function retiringCensus(deps: Deps, { retiredBy }: KeyVersion): Promise<CensusResult | null> {
   return retiredBy === null ? null : ((await deps.ledger.getJob(retiredBy))?.census ?? null);
-}
-
-/** Pure. What nobody declared was not counted as a record set's, and may name the version whenever it is written again. */
-export function findUndeclared({ undeclared }: Pick<CensusResult, 'undeclared'>): Refusal | null {
-  if (undeclared === null || undeclared.length === 0) return null;
-  const columns = undeclared.map(({ store, table, column }) => `${column} of ${table} in ${store}`);
-  const message = `No record set declares these columns, which hold envelopes: ${columns.join(', ')}`;
-  return { code: 'UNDECLARED_ENVELOPES', message };
 }
 
 /** Throws JOB_PAUSED while people have to agree first, and while a root key of the key is disabled, told of or not. */
