@@ -131,11 +131,11 @@ function backupHold(key: TenantKey, version: number, store: string, config: Conf
   return extended(hold, config);
 }
 
-/** As long as the store's retention is now, at least. */
+/** As long as the store's retention is now, at least. What asks whether it stands adds the clocks' skew. */
 function extended(hold: Hold, config: Config): Hold {
   if (hold.reason !== 'BACKUP' || hold.store === null || hold.until === null) return hold;
-  const seconds = backupRetentionOf(config, hold.store) + config.rotation.clockSkewSeconds;
-  return { ...hold, until: latest([hold.until, timestamp(Date.parse(hold.at) + seconds * 1000)]) };
+  const end = Date.parse(hold.at) + backupRetentionOf(config, hold.store) * 1000;
+  return { ...hold, until: latest([hold.until, timestamp(end)]) };
 }
 
 /** Timestamps are of one form, so their order is that of the text. */

@@ -53,9 +53,9 @@ describe('what backups still need', () => {
     const config = configWith({ main: 5, others: 30 });
     const holds = backupHolds(keyOf(['main', 'gone']), [1], config, at(1));
     expect(short(holds)).toEqual([
-      ['backup/main/1', new Date(day(6) + 60_000).toISOString()],
+      ['backup/main/1', at(6)],
       // One that left the configuration may have backups all the same.
-      ['backup/gone/1', new Date(day(31) + 60_000).toISOString()],
+      ['backup/gone/1', at(31)],
     ]);
     expect(holds[0]).toMatchObject({
       versions: [1],
