@@ -1,8 +1,9 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
+import { describeUse } from '../keyring/canary.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
-import type { CanaryUse, TenantKey } from '../keyring/key.ts';
+import type { TenantKey } from '../keyring/key.ts';
 import { announceEnd } from './announce-end.ts';
 import { blockJob, changeJob, changeKey } from './change.ts';
 import { describeHolds, standingHolds } from './holds.ts';
@@ -17,25 +18,16 @@ export interface Refusal {
 
 /** Pure. Null: nothing in the key's item speaks against it. */
 export function whyCalledOff(key: TenantKey, job: Job, now: number, config: Deps['config']): Refusal | null {
-  // Of whichever version: the item holds one use only, and a later one takes the place of an earlier.
-  if (key.canary !== null) return { code: 'VERSION_IN_USE', message: describeUse(key.canary, job.from) };
+  // Of whichever version, since a later mark takes the place of an earlier; and whatever the state is by now.
+  if (key.canary !== null) {
+    const message = `Something asked for a version that is about to be destroyed: ${describeUse(key.canary)}`;
+    return { code: 'VERSION_IN_USE', message };
+  }
   const holds = standingHolds(key, job.from, now, config);
   if (holds.length > 0) return { code: 'HELD', message: `Version ${job.from}: ${describeHolds(holds)}` };
   if (key.restoreEpoch !== job.restoreEpoch)
     return { code: 'KEY_CHANGED', message: 'A store was restored during the purge' };
   return null;
-}
-
-function describeUse({ version, at, recordSet, recordId, field }: CanaryUse, purged: number): string {
-  const which = version === 0 ? `${purged}, or another` : String(version);
-  const place = [
-    recordSet === null ? null : `record set ${recordSet}`,
-    recordId === null ? null : `record ${recordId.join('/')}`,
-    field === null ? null : `field ${field}`,
-  ].filter((part) => part !== null);
-  const where = place.length === 0 ? 'for a record that it did not name' : `for ${place.join(', ')}`;
-  const when = version === 0 ? '' : ` at ${at}`;
-  return `An application asked for version ${which} during its purge${when}, ${where}`;
 }
 
 /**
