@@ -10,6 +10,7 @@ import { STATE_MACHINES } from '../../shared/executions/executions.ts';
 import { createKmsClients } from '../../shared/providers/aws-kms/client.ts';
 import type { Cli } from './command.ts';
 import { shownError } from './failures.ts';
+import { checkFence, keyWords, selectFences } from './fences.ts';
 import { count, counted } from './format.ts';
 import { readQueueDepth } from './queue-depth.ts';
 import { findConfig, notRunning, openSession, stackFolder, usesAws } from './session.ts';
@@ -108,6 +109,7 @@ async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report
       });
       // DynamoDB tells a table's tenants only to who reads, and pays for, every item of it.
       if (reachable === false) await check(`keys of ${name}`, () => keysFinding(deps, name));
+      if (reachable === false) await check(`fence of ${name}`, () => fenceFinding(deps, name));
     }
   } finally {
     await deps.close();
@@ -209,6 +211,19 @@ async function clockFinding(url: string | undefined, deps: Deps): Promise<Findin
   return {
     failed: `is ${skew} s from the queue's clock, more than clockSkewSeconds (${allowed})`,
     remedy: 'Set the clock, by NTP for example; or raise rotation.clockSkewSeconds.',
+  };
+}
+
+async function fenceFinding(deps: Deps, recordSet: string): Promise<Finding> {
+  const [set] = selectFences(deps, recordSet);
+  if (set === undefined) return 'none';
+  const finding = await checkFence(deps, set, await deps.ledger.listKeys());
+  if (finding.status === 'not installed')
+    return 'none is installed; the propagation barrier alone holds writers off';
+  if (finding.status === 'holds') return `holds, ${keyWords(finding)}`;
+  return {
+    failed: finding.problems.join('; '),
+    remedy: `\`keyturn fence install --record-set ${recordSet}\` mends it.`,
   };
 }
 

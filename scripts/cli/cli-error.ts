@@ -8,6 +8,8 @@ export type CliErrorCode =
   | 'TENANT_NOT_FOUND'
   /** A change that cannot be undone was declined, or nobody could be asked. */
   | 'NOT_CONFIRMED'
+  /** The kind of store has no fence. */
+  | 'FENCE_NOT_OFFERED'
   | 'FILE_EXISTS'
   | 'FILE_FAILED'
   | 'STACK_NOT_RUNNING'

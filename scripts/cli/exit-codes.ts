@@ -301,6 +301,10 @@ export const ERRORS = {
     exit: 'refused',
     meaning: 'A change that cannot be undone was declined, or there was no terminal to ask on and no --yes.',
   },
+  FENCE_NOT_OFFERED: {
+    exit: 'refused',
+    meaning: 'The kind of store has nothing that could refuse a write; the propagation barrier alone holds.',
+  },
   FILE_EXISTS: { exit: 'refused', meaning: 'A file that was to be made exists; it is never overwritten.' },
   FILE_FAILED: { exit: 'refused', meaning: 'A file could not be written.' },
   STACK_NOT_RUNNING: { exit: 'unavailable', meaning: 'No embedded stack runs in this folder.' },

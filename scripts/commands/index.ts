@@ -7,6 +7,9 @@ import { certificateVerify } from './certificate-verify.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
+import { fenceCheck } from './fence-check.ts';
+import { fenceInstall } from './fence-install.ts';
+import { fenceRemove } from './fence-remove.ts';
 import { holdsList } from './holds-list.ts';
 import { holdsPlace } from './holds-place.ts';
 import { holdsRelease } from './holds-release.ts';
@@ -50,6 +53,9 @@ export const COMMANDS: readonly Command[] = [
   restoreEnd,
   restoreAbort,
   restoreList,
+  fenceInstall,
+  fenceCheck,
+  fenceRemove,
   quarantineList,
   quarantineRetry,
   certificateShow,

@@ -1,3 +1,4 @@
+import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 
@@ -9,9 +10,12 @@ import type { TenantKey } from '../keyring/key.ts';
 
 type FenceDeps = Pick<Deps, 'recordSets'>;
 
-/** Once no writer can still hold an older version in good faith: nothing below the active version is taken any more. */
-export function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void> {
-  return setFences(deps, key, key.active);
+/**
+ * Once no writer can still hold an older version in good faith: nothing below the active version is taken any more. Not
+ * while a store is being restored, whose rows are of older versions; the sweep after it raises again.
+ */
+export async function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void> {
+  if (!isBeingRestored(key)) await setFences(deps, key, key.active);
 }
 
 /**
@@ -20,6 +24,20 @@ export function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void> {
  */
 export function lowerFences(deps: FenceDeps, key: TenantKey, version: number): Promise<void> {
   return setFences(deps, key, Math.min(version, key.active));
+}
+
+/** Pure. Every writer has had the time to learn of the active version, and no restore is under way. */
+export function isFenceDue(key: TenantKey, now: number, { rotation }: Pick<Config, 'rotation'>): boolean {
+  const activatedAt = key.versions[String(key.active)]?.activatedAt ?? null;
+  if (activatedAt === null || isBeingRestored(key)) return false;
+  const { cacheMaxAgeSeconds, clockSkewSeconds, maxTransactionSeconds } = rotation;
+  return (
+    now >= Date.parse(activatedAt) + (cacheMaxAgeSeconds + clockSkewSeconds + maxTransactionSeconds) * 1000
+  );
+}
+
+function isBeingRestored({ holds }: TenantKey): boolean {
+  return holds.some(({ reason, endedEpoch }) => reason === 'RESTORE' && endedEpoch === null);
 }
 
 async function setFences({ recordSets }: FenceDeps, key: TenantKey, version: number): Promise<void> {
