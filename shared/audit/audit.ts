@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.ts';
 import { type Chain, createChain } from './chain.ts';
-import type { AuditEvent, AuditStore, LedgerStore, OpenOutbox } from './outbox.ts';
+import { type AuditEvent, type AuditStore, isPending, type LedgerStore, type OpenOutbox } from './outbox.ts';
 
 /** The port to the audit for what is no change of an item: events, exports, verification. */
 export interface Audit extends AuditStore, Pick<LedgerStore, 'readKey' | 'readJob'> {
@@ -24,7 +24,7 @@ export function createAudit(
       const at = new Date(clock.now()).toISOString();
       // An item of its own, as there is none that the event changes: recorded again, the first one stands.
       const { item } = await store.createAuditEvent({ ...event, tenant, at, actor: actor(), afterSequence });
-      await chain.append(tenant, item, item.afterSequence);
+      if (isPending(item)) await chain.append(tenant, item, item.afterSequence);
     },
     async settle(outbox) {
       const { event } = outbox;

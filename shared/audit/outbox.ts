@@ -75,7 +75,7 @@ export interface AuditStore {
   lastAuditEntry(tenant: string): Promise<ChainItem | null>;
 
   /** Create-only on (tenant, eventId): an event that is no change of another item. */
-  createAuditEvent(event: PendingEvent): Promise<CreateResult<PendingEvent>>;
+  createAuditEvent(event: PendingEvent): Promise<CreateResult<Outbox>>;
   /** All of them; eventually consistent. */
   listOpenOutboxes(): Promise<readonly OpenOutbox[]>;
   /** Says in the item that its event was seen in the chain. A no-op when another event is there by now. */

@@ -68,14 +68,13 @@ const LISTS_WITH_OUTBOXES = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
 interface StoredEvent {
   readonly tenant: string;
   readonly eventId: string;
-  readonly [OUTBOX]: PendingEvent;
+  readonly [OUTBOX]: Outbox;
 }
 
 const EVENT: Kind<StoredEvent> = {
   name: 'audit event',
-  schema: z.object({ tenant: text, eventId: text, [OUTBOX]: pendingEvent }),
+  schema: z.object({ tenant: text, eventId: text, [OUTBOX]: outboxSchema }),
   keyOf: ({ tenant, eventId }) => itemKeys.auditEvent(tenant, eventId),
-  listed: ({ eventId, [OUTBOX]: { at } }) => ({ list: OPEN_OUTBOXES, order: `${at}#${eventId}` }),
 };
 
 const MARK: Kind<ExportMark> = {
@@ -151,7 +150,8 @@ export function createAuditLedger(table: TableClient): AuditStore {
     createAuditEvent: async (pending) => {
       const { tenant, eventId } = pending;
       const stored = { tenant, eventId, [OUTBOX]: pending };
-      const { status, item } = await createOne(table, EVENT, stored);
+      const listed = { [LIST_KEY]: OPEN_OUTBOXES, [LIST_ORDER]: `${pending.at}#${eventId}` };
+      const { status, item } = await createOne(table, EVENT, stored, listed);
       return { status, item: item[OUTBOX] };
     },
     listOpenOutboxes: async () => {

@@ -92,8 +92,8 @@ export function withMemoryAudit(
     },
     async createAuditEvent(event) {
       const name = nameOf(event.tenant, event.eventId);
-      const stored = events.get(name);
-      if (stored !== undefined) return { status: 'exists', item: structuredClone(stored) };
+      const outbox = outboxesOf(events).get(name);
+      if (outbox !== undefined) return { status: 'exists', item: structuredClone(outbox) };
       events.set(name, structuredClone(event));
       outboxesOf(events).set(name, structuredClone(event));
       return { status: 'created', item: event };

@@ -81,21 +81,22 @@ describe('append', () => {
         async (scheduler, processes, faults) => {
           const ledger = createMemoryLedger();
           const appended = new Set<string>();
-          const runs = processes.map(async (events) => {
-            let chain = createChain(unreliable(ledger, scheduler, faults));
-            for (const number of events) {
+          const runs = processes.flatMap((events) => {
+            const start = () => createChain(unreliable(ledger, scheduler, faults));
+            const memory = { chain: start() };
+            // A process does several things at once, on what it knows of the chain.
+            return events.map(async (number) => {
               const event = eventNamed(`event ${number}`);
-              for (;;) {
+              while (!appended.has(event.eventId)) {
                 try {
-                  await chain.append(TENANT, event, 0);
+                  await memory.chain.append(TENANT, event, 0);
                   appended.add(event.eventId);
-                  break;
                 } catch {
                   // A new process: everything that it knew is forgotten.
-                  chain = createChain(unreliable(ledger, scheduler, faults));
+                  memory.chain = start();
                 }
               }
-            }
+            });
           });
           await scheduler.waitFor(Promise.all(runs));
           const entries = await readChain(ledger, TENANT);
