@@ -113,8 +113,11 @@ function restOfUnsearched(rest: readonly Unsearched[]): Unsearched[] {
 }
 
 function shortenColumns(columns: readonly string[]): readonly string[] {
-  const sorted = [...columns].sort(compare);
-  return sorted.length <= COLUMNS
-    ? sorted
-    : [...sorted.slice(0, COLUMNS), `(${sorted.length - COLUMNS} more)`];
+  const counted = columns.map((column) => MORE.exec(column)?.[1]);
+  const names = columns.filter((_, i) => counted[i] === undefined).sort(compare);
+  const more = counted.reduce((total, n) => total + Number(n ?? 0), Math.max(0, names.length - COLUMNS));
+  return more === 0 ? names : [...names.slice(0, COLUMNS), `(${more} more)`];
 }
+
+/** What a list of columns that was shortened before ends with. */
+const MORE = /^\(([0-9]+) more\)$/;
