@@ -83,6 +83,7 @@ describe('ARCHITECTURE.md', () => {
     const shown = ({ pk, sk }: { pk: string; sk: string }) =>
       [pk, sk].map((key) => key.replaceAll(/\d{10}/g, (digits) => `<${nameOf(named, Number(digits))}>`));
     const keys: Record<keyof typeof itemKeys, string[]> = {
+      state: shown(itemKeys.state()),
       key: shown(itemKeys.key('tenant', 'purpose')),
       job: shown(itemKeys.job('jobId')),
       round: shown(itemKeys.round('jobId', 1)),

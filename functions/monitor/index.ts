@@ -4,5 +4,5 @@ import { lambda, step } from '../lambda.ts';
 
 /** Scheduled every 15 minutes: takes no input. */
 export const create = step(z.unknown(), (deps) => monitor(deps));
-export const needs = ['ledger'] as const;
+export const needs = ['ledger', 'executions', 'bus'] as const;
 export const handler = lambda(create, needs);

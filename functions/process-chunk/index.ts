@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
 import type { ChunkCounts } from '../../shared/ledger/ledger.ts';
-import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
+import { readBody } from '../../shared/queue/message-body.ts';
 import {
   type ChunkOutcome,
   createJobCache,
@@ -57,8 +57,8 @@ export const needs = [
 export const handler = lambda(create, needs);
 
 async function work(deps: Deps, jobs: JobCache, body: string): Promise<ChunkOutcome | null> {
-  const message = chunkMessageSchema.parse(JSON.parse(body));
-  return patiently(deps, () => processChunk(deps, message, jobs));
+  const onForged = () => deps.metrics.add('StateForged', 1);
+  return patiently(deps, async () => processChunk(deps, await readBody(deps.state, body, onForged), jobs));
 }
 
 /** Counts what was done, page by page. A chunk that could not be counted is delivered, and done, again. */

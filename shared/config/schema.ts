@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { STATE_CONTEXT } from '../ledger/authentication/state-context.ts';
 import { KMS_KEY_ARN } from '../providers/aws-kms/key-arn.ts';
 import { deploymentSchema } from './deployment.ts';
 import { approvalsSchema, auditSchema, signingSchema } from './people.ts';
@@ -16,6 +17,13 @@ const SQS_RETENTION_AND_REDRIVE = 28 * DAY;
 const name = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter');
+
+/** The state key is never under a customer's key. */
+const tenantName = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine((tenant) => tenant !== STATE_CONTEXT.tenant, 'is a name that Keyturn keeps for itself');
 
 const identifier = z.string().min(1).max(63);
 
@@ -329,7 +337,7 @@ export const providerSchema = z.discriminatedUnion('type', [
       )
       .optional(),
     tenantRootKeys: z
-      .record(z.string().min(1).max(256), kmsKeyArn)
+      .record(tenantName, kmsKeyArn)
       .default({})
       .describe("Tenants whose KEKs are wrapped by a key of their own, such as the customer's (BYOK)"),
     formerRootKeys: z

@@ -1,4 +1,3 @@
-import { cancelDestroy } from './destruction.ts';
 import type { CanaryUse, TenantKey } from './key.ts';
 
 /**
@@ -7,27 +6,14 @@ import type { CanaryUse, TenantKey } from './key.ts';
  */
 
 /**
- * What was used since the version was fenced; null: nothing, or it does not wait for its destruction. A key keeps one
- * mark, and a later one takes its place: so a mark counts for every version that waits.
+ * The versions whose destruction the canary calls off: all that wait, since a key keeps one mark, and a later one takes its
+ * place. One that is decided has no way back.
  */
-export function canaryOf(key: TenantKey, version: number): CanaryUse | null {
-  return key.versions[String(version)]?.state === 'DESTROY_PENDING' ? key.canary : null;
-}
-
-/** The versions whose destruction the canary calls off. One that is decided has no way back. */
 export function usedVersions(key: TenantKey): readonly number[] {
   if (key.canary === null) return [];
   return Object.values(key.versions)
     .filter(({ state, destroyAuthorizedAt }) => state === 'DESTROY_PENDING' && destroyAuthorizedAt === null)
     .map(({ version }) => version);
-}
-
-/** Every version that waits goes back to RETIRING when something was used. The mark stays, for people to see. */
-export function calledOff(key: TenantKey): TenantKey {
-  let next = key;
-  for (const version of usedVersions(key)) next = cancelDestroy(next, version);
-  // However many versions change, it is one write.
-  return next === key ? key : { ...next, revision: key.revision + 1 };
 }
 
 /** For people: which record, as far as whoever asked has said. */

@@ -1,5 +1,7 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { RotationError } from '../errors/errors.ts';
+import { LedgerError, RotationError } from '../errors/errors.ts';
+import type { Authenticator } from '../ledger/authentication/authenticator.ts';
+import { writeBody } from './message-body.ts';
 import type { ChunkMessage, WorkQueue } from './work-queue.ts';
 
 /** SendMessageBatch takes ten entries. D/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html */
@@ -7,14 +9,20 @@ const ENTRIES_A_BATCH = 10;
 /** An entry that SQS refused for a passing reason is sent again this many times. */
 const TRIES = 4;
 
-export function createSqsWorkQueue(client: SQSClient, queueUrl: string): WorkQueue {
+export function createSqsWorkQueue(
+  client: SQSClient,
+  queueUrl: string,
+  authenticator: Authenticator,
+): WorkQueue {
   async function sendBatch(batch: readonly ChunkMessage[]): Promise<void> {
-    let pending = batch.map((message, i) => ({
-      Id: String(i),
-      MessageBody: JSON.stringify(message),
-      // On a standard queue this is the fair-queue group: one tenant's rotation does not hold up another's.
-      MessageGroupId: groupId(message.tenant),
-    }));
+    let pending = await Promise.all(
+      batch.map(async (message, i) => ({
+        Id: String(i),
+        MessageBody: await writeBody(authenticator, message),
+        // On a standard queue this is the fair-queue group: one tenant's rotation does not hold up another's.
+        MessageGroupId: groupId(message.tenant),
+      })),
+    );
     let reason = '';
     for (let attempt = 0; attempt < TRIES && pending.length > 0; attempt++) {
       const reply = await client.send(new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: pending }));
@@ -40,7 +48,7 @@ export function createSqsWorkQueue(client: SQSClient, queueUrl: string): WorkQue
         try {
           await sendBatch(messages.slice(i, i + ENTRIES_A_BATCH));
         } catch (cause) {
-          if (cause instanceof RotationError) throw cause;
+          if (cause instanceof RotationError || cause instanceof LedgerError) throw cause;
           throw new RotationError('QUEUE_UNAVAILABLE', 'The work queue cannot be reached', {
             retryable: true,
             cause,

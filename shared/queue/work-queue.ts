@@ -25,6 +25,6 @@ export const chunkMessageSchema = z.strictObject({
 export type ChunkMessage = z.infer<typeof chunkMessageSchema>;
 
 export interface WorkQueue {
-  /** Sends them all or throws QUEUE_UNAVAILABLE; some may then have been sent. */
+  /** Sends them all or throws QUEUE_UNAVAILABLE, or a LedgerError of the state key; some may then have been sent. */
   send(messages: readonly ChunkMessage[]): Promise<void>;
 }

@@ -1,6 +1,8 @@
 import type { Deps } from '../deps/deps.ts';
+import { ConfigError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { activateVersion, createTenantKey } from '../keyring/versions.ts';
+import { STATE_CONTEXT } from '../ledger/authentication/state-context.ts';
 import { changeKey, timestamp } from './change.ts';
 import { proveStoredVersion } from './prove-version.ts';
 import { registerServed } from './served.ts';
@@ -14,6 +16,12 @@ export async function createKey(
   tenant: string,
   purpose: string,
 ): Promise<{ readonly key: TenantKey; readonly created: boolean }> {
+  if (tenant === STATE_CONTEXT.tenant || purpose === STATE_CONTEXT.purpose) {
+    throw new ConfigError(
+      'CONFIG_INVALID',
+      `"${tenant}" cannot have a key for "${purpose}": the name is Keyturn's own`,
+    );
+  }
   const existing = await deps.ledger.getKey(tenant, purpose);
   if (existing !== null && existing.active > 0) {
     return { key: await registerServed(deps, tenant, purpose), created: false };

@@ -4,14 +4,16 @@ import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
+import { callOffUsed } from './call-off-used.ts';
 import { purgeJobId } from './job-id.ts';
 import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
 import { censusName } from './take-census.ts';
 
 /**
- * Looks at the ledger and says how things stand, for alarms and the dashboard. It only reads. For 10,000 tenants with a
- * key each: the lists of keys and of jobs that are not over, one query a key for its quarantine, two reads a running
- * job, and for one that shows no progress up to eight more a segment. That is some 15,000 read units and some seconds.
+ * Looks at the ledger and says how things stand, for alarms and the dashboard. All that it changes is that it calls off the
+ * purges of versions that something asked for. For 10,000 tenants with a key each: the lists of keys and of jobs that are
+ * not over, one query a key for its quarantine, two reads a running job, and for one that shows no progress up to eight
+ * more a segment. That is some 15,000 read units and some seconds.
  */
 
 const GAUGES = [
@@ -24,6 +26,7 @@ const GAUGES = [
   'KeysOverdue',
   'PurgesAwaitingApproval',
   'BreakGlassApprovals',
+  'PendingVersionsUsed',
 ] as const satisfies readonly MetricName[];
 export type Gauges = Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable', number>>;
 
@@ -49,6 +52,7 @@ export async function monitor(deps: Deps): Promise<Gauges> {
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
     PurgesAwaitingApproval: jobs.filter(waitsForApproval).length,
     BreakGlassApprovals: await countBreakGlass(deps, now),
+    PendingVersionsUsed: await callOffUsed(deps, keys),
     RootKeysUnusable: countUnusableRootKeys(keys),
   };
   for (const name of GAUGES) deps.metrics.add(name, gauges[name]);

@@ -10,6 +10,7 @@ import {
   rewrapBatch,
 } from '../envelope/index.ts';
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
+import type { RecordRef } from '../keyring/keyring.ts';
 import type { AdoptableStore, RecordKey, ReplaceOutcome } from '../records/record-store.ts';
 import { getKey } from './change.ts';
 import { type BatchResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
@@ -134,7 +135,7 @@ async function convert(
   target: Kek,
 ): Promise<readonly RewrapOutcome[]> {
   const values = rows.flatMap((row) => row.values);
-  const sources = await sourceKeks(deps, job, values, target);
+  const sources = await sourceKeks(deps, job, olderVersions(rows, store, target));
   if (job.mode === 'rewrap') {
     return rewrapBatch(
       values.map(({ bytes }) => bytes),
@@ -152,17 +153,25 @@ async function convert(
   return reencryptBatch(items, sources, target, deps.random);
 }
 
-/** The KEKs of the versions that the values name. A version that cannot be had leaves its values to fail alone. */
-async function sourceKeks(deps: Deps, job: Job, values: readonly Value[], target: Kek): Promise<Kek[]> {
-  const versions = new Set<number>();
-  for (const { bytes } of values) {
-    const version = versionOfKey(bytes, target.kid);
-    if (version !== null && version < target.version) versions.add(version);
+/** The versions below the target that the values name, each with the first value that does. */
+function olderVersions(rows: readonly Row[], store: AdoptableStore, target: Kek): Map<number, RecordRef> {
+  const versions = new Map<number, RecordRef>();
+  for (const { key, values } of rows) {
+    for (const { bytes, field } of values) {
+      const version = versionOfKey(bytes, target.kid);
+      if (version === null || version >= target.version || versions.has(version)) continue;
+      versions.set(version, { recordSet: store.recordSet, recordId: key, field: fieldName(store, field) });
+    }
   }
+  return versions;
+}
+
+/** The KEKs of the versions that the values name. A version that cannot be had leaves its values to fail alone. */
+async function sourceKeks(deps: Deps, job: Job, versions: ReadonlyMap<number, RecordRef>): Promise<Kek[]> {
   const keks: Kek[] = [];
-  for (const version of versions) {
+  for (const [version, where] of versions) {
     try {
-      keks.push(await deps.keyring.version(job.tenant, job.purpose, version, 'rewrap'));
+      keks.push(await deps.keyring.version(job.tenant, job.purpose, version, 'rewrap', where));
     } catch (error) {
       const unusable =
         error instanceof KeyError &&

@@ -71,6 +71,9 @@ export async function sweepDaily(
     result.failed += failed;
     result.left += left;
   });
+  await each([null], async () => {
+    if (await deps.state.rewrap()) deps.log.info('state key wrapped anew', { step: 'sweep' });
+  });
   const rotations = jobs.filter(({ kind }) => kind === 'rotate');
   const underWay = new Set(rotations.flatMap(({ keyId, status }) => (status === 'BLOCKED' ? [] : [keyId])));
   await each(

@@ -3,6 +3,8 @@ import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import { KeyError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
 import type { MetricName } from '../../shared/metrics/metrics.ts';
+import { writeBody } from '../../shared/queue/message-body.ts';
+import type { ChunkMessage } from '../../shared/queue/work-queue.ts';
 import { activateVersion } from '../../shared/rotation/activate-version.ts';
 import { createVersion } from '../../shared/rotation/create-version.ts';
 import { planSweep } from '../../shared/rotation/plan-sweep.ts';
@@ -12,6 +14,7 @@ import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { list } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
+import { createTestState, testState } from '../support/state-key.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());
@@ -29,7 +32,7 @@ beforeEach(async () => {
   for (const task of (await planSweep(world.deps, jobId)).segments) await list(world, task, async () => {});
 });
 
-const bodies = () => world.queue.map((message) => JSON.stringify(message));
+const bodies = () => Promise.all(world.queue.map((message) => writeBody(testState, message)));
 const event = (texts: readonly string[]) => ({
   Records: texts.map((body, i) => ({ messageId: `m${i}`, body, attributes: {}, eventSource: 'aws:sqs' })),
 });
@@ -38,31 +41,67 @@ const failed = (...ids: string[]) => ({
 });
 const progress = async () => sumProgress(await readProgress(world.deps, await world.job(jobId)));
 
+function firstMessage(): ChunkMessage {
+  const [message] = world.queue;
+  if (message === undefined) throw new Error('nothing is queued');
+  return message;
+}
+
 describe('a forged chunk', () => {
+  const refusedAsIs = async (body: string) => {
+    const before = await progress();
+    const answer = await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([body]), context);
+    expect(answer).toEqual(failed('m0'));
+    expect(await progress()).toEqual(before);
+  };
+
+  it.each([
+    ['without a MAC', async () => JSON.stringify(firstMessage())],
+    ['with a MAC under another key', () => writeBody(createTestState('attacker'), firstMessage())],
+    [
+      "with another chunk's MAC",
+      async () => {
+        const { mac } = JSON.parse((await bodies())[1] ?? '') as { mac: string };
+        return JSON.stringify({ ...firstMessage(), mac });
+      },
+    ],
+    [
+      'of which a record was changed',
+      async () => (await writeBody(testState, firstMessage())).replace('[["1"]', '[["5"]'),
+    ],
+  ])('%s is refused, nothing is written, and an alarm is told', async (_, forge) => {
+    const measured: [MetricName, number][] = [];
+    world.meter.metrics = { add: (name, value) => measured.push([name, value]) };
+    const body = await forge();
+    expect((await bodies())[0]).not.toBe(body);
+    await refusedAsIs(body);
+    expect(measured).toEqual(
+      _ === 'without a MAC'
+        ? [['ChunksFailed', 1]]
+        : [
+            ['StateForged', 1],
+            ['ChunksFailed', 1],
+          ],
+    );
+  });
+
   it.each([
     ["another tenant's records", { tenant: 'other' }],
     ['a record set that the job is not about', { recordSet: 'constructor' }],
-  ])('of %s is refused, and nothing is written', async (_, change) => {
-    const [message] = world.queue;
-    const before = await progress();
-    const answer = await EVENT_FUNCTIONS['process-chunk'](world.deps)(
-      event([JSON.stringify({ ...message, ...change })]),
-      context,
-    );
-    expect(answer).toEqual(failed('m0'));
-    expect(await progress()).toEqual(before);
+  ])('of %s is refused also with the right MAC, and nothing is written', async (_, change) => {
+    await refusedAsIs(await writeBody(testState, { ...firstMessage(), ...change }));
   });
 });
 
 describe('a batch of chunks', () => {
   it('goes on after a bad message, and reports only what failed', async () => {
-    const good = bodies();
-    const unknown = { ...world.queue[0], jobId: '00000000-0000-4000-8000-000000000000' };
+    const good = await bodies();
+    const unknown = { ...firstMessage(), jobId: '00000000-0000-4000-8000-000000000000' };
     const bad = [
       'not JSON',
       '{"v":2}',
-      JSON.stringify(unknown),
-      JSON.stringify({ ...world.queue[0], more: 1 }),
+      await writeBody(testState, unknown),
+      JSON.stringify({ ...JSON.parse(good[0] ?? ''), more: 1 }),
     ];
     const mixed = [...bad.slice(0, 2), ...good, ...bad.slice(2)];
     const lines: LogFields[] = [];
@@ -73,10 +112,10 @@ describe('a batch of chunks', () => {
     expect(ids).toEqual(['m0', 'm1', `m${after}`, `m${after + 1}`].sort());
     expect(await progress()).toMatchObject({ planned: 12, rewrapped: 12, remaining: 0 });
     expect(lines.map(({ code }) => code).sort()).toEqual([
+      'MESSAGE_INVALID',
+      'MESSAGE_INVALID',
+      'MESSAGE_INVALID',
       'ROTATION_NOT_FOUND',
-      'SyntaxError',
-      'ZodError',
-      'ZodError',
     ]);
     expect(JSON.stringify(lines)).not.toContain('not JSON');
   });
@@ -88,14 +127,14 @@ describe('a batch of chunks', () => {
       if (call.startsWith('store.read') && faults++ < 3)
         throw new KeyError('KEY_UNAVAILABLE', 'x', { retryable: true });
     };
-    const [first = ''] = bodies();
+    const [first = ''] = await bodies();
     expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed());
     expect(faults).toBe(4);
     expect(world.clock.now() - began).toBe(200 + 1_000 + 3_000);
   });
 
   it('hands a chunk back whose fault does not pass, and one that fails for good at once', async () => {
-    const [first = '', second = ''] = bodies();
+    const [first = '', second = ''] = await bodies();
     let calls = 0;
     for (const [error, tries] of [
       [new KeyError('KEY_UNAVAILABLE', 'x', { retryable: true }), 4],
@@ -123,7 +162,7 @@ describe('a batch of chunks', () => {
     world.faults.before = (call) => {
       if (call.startsWith('ledger.report')) throw new KeyError('VERSION_STATE', 'for good');
     };
-    const [first = ''] = bodies();
+    const [first = ''] = await bodies();
     expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed('m0'));
     world.faults.before = () => {};
     expect(await EVENT_FUNCTIONS['process-chunk'](world.deps)(event([first]), context)).toEqual(failed());
@@ -133,10 +172,10 @@ describe('a batch of chunks', () => {
   it('reads each job once a process', async () => {
     let reads = 0;
     world.faults.before = (call) => {
-      if (call === 'ledger.getJob') reads += 1;
+      if (call === 'ledger.readJob') reads += 1;
     };
     const handler = EVENT_FUNCTIONS['process-chunk'](world.deps);
-    for (const body of bodies()) await handler(event([body]), context);
+    for (const body of await bodies()) await handler(event([body]), context);
     expect(reads).toBe(1);
   });
 
@@ -151,7 +190,7 @@ describe('a batch of chunks', () => {
     const row = world.people.rows.get(JSON.stringify(['1']));
     if (row !== undefined) row.values[0] = Buffer.from('no envelope');
     const handler = EVENT_FUNCTIONS['process-chunk'](world.deps);
-    await handler(event([...bodies(), 'not JSON']), context);
+    await handler(event([...(await bodies()), 'not JSON']), context);
     const total = (name: MetricName) =>
       measured
         .flatMap(([measuredName, value]) => (measuredName === name ? [value] : []))
@@ -165,7 +204,7 @@ describe('a batch of chunks', () => {
     world.faults.before = (call) => {
       if (call.startsWith('ledger.report')) throw new KeyError('VERSION_STATE', 'for good');
     };
-    const [first = ''] = bodies();
+    const [first = ''] = await bodies();
     await handler(event([first]), context);
     expect(measured).toEqual([['ChunksFailed', 1]]);
   });

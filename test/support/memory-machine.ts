@@ -1,4 +1,5 @@
 import { EVENT_FUNCTIONS } from '../../functions/index.ts';
+import { writeBody } from '../../shared/queue/message-body.ts';
 import type { ChunkMessage } from '../../shared/queue/work-queue.ts';
 import { activateVersion } from '../../shared/rotation/activate-version.ts';
 import { beginPurge } from '../../shared/rotation/begin-purge.ts';
@@ -42,7 +43,12 @@ export async function deliver(world: World): Promise<void> {
 
 /** Returns those that failed. */
 export async function workOn(world: World, messages: readonly ChunkMessage[]): Promise<ChunkMessage[]> {
-  const Records = messages.map((message, i) => ({ messageId: String(i), body: JSON.stringify(message) }));
+  const Records = await Promise.all(
+    messages.map(async (message, i) => ({
+      messageId: String(i),
+      body: await writeBody(world.deps.state, message),
+    })),
+  );
   const context = { getRemainingTimeInMillis: () => 60_000 };
   const { batchItemFailures } = await EVENT_FUNCTIONS['process-chunk'](world.deps)({ Records }, context);
   const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));

@@ -5,25 +5,18 @@ import type { Clock } from '../../clock/clock.ts';
 import { type ErrorDetail, KeyturnError, LedgerError } from '../../errors/errors.ts';
 import type { Timestamp } from '../../keyring/key.ts';
 import { keyCheck } from '../../keyring/key-check.ts';
-import type { KekContext, RootKeyProvider, WrappedKek } from '../../providers/root-key-provider.ts';
+import type { RootKeyProvider, WrappedKek } from '../../providers/root-key-provider.ts';
 import { itemKeys, LIST_INDEX, LIST_KEY, LISTS } from '../attributes.ts';
 import { wrappedKekSchema } from '../items.ts';
 import { createOne, type Kind, readOne, replaceOne } from '../stored-items.ts';
 import { createTableClient, type TableClient } from '../table-client.ts';
 import { type Authenticator, createAuthenticator, type KeyUse } from './authenticator.ts';
+import { STATE_CONTEXT } from './state-context.ts';
 
 /**
  * The state key: 256 bits that authenticate the ledger and the queue, and nothing else. A KEK under the default root key,
- * never a customer's, in an item of its own; what authenticates is derived from it. Its context is one that no tenant and
- * no purpose has, so that no KEK of a tenant can take its place, and no right to use those opens it.
+ * never a customer's, in an item of its own; what authenticates is derived from it.
  */
-export const STATE_CONTEXT: KekContext = {
-  tenant: ':keyturn',
-  purpose: ':state',
-  keyId: '018f0000-0000-7000-8000-000000000001',
-  version: 1,
-};
-
 const INFO = 'keyturn state mac v1';
 const KEY_BYTES = 32;
 

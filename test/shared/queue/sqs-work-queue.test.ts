@@ -2,8 +2,10 @@ import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createQueues, type LocalSqs, startSqs } from '../../../local/sqs.ts';
+import { readBody } from '../../../shared/queue/message-body.ts';
 import { createSqsWorkQueue } from '../../../shared/queue/sqs-work-queue.ts';
 import { type ChunkMessage, chunkMessageSchema } from '../../../shared/queue/work-queue.ts';
+import { testState } from '../../support/state-key.ts';
 
 const connect = (endpoint: string) =>
   new SQSClient({
@@ -44,7 +46,7 @@ async function receive(): Promise<ChunkMessage[]> {
   const { Messages } = await client.send(
     new ReceiveMessageCommand({ QueueUrl: queueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 0 }),
   );
-  return (Messages ?? []).map(({ Body }) => chunkMessageSchema.parse(JSON.parse(Body ?? '')));
+  return Promise.all((Messages ?? []).map(({ Body }) => readBody(testState, Body ?? '', () => {})));
 }
 
 async function receiveAll(): Promise<number[]> {
@@ -83,14 +85,14 @@ function refusing(refuse: (ids: readonly string[], request: number) => readonly 
     },
     { step: 'initialize' },
   );
-  return { queue: createSqsWorkQueue(faulty, queueUrl), requests, faulty };
+  return { queue: createSqsWorkQueue(faulty, queueUrl, testState), requests, faulty };
 }
 
 const passing = (Id: string): Failure => ({ Id, SenderFault: false, Code: 'InternalError' });
 
 describe('the work queue on SQS', () => {
   it('sends any number, ten at a time, as they are', async () => {
-    const queue = createSqsWorkQueue(client, queueUrl);
+    const queue = createSqsWorkQueue(client, queueUrl, testState);
     await queue.send([]);
     await queue.send(messages(25));
     expect(await receiveAll()).toEqual(range(25));
@@ -147,10 +149,10 @@ describe('the work queue on SQS', () => {
     const other = await startSqs();
     const lonely = connect(other.endpoint);
     const { queueUrl: url } = await createQueues(lonely, 60);
-    const missing = createSqsWorkQueue(lonely, `${url}-none`);
+    const missing = createSqsWorkQueue(lonely, `${url}-none`, testState);
     await expect(missing.send(messages(1))).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
     await other.stop();
-    await expect(createSqsWorkQueue(lonely, url).send(messages(1))).rejects.toMatchObject({
+    await expect(createSqsWorkQueue(lonely, url, testState).send(messages(1))).rejects.toMatchObject({
       name: 'RotationError',
       code: 'QUEUE_UNAVAILABLE',
       retryable: true,
