@@ -1,3 +1,4 @@
+import { certificateJsonSchema } from './certificate.ts';
 import { commandsPage } from './commands.ts';
 import { configurationPage } from './configuration.ts';
 import { errorsPage } from './errors.ts';
@@ -8,6 +9,7 @@ import { configJsonSchema } from './schema.ts';
 /** The pages of docs/ that are made from the code. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'keyturn.schema.json': configJsonSchema,
+  'certificate.v1.schema.json': certificateJsonSchema,
   'configuration.md': configurationPage,
   'errors.md': errorsPage,
   'cli.md': commandsPage,
