@@ -35,6 +35,9 @@ export async function settlePurgeApproval(
     const { request, approved } = replaced;
     why = replaced.over ?? whyVoid(request, job, key, census);
     if (why === null) return { approved, requestId: request.requestId, expiresAt: request.expiresAt };
+    // By another execution of the same purge, just now: it is over because it is decided.
+    if (await isUsedFor(deps, request))
+      return { approved: true, requestId: request.requestId, expiresAt: null };
     await voidRequest(deps, request.requestId, why);
   }
   const { requestId, expiresAt } = await requestApproval(deps, {
@@ -50,6 +53,11 @@ export async function settlePurgeApproval(
     ...sinceCensus(deps, census),
   });
   return { approved: false, requestId, expiresAt };
+}
+
+async function isUsedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {
+  const key = await ledger.getKey(request.tenant, request.purpose);
+  return key?.versions[String(request.version)]?.approvedBy === request.requestId;
 }
 
 /** Its time runs from the census, so that a repeated step asks for the same; but none is born when its time is over. */

@@ -76,22 +76,21 @@ export async function requestApproval(deps: ApprovalDeps, wanted: Approvable): P
   if (problem !== null) {
     throw new ApprovalError('APPROVAL_REFUSED', problem.message, { remedy: problem.remedy });
   }
-  const now = timestamp(deps.clock.now());
   const { action, tenant, purpose, keyId, version, restoreEpoch, requestedBy, evidence, summary } = wanted;
-  const binding: ApprovalBinding = {
-    ...{ action, tenant, purpose, keyId, version, restoreEpoch, requestedBy },
-    subject: digestOf(evidence),
-    expiresAt: timestamp(Date.parse(wanted.since ?? now) + deps.config.approvals.expirySeconds * 1000),
-  };
-  const requestId = requestIdOf(binding);
-  const { item } = await deps.ledger.createApprovalRequest({
-    ...binding,
-    requestId,
-    requestedAt: now,
-    summary,
-    evidence,
-  });
-  return item;
+  const requestedAt = timestamp(deps.clock.now());
+  const since = Date.parse(wanted.since ?? requestedAt);
+  for (let later = 0; ; later++) {
+    const binding: ApprovalBinding = {
+      ...{ action, tenant, purpose, keyId, version, restoreEpoch, requestedBy },
+      subject: digestOf(evidence),
+      expiresAt: timestamp(since + deps.config.approvals.expirySeconds * 1000 + later),
+    };
+    const requestId = requestIdOf(binding);
+    const request = { ...binding, requestId, requestedAt, summary, evidence };
+    const { status, item } = await deps.ledger.createApprovalRequest(request);
+    // The same was asked for in the same instant, and is void: no approval of that one may count for this one.
+    if (status === 'created' || (await deps.ledger.getApprovalVoid(requestId)) === null) return item;
+  }
 }
 
 /** Pure. Why the approvals that the configuration requires could never come together; null: they could. */

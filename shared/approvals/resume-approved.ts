@@ -1,5 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { ApprovalError } from '../errors/errors.ts';
+import { versionOf } from '../keyring/change-version.ts';
 import { whyCalledOff } from '../rotation/call-off-purge.ts';
 import { getJob, getKey } from '../rotation/change.ts';
 import { resumeJob } from '../rotation/pause-job.ts';
@@ -33,7 +34,9 @@ export async function resumeIfDecided(deps: Deps, listed: Job, anew: boolean): P
   const job = await getJob(deps, listed.jobId);
   if (!waitsForApproval(job)) return job;
   const key = await getKey(deps, job.tenant, job.purpose);
-  const fenced = key.versions[String(job.from)]?.state === 'DESTROY_PENDING';
+  const version = versionOf(key, job.from);
+  // Or decided, by an execution that was not the last: that has no way back, and is to be finished.
+  const fenced = version.state === 'DESTROY_PENDING' && version.destroyAuthorizedAt === null;
   const calledOff = !fenced || whyCalledOff(key, job, deps.clock.now(), deps.config) !== null;
   const decided = calledOff || (await isDecided(deps, job, anew));
   return decided ? resumeJob(deps, job.jobId, 'APPROVAL') : job;

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { beginDestroy } from '../keyring/destruction.ts';
-import { changeJob, changeKey, getRunningJob, moveJob, timestamp } from './change.ts';
+import { changeJob, changeKeyOf, getRunningJob, moveJob, timestamp } from './change.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
 import { checkPurgeable } from './purge-rules.ts';
 
@@ -17,7 +17,7 @@ export async function beginPurge(
 ): Promise<{ round: number; segments: SegmentTask[] }> {
   const job = await getRunningJob(deps, jobId);
   const now = deps.clock.now();
-  const key = await changeKey(deps, job.tenant, job.purpose, (current) => {
+  const key = await changeKeyOf(deps, job, (current) => {
     checkPurgeable(current, job.from, now, deps.config);
     // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
     if (job.status === 'CENSUS' || job.status === 'COMPLETED') return current;

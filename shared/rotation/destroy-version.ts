@@ -148,6 +148,8 @@ async function retiringCensus(deps: Deps, { retiredBy }: KeyVersion): Promise<Ce
 async function authorizeIfAgreed(deps: Deps, job: Job, census: CensusResult): Promise<Refusal | null> {
   await requireUsable(deps, job);
   const key = await getKey(deps, job.tenant, job.purpose);
+  // By another execution of it, in the meantime.
+  if (versionOf(key, job.from).destroyAuthorizedAt !== null) return null;
   // Called off by a person in the meantime: there is nothing to agree to.
   const changed = whyChanged(key, job);
   if (changed !== null) return changed;
@@ -178,6 +180,10 @@ async function waitForApproval(
 async function authorize(deps: Deps, job: Job, approval: PurgeApproval): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
   await changeKey(deps, job.tenant, job.purpose, async (current) => {
+    refusal = null;
+    if (versionOf(current, job.from).destroyAuthorizedAt !== null) return current;
+    // After the key: whoever calls the job off writes the job first.
+    await getRunningJob(deps, job.jobId);
     const now = deps.clock.now();
     refusal = whyCalledOff(current, job, now, deps.config) ?? whyChanged(current, job);
     refusal ??= await whyTakenBack(deps, current, job);

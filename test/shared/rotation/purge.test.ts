@@ -96,12 +96,17 @@ describe('a purge', () => {
   });
 
   it('waits for the barrier, and longer when the clock is set back', async () => {
+    // No backups, whose holds would stand again with the clock set back.
+    world = await worlds.makeWorld(createMemoryLedger(), { backupRetentionSeconds: 0 });
+    await runRotation(world, (await requestRotation(world.deps, KEY)).job.jobId);
     const job = await requestDue();
     await beginPurge(world.deps, job.jobId);
     const barrier = job.times.barrierSeconds;
-    expect(await checkBarrier(world.deps, job.jobId)).toEqual({ passed: false, waitSeconds: barrier });
+    // A twentieth of it at a time, to see soon who asks for the version.
+    expect(await checkBarrier(world.deps, job.jobId)).toEqual({ passed: false, waitSeconds: barrier / 20 });
     world.pass(-600);
-    expect(await checkBarrier(world.deps, job.jobId)).toEqual({ passed: false, waitSeconds: barrier + 600 });
+    const longer = { passed: false, waitSeconds: (barrier + 600) / 20 };
+    expect(await checkBarrier(world.deps, job.jobId)).toEqual(longer);
     await beginPurge(world.deps, job.jobId);
     world.pass(600 + barrier - 1);
     expect(await checkBarrier(world.deps, job.jobId)).toEqual({ passed: false, waitSeconds: 1 });
@@ -210,6 +215,65 @@ describe('a purge', () => {
     expect(await sweepDaily(world.deps)).toMatchObject({ recovered: 0, purges: 1, failed: 0 });
     expect(await runPurge(world, job.jobId)).toBe(true);
     expect(await stateOf(world, 1)).toBe('DESTROYED');
+  });
+});
+
+describe('a rehearsal', () => {
+  const DAYS = [0, 1 / 24, 1, 7, 30, 365];
+  const EVENTS_A_LOOK = 9;
+
+  it.each(DAYS)(
+    'of %s days is looked at often, and stays within the events of an execution',
+    async (days) => {
+      world = await worlds.makeWorld(createMemoryLedger(), { soakSeconds: days * DAY });
+      const { job } = await requestRotation(world.deps, KEY);
+      await runRotation(world, job.jobId);
+      world.passGrace();
+      const purge = (await requestPurge(world.deps, PURGE)).job;
+      expect(purge.times.barrierSeconds).toBe(Math.max(420, days * DAY + 60));
+      await beginPurge(world.deps, purge.jobId);
+      const began = world.clock.now();
+      let looks = 0;
+      let longest = 0;
+      for (;;) {
+        const { passed, waitSeconds } = await checkBarrier(world.deps, purge.jobId);
+        looks += 1;
+        if (passed) break;
+        longest = Math.max(longest, waitSeconds);
+        world.pass(waitSeconds);
+      }
+      expect(world.clock.now() - began).toBe(purge.times.barrierSeconds * 1000);
+      expect(looks * EVENTS_A_LOOK).toBeLessThan(10_000);
+      if (days <= 7) expect(longest).toBeLessThanOrEqual(900);
+      if (days <= 1 / 24) expect(longest).toBeLessThanOrEqual(183);
+    },
+  );
+
+  it('goes on where it was after a failure that left the version fenced', async () => {
+    world = await worlds.makeWorld(createMemoryLedger(), { soakSeconds: 7 * DAY });
+    await runRotation(world, (await requestRotation(world.deps, KEY)).job.jobId);
+    const job = await requestDue();
+    await beginPurge(world.deps, job.jobId);
+    const { barrierUntil } = await world.job(job.jobId);
+    world.pass(3 * DAY);
+    // Its execution is gone: the daily sweep takes it up again.
+    world.executions.clear();
+    await sweepDaily(world.deps);
+    await beginPurge(world.deps, job.jobId);
+    expect((await world.job(job.jobId)).barrierUntil).toBe(barrierUntil);
+  });
+
+  it('begins again with each fence', async () => {
+    world = await worlds.makeWorld(createMemoryLedger(), { soakSeconds: 7 * DAY });
+    await runRotation(world, (await requestRotation(world.deps, KEY)).job.jobId);
+    const job = await requestDue();
+    await beginPurge(world.deps, job.jobId);
+    await stopJob(world.deps, job.jobId, 'PermanentError', 'STORE_DENIED: no');
+    world.pass(6 * DAY);
+    await requestPurge(world.deps, PURGE);
+    await beginPurge(world.deps, job.jobId);
+    const { barrierUntil } = await world.job(job.jobId);
+    expect(Date.parse(barrierUntil ?? '')).toBe(world.clock.now() + (7 * DAY + 60) * 1000);
   });
 });
 
