@@ -12,12 +12,21 @@ import { silentLog } from '../../shared/log/log.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
 import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
+import { createLocalSigner, createSigningKey } from '../../shared/signing/local-signer.ts';
+import type { Signer } from '../../shared/signing/signer.ts';
 import { count, counted, duration } from '../cli/format.ts';
 import { createOutput, type Output } from '../cli/output.ts';
 import { createProgressView } from '../cli/progress-view.ts';
 import { type Application, createApplication } from './application.ts';
 import { CREATE_TABLE, FIELDS, PURPOSE, RECORD_SET, tenantName } from './records.ts';
-import { type PurgeReport, type RotationReport, rotateAll, waitForPurges } from './rotate-all.ts';
+import {
+  type Approvers,
+  approvePurges,
+  type PurgeReport,
+  type RotationReport,
+  rotateAll,
+  waitForPurges,
+} from './rotate-all.ts';
 
 /** The main job from end to end, on data of its own, in one command. */
 
@@ -36,10 +45,12 @@ const TIMES = {
   maxTransactionSeconds: 1,
   graceSeconds: 2,
   backupRetentionSeconds: 0,
+  soakSeconds: 2,
   acceptShortGrace: true,
 };
 
 const DATABASE = 'demo';
+const APPROVERS = ['alice', 'bob'];
 const READERS = 2;
 const WRITERS = 1;
 
@@ -79,7 +90,8 @@ async function runIn(dir: string, options: DemoOptions, out: Output, signal: Abo
   out.line(out.paint('bold', `Keyturn demo: ${counted(records, 'record')} of ${counted(tenants, 'tenant')}`));
   out.line('A PostgreSQL, a DynamoDB, an SQS and a Step Functions of its own; nothing of yours is touched.');
   out.line();
-  const stack = await step(out, '1  Start the embedded stack', () => start(dir));
+  const approvers = await makeApprovers(dir);
+  const stack = await step(out, '1  Start the embedded stack', () => start(dir, approvers));
   const pool = new pg.Pool({ connectionString: stack.postgres?.url(DATABASE), max: 6 });
   // Stopping the server ends the connections that idle here.
   pool.on('error', () => undefined);
@@ -101,12 +113,18 @@ async function runIn(dir: string, options: DemoOptions, out: Output, signal: Abo
     const view = createProgressView(out);
     const rotation = await rotateAll(stack.deps, tenants, view, signal);
     for (const line of rotation.lines) out.line(`     ${line}`);
-    const purge = await step(out, '5  Wait for the grace to end, count again, purge version 1', () =>
+    const approvals = await step(
+      out,
+      '5  Wait for the grace to end, fence version 1, rehearse, count every row, get two approvals',
+      () => approvePurges(stack.deps, rotation.keys, approvers, signal),
+    );
+    for (const line of approvals) out.line(`     ${line}`);
+    const purge = await step(out, '6  Count again, destroy version 1, certify it', () =>
       waitForPurges(stack.deps, rotation.keys, signal),
     );
     for (const line of purge.lines) out.line(`     ${line}`);
     await application.stop();
-    const verified = await step(out, '6  Open every value and compare it with what was written', () =>
+    const verified = await step(out, '7  Open every value and compare it with what was written', () =>
       running.verify(signal),
     );
     const report = summarize(rotation, purge, running, verified, (performance.now() - began) / 1000, options);
@@ -138,10 +156,30 @@ async function makeFolder(keep: string | undefined): Promise<string> {
   return dir;
 }
 
-async function start(dir: string): Promise<Stack> {
+/** What `keyturn approvers create` does, for each of two people. */
+async function makeApprovers(dir: string): Promise<Approvers> {
+  const approvers = new Map<string, Signer>();
+  for (const name of APPROVERS) {
+    const keyFile = join(dir, `${name}.key`);
+    await createSigningKey({ keyFile, random: fillRandom });
+    approvers.set(name, createLocalSigner({ keyFile }));
+  }
+  return approvers;
+}
+
+/** As the configuration pins it. */
+async function pinnedKey(signer: Signer): Promise<object> {
+  const { kty, crv, x } = await signer.publicKey();
+  return { publicKey: { kty, crv, x } };
+}
+
+async function start(dir: string, people: Approvers): Promise<Stack> {
   const configPath = join(dir, 'keyturn.json');
   const keyFilePath = join(dir, 'keystore.key');
+  const approvers: Record<string, object> = {};
+  for (const [name, signer] of people) approvers[name] = await pinnedKey(signer);
   const config = {
+    approvals: { required: people.size, approvers },
     provider: { type: 'local', keystore: 'keystore.json', keyFile: 'keystore.key' },
     stores: { main: { type: 'postgres', embedded: DATABASE, tls: 'off' } },
     recordSets: {
@@ -208,6 +246,7 @@ function summarize(
     writes: application.writes,
     failures,
     purged: purge.purged,
+    certified: purge.certified,
     seconds: round(seconds),
     rotationSeconds: round(rotation.seconds),
     recordsPerSecond: Math.round(rewrapped / rotation.sweepSeconds),
@@ -218,6 +257,7 @@ function summarize(
       quarantined === 0 &&
       verified.opened === records * FIELDS.length &&
       purge.purged === tenants &&
+      purge.certified === tenants &&
       Object.keys(failures).length === 0,
   };
 }
@@ -242,10 +282,13 @@ function printReport(out: Output, report: Report, keep: string | undefined): voi
     ['quarantined, remaining', `${report.quarantined}, ${report.remaining}`],
     ['read and written meanwhile', `${count(report.reads)} reads, ${count(report.writes)} writes`],
     ['values opened at the end', `${count(report.opened)}, ${report.mismatches} mismatches`],
-    ['versions purged', `${report.purged} of ${report.tenants}`],
+    [
+      'versions purged, certificates verified',
+      `${report.purged} of ${report.tenants}, ${report.certified} of ${report.tenants}`,
+    ],
     ['time', `${duration(report.rotationSeconds)} for the rotations, ${duration(report.seconds)} in all`],
   ];
-  for (const [name, value] of lines) out.line(`  ${(name ?? '').padEnd(38)}${value}`);
+  for (const [name, value] of lines) out.line(`  ${(name ?? '').padEnd(42)}${value}`);
   for (const [code, times] of Object.entries(report.failures)) {
     out.line(out.paint('red', `  the application failed with ${code}: ${times} times`));
   }

@@ -1,8 +1,12 @@
+import { approve } from '../../shared/approvals/approve.ts';
+import { resumeIfDecided, waitsForApproval } from '../../shared/approvals/resume-approved.ts';
+import { verifyCertificate } from '../../shared/certificates/verify-certificate.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { purgeJobId } from '../../shared/rotation/job-id.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
+import type { Signer } from '../../shared/signing/signer.ts';
 import { count } from '../cli/format.ts';
 import type { ProgressView } from '../cli/progress-view.ts';
 import { type Snapshot, watchJobs } from '../cli/watch-jobs.ts';
@@ -70,40 +74,90 @@ function rotationLine(job: Job, rewrapped: number): string {
   return `${job.tenant}: version ${job.from} -> ${job.to}, ${count(rewrapped)} records rewrapped; census: ${count(values)} values read, ${found}`;
 }
 
+/** Two people of the demo, each with a key of their own. */
+export type Approvers = ReadonlyMap<string, Signer>;
+
+/**
+ * The schedule starts the purges when the grace is over, and fences the versions. Whoever may approve looks at what the
+ * count has found and signs. Returns a line a key.
+ */
+export async function approvePurges(
+  deps: Deps,
+  keys: RotationReport['keys'],
+  approvers: Approvers,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (const { tenant, keyId } of keys) {
+    const job = await waitUntil(deps, purgeJobId(keyId, 1), hasStopped, signal);
+    if (job.approvalId === null || job.status !== 'PAUSED') continue;
+    for (const [name, signer] of approvers) await approve(deps, job.approvalId, name, signer);
+    await resumeIfDecided(deps, job, false);
+    const names = [...approvers.keys()].join(' and ');
+    lines.push(`${tenant}: ${rowsRead(job)} rows read, 0 values on version 1; ${names} signed`);
+  }
+  return lines;
+}
+
 export interface PurgeReport {
   readonly purged: number;
+  /** Certificates whose signature and content were verified with the stack's public key alone. */
+  readonly certified: number;
   readonly lines: readonly string[];
 }
 
-/** The schedule starts the purges when the grace is over; this only waits for their end. */
+/** Waits for the end of the purges, and verifies the certificate of each. */
 export async function waitForPurges(
   deps: Deps,
   keys: RotationReport['keys'],
   signal: AbortSignal,
 ): Promise<PurgeReport> {
   const lines: string[] = [];
+  const publicKey = await deps.signer.publicKey();
   let purged = 0;
+  let certified = 0;
   for (const { tenant, keyId } of keys) {
-    const job = await waitForEnd(deps, purgeJobId(keyId, 1), signal);
+    const job = await waitUntil(deps, purgeJobId(keyId, 1), hasEnded, signal);
     const state = (await deps.ledger.getKey(tenant, PURPOSE))?.versions['1']?.state;
     if (state === 'DESTROYED') purged += 1;
-    const rows = Object.values(job.census?.coverage ?? {}).reduce(
-      (total, covered) => total + covered.rows,
-      0,
-    );
+    if (job.status !== 'COMPLETED') {
+      lines.push(`${tenant}: ${job.status}: ${job.blocker?.message ?? ''}`);
+      continue;
+    }
+    const stored = await deps.ledger.getCertificate(keyId, 1);
+    const { approvers } = deps.config.approvals;
+    const report = stored === null ? null : await verifyCertificate(stored.jws, [publicKey], approvers);
+    const valid = report !== null && report.problems.length === 0;
+    if (valid) certified += 1;
     lines.push(
-      job.status === 'COMPLETED'
-        ? `${tenant}: ${count(rows)} rows read, ${job.census?.onVersion} values on version 1: ${state}`
-        : `${tenant}: ${job.status}: ${job.blocker?.message ?? ''}`,
+      `${tenant}: counted again, ${rowsRead(job)} rows, ${job.census?.onVersion} values on version 1: ${state}; certificate ${valid ? 'verified' : 'NOT VALID'}`,
     );
   }
-  return { purged, lines };
+  return { purged, certified, lines };
 }
 
-async function waitForEnd(deps: Deps, jobId: string, signal: AbortSignal): Promise<Job> {
+function rowsRead({ census }: Job): string {
+  return count(Object.values(census?.coverage ?? {}).reduce((total, covered) => total + covered.rows, 0));
+}
+
+function hasEnded({ status }: Job): boolean {
+  return status === 'COMPLETED' || status === 'BLOCKED';
+}
+
+/** At its end, or where it waits for people. */
+function hasStopped(job: Job): boolean {
+  return hasEnded(job) || waitsForApproval(job);
+}
+
+async function waitUntil(
+  deps: Deps,
+  jobId: string,
+  is: (job: Job) => boolean,
+  signal: AbortSignal,
+): Promise<Job> {
   for (;;) {
     const job = await deps.ledger.getJob(jobId);
-    if (job?.status === 'COMPLETED' || job?.status === 'BLOCKED') return job;
+    if (job !== null && is(job)) return job;
     await deps.clock.sleep(100, signal);
   }
 }
