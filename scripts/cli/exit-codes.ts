@@ -42,7 +42,7 @@ export const ERRORS = {
   },
   VERSION_NEWER: {
     exit: 'refused',
-    meaning: 'The envelope names a later version: a rewrap never lowers one.',
+    meaning: 'The envelope names a later version than the target, and its KEK was not given.',
   },
   DECRYPTION_FAILED: {
     exit: 'refused',
@@ -220,6 +220,10 @@ export const ERRORS = {
   ROLLBACK_REFUSED: {
     exit: 'refused',
     meaning: 'The version cannot be activated again: its state says why.',
+  },
+  GIVE_UP_REFUSED: {
+    exit: 'refused',
+    meaning: 'The value is not in quarantine, or it opens: it is not given up.',
   },
   PURGE_REFUSED: { exit: 'refused', meaning: 'The purge is not due, or something still needs the version.' },
   RESTORE_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such restore.' },

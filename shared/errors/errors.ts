@@ -34,7 +34,7 @@ export type EnvelopeErrorCode =
   | 'KEY_MISMATCH'
   /** It names a version of the key that was not given. */
   | 'VERSION_UNKNOWN'
-  /** It names a later version than the target: a rewrap never lowers a version. */
+  /** It names a later version than the target, and that one's KEK was not given. */
   | 'VERSION_NEWER'
   /** The wrapped DEK, the ciphertext or the context is not what was sealed. One opaque code for all of them. */
   | 'DECRYPTION_FAILED'
@@ -191,6 +191,8 @@ export type RotationErrorCode =
   | 'ROLLBACK_REFUSED'
   /** The purge is not due, or something still needs the version. */
   | 'PURGE_REFUSED'
+  /** The value is not in quarantine, or it opens. */
+  | 'GIVE_UP_REFUSED'
   | 'RESTORE_NOT_FOUND'
   /** The backup may need a version that is gone, or the restore is not where this step may follow. */
   | 'RESTORE_REFUSED'

@@ -435,6 +435,45 @@ export function describeRecordStore(name: string, makeFixture: () => Promise<Rec
         expect(Buffer.compare(read?.values[0] ?? Buffer.alloc(0), after)).toBe(0);
       });
 
+      it('puts a tombstone in the place of whatever stands there, once, and leaves its neighbours', async () => {
+        const stone = tombstone();
+        const kinds = [
+          'old',
+          'newer',
+          'otherKey',
+          'garbage',
+          'short',
+          'empty',
+          'huge',
+          'almostTombstone',
+        ] as const;
+        const rows = kinds.map(
+          (kind, n): FixtureRow => ({ ...row(n, 1), values: store.fields.map(() => KINDS[kind]()) }),
+        );
+        await fixture.insert(rows);
+        // As the store reads them: text that is no base64url comes as it stands.
+        const read = await store.read(rows.map(({ key }) => key));
+        const last = store.fields.length - 1;
+        const bury = read.flatMap((record): RecordChange[] => {
+          const before = record?.values[last];
+          if (record === null || before === null || before === undefined) return [];
+          return [
+            { key: record.key, tenant: record.tenant, changes: [{ field: last, before, after: stone }] },
+          ];
+        });
+        expect(await store.replace(bury)).toEqual(kinds.map(() => 'replaced'));
+        expect(await store.replace(bury)).toEqual(kinds.map(() => 'conflict'));
+        const [segment = ''] = await store.segments(scope, 1);
+        expect(await store.census(scope, segment, 'tenant')).toMatchObject({ tombstones: kinds.length });
+        const now = new Map((await fixture.rows()).map((r) => [JSON.stringify(r.key), r]));
+        for (const { key, values } of rows) {
+          const found = now.get(JSON.stringify(key))?.values ?? [];
+          expect(found.map((value) => value && Buffer.from(value))).toEqual(
+            values.map((value, f) => (f === last ? Buffer.from(stone) : value && Buffer.from(value))),
+          );
+        }
+      });
+
       it('lets exactly one of two racing replaces win, and an application write always', async () => {
         for (let round = 0; round < 5; round++) {
           await fixture.clear();

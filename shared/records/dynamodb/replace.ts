@@ -1,15 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { inLanes } from '../../concurrency/in-lanes.ts';
 import type { FieldChange, RecordChange, ReplaceOutcome } from '../record-store.ts';
-import {
-  type Form,
-  fieldValue,
-  formOf,
-  type Item,
-  keyItem,
-  storedValue,
-  tenantValues,
-} from './attributes.ts';
+import { fieldValue, formOf, type Item, keyItem, storedValue, tenantValues } from './attributes.ts';
 import { tenantOf } from './envelopes.ts';
 import { isInvalidRequest, translate } from './failures.ts';
 import { type Forms, getItems } from './read.ts';
@@ -42,16 +35,23 @@ async function applyChange(
   record: RecordChange,
   forms: Forms,
 ): Promise<ReplaceOutcome> {
-  const usual = record.changes.map(({ field }) => forms.get(attributeOf(shape, field)) ?? 'B');
+  const usual = record.changes.map(({ field, before, after }) => {
+    const form = forms.get(attributeOf(shape, field)) ?? 'B';
+    return { before: storedValue(form, before), after: storedValue(form, after) };
+  });
   const first = await tryUpdate(requests, shape, record, usual);
   if (first === 'written') return 'replaced';
   const failed = first.item === undefined ? await refused(requests, shape, record) : first.item;
   if (failed === null) return 'missing';
   if (first.repeated && holds(shape, failed, record, 'after')) return 'replaced';
-  // The same bytes in the other form: this record has text where others have binary.
-  const own = record.changes.map(({ field }) => formOf(failed[attributeOf(shape, field)]));
-  const other = own.every((form) => form !== undefined) && own.some((form, i) => form !== usual[i]);
-  if (!other || !holds(shape, failed, record, 'before')) return 'conflict';
+  // The same bytes written otherwise: text where others have binary, or a text that is no base64url.
+  if (!holds(shape, failed, record, 'before')) return 'conflict';
+  const own = record.changes.flatMap(({ field, after }) => {
+    const before = failed[attributeOf(shape, field)];
+    const form = formOf(before);
+    return before === undefined || form === undefined ? [] : [{ before, after: storedValue(form, after) }];
+  });
+  if (own.length < usual.length || isDeepStrictEqual(own, usual)) return 'conflict';
   const second = await tryUpdate(requests, shape, record, own);
   if (second === 'written') return 'replaced';
   const now = await refused(requests, shape, record);
@@ -59,21 +59,26 @@ async function applyChange(
   return second.repeated && holds(shape, now, record, 'after') ? 'replaced' : 'conflict';
 }
 
+/** One of the record's changes, as DynamoDB has it and is to have it. */
+interface StoredChange {
+  readonly before: AttributeValue;
+  readonly after: AttributeValue;
+}
+
 async function tryUpdate(
   requests: Requests,
   shape: TableShape,
   { key, tenant, changes }: RecordChange,
-  forms: readonly Form[],
+  stored: readonly StoredChange[],
 ): Promise<'written' | Refusal> {
   const names: Record<string, string> = {};
   const values: Record<string, AttributeValue> = {};
   const set: string[] = [];
   const conditions: string[] = [];
-  for (const [i, { field, before, after }] of changes.entries()) {
-    const form = forms[i] ?? 'B';
-    names[`#f${i}`] = attributeOf(shape, field);
-    values[`:b${i}`] = storedValue(form, before);
-    values[`:a${i}`] = storedValue(form, after);
+  for (const [i, { before, after }] of stored.entries()) {
+    names[`#f${i}`] = attributeOf(shape, changes[i]?.field ?? -1);
+    values[`:b${i}`] = before;
+    values[`:a${i}`] = after;
     set.push(`#f${i} = :a${i}`);
     conditions.push(`#f${i} = :b${i}`);
   }

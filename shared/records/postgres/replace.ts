@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { KID_FROM_END, TAIL_LENGTH } from '../../envelope/layout.ts';
 import type {
@@ -118,11 +119,13 @@ function envelopeInput(
   changes: readonly (FieldChange | undefined)[],
 ): FieldInput {
   const common: number[] = [];
+  const raws: (Uint8Array | null)[] = [];
   const rests: (Uint8Array | null)[] = [];
   const afters: (Uint8Array | null)[] = [];
   for (const change of changes) {
     if (change === undefined) {
       common.push(0);
+      raws.push(null);
       rests.push(null);
       afters.push(null);
       continue;
@@ -131,6 +134,7 @@ function envelopeInput(
     const after = stored(field, change.after);
     const prefix = commonPrefix(before, after);
     common.push(prefix);
+    raws.push(rawText(field, change.before));
     rests.push(before.subarray(prefix));
     afters.push(after);
   }
@@ -138,8 +142,11 @@ function envelopeInput(
   const value = `t.${quote(field.column)}`;
   // A collation of the column's may take different texts for equal; "C" compares bytes.
   const exact = field.form === 'bytea' ? value : `${value} COLLATE "C"`;
+  const same = `${exact} = substr(c.a${f}, 1, c.p${f}) || c.b${f}`;
+  const raw = raws.some((text) => text !== null);
   return {
     inputs: [
+      ...(raw ? [{ name: `r${f}`, type: field.form, values: array(raws) }] : []),
       { name: `p${f}`, type: 'int4', values: int4Array(common) },
       { name: `b${f}`, type: field.form, values: array(rests) },
       { name: `a${f}`, type: field.form, values: array(afters) },
@@ -147,7 +154,7 @@ function envelopeInput(
     update: {
       column: field.column,
       input: `c.a${f}`,
-      condition: `${exact} = substr(c.a${f}, 1, c.p${f}) || c.b${f}`,
+      condition: raw ? `(${same} OR ${exact} = c.r${f})` : same,
     },
   };
 }
@@ -220,6 +227,13 @@ function stored({ form }: FieldColumn, value: Uint8Array): Uint8Array {
     Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64url'),
     'latin1',
   );
+}
+
+/** The text itself, where `before` may be one that is no base64url: it is read as it stands, see fieldValue. */
+function rawText({ form }: FieldColumn, before: Uint8Array): Uint8Array | null {
+  if (form === 'bytea' || !isUtf8(before) || before.includes(0)) return null;
+  const text = Buffer.from(before).toString('utf8');
+  return Buffer.from(text, 'base64url').toString('base64url') === text ? null : before;
 }
 
 /** The end of an envelope that a rewrap changes, in bytes or characters of base64url, and some more. */
