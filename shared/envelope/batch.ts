@@ -186,13 +186,15 @@ function sortRecord(
   const version = versionAt(bytes, end);
   if (version === to.version) {
     outcomes[record] = CURRENT;
-  } else if (version > to.version) {
-    outcomes[record] = VERSION_NEWER;
-  } else {
-    const group = groups.get(version);
-    outcomes[record] = group === undefined ? VERSION_UNKNOWN : DECRYPTION_FAILED;
-    group?.records.push(record);
+    return;
   }
+  const group = groups.get(version);
+  if (group === undefined) {
+    outcomes[record] = version > to.version ? VERSION_NEWER : VERSION_UNKNOWN;
+    return;
+  }
+  outcomes[record] = DECRYPTION_FAILED;
+  group.records.push(record);
 }
 
 function namesKey(bytes: Uint8Array, offset: number, { kid }: Kek): boolean {

@@ -16,7 +16,7 @@ const FAILURES = {
     remedy: 'Give the version that inspect shows; if it was destroyed, restore the record from before.',
   },
   VERSION_NEWER: {
-    message: 'the envelope is on a later version than the target, and a rewrap never lowers a version',
+    message: 'the envelope is on a later version than the target, whose KEK was not given',
     remedy: "Use the key's active version as the target.",
   },
   RECORD_TOMBSTONED: {

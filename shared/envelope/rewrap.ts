@@ -14,6 +14,10 @@ import type { Kek, RewrapOutcome } from './types.ts';
  * Wraps the DEK of each envelope under `to` instead of the version of `from` that it is on. The ciphertext stays
  * bit for bit. Outcomes are in the order of the envelopes, and a bad envelope fails alone, with a code.
  *
+ * Numbers do not say which version is to be used: a rollback brings envelopes to a lower one. Who gives a later version
+ * in `from` says that `to` is the key's active version all the same; an envelope on a later one that was not given is
+ * left alone (VERSION_NEWER).
+ *
  * The rewrapped envelopes are views of one slab of memory: keeping one keeps them all. Copy what outlives the batch.
  *
  * A rewrap needs no ciphertext, so an envelope may come as a frame: what is before its ciphertext and what is after

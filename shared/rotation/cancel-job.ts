@@ -18,8 +18,8 @@ import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
 
 /**
  * Before its activation a rotation gives up the version that it made; after it both versions stay, and the old one has no
- * purge date until a later census is clean. A purge's version is RETIRING again. Throws ROTATION_STATE when the job is
- * completed, or its version's destruction is decided.
+ * purge date until a later census is clean. A purge's version is RETIRING again. Returns the job as it is then, which may
+ * be COMPLETED: then there was nothing left to call off. Throws ROTATION_STATE when the destruction is decided.
  */
 export async function cancelJob(deps: Deps, jobId: string, by: string): Promise<Job> {
   const job = await finishEnded(deps, await getJob(deps, jobId));
@@ -30,8 +30,7 @@ export async function cancelJob(deps: Deps, jobId: string, by: string): Promise<
       ? current
       : moveJob(current, 'CANCELLED', { cancelled, blocker: null }),
   );
-  if (next.status === 'COMPLETED') throw completed(jobId);
-  return finishCancellation(deps, next);
+  return next.status === 'COMPLETED' ? next : finishCancellation(deps, next);
 }
 
 /** Whatever a cancelled job still holds is given up. May be repeated. Returns the job as it is then. */
@@ -50,36 +49,37 @@ async function finishEnded(deps: Deps, job: Job): Promise<Job> {
 
 async function giveUpRotation(deps: Deps, job: Job): Promise<Job> {
   const at = timestamp(deps.clock.now());
-  const key = await changeKeyIfCancelled(deps, job, touch);
-  if (key.rotationId === job.jobId) {
+  const key = await changeIfCancelled(deps, job, touch);
+  if (key?.rotationId === job.jobId) {
     // Nobody can activate it any more, and the lock keeps every other rotation away until it is gone.
     const unused = Object.values(key.versions).filter(({ state }) => state === 'PRE_ACTIVE');
     for (const { version, wrapped } of unused) {
       const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version };
       if (wrapped !== null) await deps.provider.destroyKek(wrapped, context);
     }
-    await changeKeyIfCancelled(deps, job, (current) => releaseLock(current, job.jobId, at));
+    await changeIfCancelled(deps, job, (current) => releaseLock(current, job.jobId, at));
   }
-  if (key.versions[String(job.from)]?.retiredBy !== job.jobId) return getJob(deps, job.jobId);
+  const left = key?.versions[String(job.from)];
+  if (left?.retiredBy !== job.jobId) return getJob(deps, job.jobId);
   // Its last write was made in the same moment: nothing was left to call off.
-  const purgeNotBefore = key.versions[String(job.from)]?.purgeNotBefore ?? null;
-  await changeJob(deps, job.jobId, (current) =>
+  const { purgeNotBefore } = left;
+  return changeJob(deps, job.jobId, (current) =>
     current.status === 'CANCELLED'
       ? moveJob(current, 'COMPLETED', { completedAt: at, purgeNotBefore })
       : current,
   );
-  throw completed(job.jobId);
 }
 
 async function giveUpPurge(deps: Deps, job: Job): Promise<Job> {
-  const key = await changeKeyIfCancelled(
+  const key = await changeIfCancelled(
     deps,
     job,
     (current) => callOffPurge(current, job.from) ?? touch(current),
   );
-  const version = key.versions[String(job.from)];
-  if (version?.destroyAuthorizedAt === null) return getJob(deps, job.jobId);
-  // Authorized in the same moment: there is no way back, so it goes on.
+  const version = key?.versions[String(job.from)];
+  const authorized = version?.state === 'DESTROY_PENDING' && version.destroyAuthorizedAt !== null;
+  if (!authorized) return getJob(deps, job.jobId);
+  // In the same moment: there is no way back, so it goes on.
   const again = await takeUpAgain(deps, job.jobId, ({ status }) => status === 'CANCELLED');
   if (isRunning(again.status)) await startExecution(deps, again);
   throw decided(job);
@@ -97,15 +97,18 @@ function touch(key: TenantKey): TenantKey {
   return changeKeyItem(key, {});
 }
 
-/** A job that was asked for once more meanwhile is left alone: that begins with the lock given up. */
-async function changeKeyIfCancelled(
+/** Null: the job was asked for once more meanwhile, which begins with the lock given up. What stands there is its own. */
+async function changeIfCancelled(
   deps: Deps,
   { jobId, tenant, purpose }: Job,
   change: (key: TenantKey) => TenantKey,
-): Promise<TenantKey> {
-  return changeKey(deps, tenant, purpose, async (key) =>
-    (await getJob(deps, jobId)).status === 'CANCELLED' ? change(key) : key,
-  );
+): Promise<TenantKey | null> {
+  let cancelled = false;
+  const key = await changeKey(deps, tenant, purpose, async (current) => {
+    cancelled = (await getJob(deps, jobId)).status === 'CANCELLED';
+    return cancelled ? change(current) : current;
+  });
+  return cancelled ? key : null;
 }
 
 /** Once a destruction is authorized, it is only finished. */
@@ -114,12 +117,6 @@ async function requireWayBack(deps: Deps, job: Job): Promise<void> {
   const key = await getKey(deps, job.tenant, job.purpose);
   const version = key.versions[String(job.from)];
   if (version?.state === 'DESTROY_PENDING' && version.destroyAuthorizedAt !== null) throw decided(job);
-}
-
-function completed(jobId: string): RotationError {
-  return new RotationError('ROTATION_STATE', `Job ${jobId} is completed: there is nothing left to cancel`, {
-    remedy: '`keyturn rollback` brings the records back to the old version, until its purge.',
-  });
 }
 
 export function decided({ from, tenant, purpose }: Job): RotationError {

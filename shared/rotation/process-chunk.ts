@@ -47,8 +47,8 @@ export async function processChunk(
 ): Promise<ChunkOutcome | null> {
   const job = await jobs.get(message.jobId);
   assertOfJob(job, message);
-  // At rest: not touched and not counted. The attempt that takes the job up lists what is left.
-  if (job.status === 'PAUSED') return null;
+  // At rest, or called off: not touched and not counted. The attempt that takes the job up lists what is left.
+  if (job.status === 'PAUSED' || job.status === 'CANCELLED') return null;
   const result = await workUnlessPaused(deps, job, message, jobs);
   if (result === null) return null;
   for (const field of result.quarantined) {

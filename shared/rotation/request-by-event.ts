@@ -2,12 +2,15 @@ import type { RotationRequestEvent } from '../bus/rotation-request.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { getKey } from './change.ts';
+import { rotationJobId } from './job-id.ts';
 import { type JobRequest, requestRotation } from './request-job.ts';
 
 /** `rotated-since`: the key was rotated after the request was made, so that there is nothing left to do. */
 export type RotationAnswer =
   | { readonly answer: JobRequest['answer']; readonly jobId: string }
-  | { readonly answer: 'rotated-since'; readonly jobId: null };
+  | { readonly answer: 'rotated-since'; readonly jobId: null }
+  /** The rotation that this, or another request, asked for was called off since. */
+  | { readonly answer: 'cancelled-since'; readonly jobId: string };
 
 /**
  * Answers a request from the bus. It may come twice, late or out of order, also days later from a dead-letter queue: it
@@ -18,9 +21,15 @@ export async function requestByEvent(
   { detail, time }: RotationRequestEvent,
 ): Promise<RotationAnswer> {
   const { tenant, purpose, mode, requestId, reason, requestedBy } = detail;
-  if (isRotatedSince(await getKey(deps, tenant, purpose), Date.parse(time))) {
+  const key = await getKey(deps, tenant, purpose);
+  if (isRotatedSince(key, Date.parse(time))) {
     deps.log.info('rotation request: rotated since', { tenant, purpose });
     return { answer: 'rotated-since', jobId: null };
+  }
+  const asked = await deps.ledger.getJob(rotationJobId(key));
+  if (asked?.cancelled && Date.parse(asked.cancelled.at) > Date.parse(time)) {
+    deps.log.info('rotation request: cancelled since', { tenant, purpose, jobId: asked.jobId });
+    return { answer: 'cancelled-since', jobId: asked.jobId };
   }
   const why = reason === undefined ? `request ${requestId}` : `request ${requestId}, ${reason}`;
   const { answer, job } = await requestRotation(deps, {
@@ -38,11 +47,11 @@ export async function requestByEvent(
  * differ: a request that is made after its end is later than its activation by any clock.
  */
 function isRotatedSince(
-  { active, versions }: Pick<TenantKey, 'active' | 'versions'>,
+  { active, versions, activations }: Pick<TenantKey, 'active' | 'versions' | 'activations'>,
   requestedAt: number,
 ): boolean {
-  // The first version is no rotation.
-  if (active <= 1) return false;
+  // The first activation is no rotation; a rollback is one, and a request from before it does not undo it.
+  if (activations <= 1) return false;
   const activatedAt = versions[String(active)]?.activatedAt ?? null;
   return activatedAt !== null && Date.parse(activatedAt) > requestedAt;
 }

@@ -224,7 +224,7 @@ function isOver({ status }: Job): boolean {
   return status === 'BLOCKED' || status === 'COMPLETED';
 }
 
-async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
+export async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
   const paused = job.status === 'PAUSED';
   const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
   const current = paused

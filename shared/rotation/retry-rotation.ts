@@ -1,5 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
-import { getJob, getKey } from './change.ts';
+import type { Timestamp } from '../keyring/key.ts';
+import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { finishRetired } from './pause-job.ts';
 import type { BlockerCode, Job, JobKind } from './rotation.ts';
 import { registerServed } from './served.ts';
@@ -33,8 +34,14 @@ export function mayPass(job: Pick<Job, 'kind' | 'blocker'>): boolean {
   return againAfterMs(job) !== undefined;
 }
 
-/** Whether a job stopped for a reason that is a person's to look at, or too short ago to be tried again. */
-export function waitsForSomebody(job: Job, now: number): boolean {
+/**
+ * Whether a job stopped for a reason that is a person's to look at, or too short ago to be tried again. What a person
+ * called off, no policy asks for again. `since`: what came before is past, as of a version that was retired once more.
+ */
+export function waitsForSomebody(job: Job, now: number, since: Timestamp | null = null): boolean {
+  const stoppedAt = job.cancelled?.at ?? job.blocker?.at ?? null;
+  if (since !== null && stoppedAt !== null && stoppedAt < since) return false;
+  if (job.status === 'CANCELLED') return true;
   if (job.status !== 'BLOCKED' || job.blocker === null) return false;
   const after = againAfterMs(job);
   return after === undefined || now - Date.parse(job.blocker.at) < after;
@@ -54,11 +61,22 @@ export async function retryRotation(deps: Deps, listed: Job): Promise<'resumed' 
   const key = await getKey(deps, tenant, purpose);
   // One that stopped before its first step holds no lock yet, and another may have taken it since.
   const isCurrent = key.rotationId === jobId || (key.rotationId === null && key.active === job.from);
-  if (!isCurrent) return 'elsewhere';
+  if (!isCurrent) {
+    if (key.rotationId === null) await outdate(deps, job);
+    return 'elsewhere';
+  }
   const suspended = key.versions[String(key.active)]?.state === 'SUSPENDED';
   if (suspended || waitsForSomebody(job, deps.clock.now())) return 'waiting';
   await registerServed(deps, tenant, purpose);
   const next = await takeUpAgain(deps, jobId, ({ status }) => status === 'BLOCKED');
   await startExecution(deps, next);
   return 'resumed';
+}
+
+/** It never began, and what it was to leave is not active any more: nobody ever asks for it again. */
+async function outdate(deps: Deps, { jobId }: Job): Promise<void> {
+  const cancelled = { by: 'keyturn: another job took its place', at: timestamp(deps.clock.now()) };
+  await changeJob(deps, jobId, (current) =>
+    current.status === 'BLOCKED' ? moveJob(current, 'CANCELLED', { cancelled, blocker: null }) : current,
+  );
 }

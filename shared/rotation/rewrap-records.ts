@@ -58,9 +58,7 @@ export async function rewrapRecords(
     for (const { values } of rows) for (const value of values) bytes += value.bytes.length;
     const outcomes = await convert(deps, job, store, rows, target);
     const { changes, failed } = sortOutcomes(rows, outcomes, store);
-    for (const field of await explainNewer(deps, job, failed)) {
-      quarantined.set(JSON.stringify([field.key, field.field]), field);
-    }
+    for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
     fence.assertFresh();
     const replaced = await writeChanges(store, job, changes);
@@ -77,7 +75,10 @@ export async function rewrapRecords(
  */
 async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
   const cached = await deps.keyring.active(job.tenant, job.purpose);
-  if (cached.version >= job.to) return cached;
+  if (cached.version === job.to) return cached;
+  // A late chunk of a rotation that others have followed; or after a rollback, which goes to a lower number.
+  const { active } = await getKey(deps, job.tenant, job.purpose);
+  if (cached.version === active) return cached;
   deps.keyring.clear();
   return deps.keyring.active(job.tenant, job.purpose);
 }
@@ -135,7 +136,7 @@ async function convert(
   target: Kek,
 ): Promise<readonly RewrapOutcome[]> {
   const values = rows.flatMap((row) => row.values);
-  const sources = await sourceKeks(deps, job, olderVersions(rows, store, target));
+  const sources = await sourceKeks(deps, job, await versionsToLeave(deps, job, store, rows, target));
   if (job.mode === 'rewrap') {
     return rewrapBatch(
       values.map(({ bytes }) => bytes),
@@ -153,13 +154,40 @@ async function convert(
   return reencryptBatch(items, sources, target, deps.random);
 }
 
-/** The versions below the target that the values name, each with the first value that does. */
-function olderVersions(rows: readonly Row[], store: AdoptableStore, target: Kek): Map<number, RecordRef> {
+/**
+ * The versions other than the target that the values name, each with the first value that does. A record goes to a lower
+ * number only where that is the active version, as the ledger says now: after a rollback. Else this worker's cache is
+ * older than the record, and the chunk is tried again. A number that was never active is no version of a record: it is
+ * the record that is wrong.
+ */
+async function versionsToLeave(
+  deps: Deps,
+  job: Job,
+  store: AdoptableStore,
+  rows: readonly Row[],
+  target: Kek,
+): Promise<ReadonlyMap<number, RecordRef>> {
+  const named = namedVersions(rows, store, target);
+  const later = [...named.keys()].filter((version) => version > target.version);
+  if (later.length === 0) return named;
+  const { active, versions } = await getKey(deps, job.tenant, job.purpose);
+  for (const version of later) {
+    if ((versions[String(version)]?.activatedAt ?? null) === null) named.delete(version);
+    else if (active !== target.version) {
+      deps.keyring.clear();
+      const message = 'A record is on a later version than this worker knows';
+      throw new KeyError('KEY_UNAVAILABLE', message, { retryable: true });
+    }
+  }
+  return named;
+}
+
+function namedVersions(rows: readonly Row[], store: AdoptableStore, target: Kek): Map<number, RecordRef> {
   const versions = new Map<number, RecordRef>();
   for (const { key, values } of rows) {
     for (const { bytes, field } of values) {
       const version = versionOfKey(bytes, target.kid);
-      if (version === null || version >= target.version || versions.has(version)) continue;
+      if (version === null || version === target.version || versions.has(version)) continue;
       versions.set(version, { recordSet: store.recordSet, recordId: key, field: fieldName(store, field) });
     }
   }
@@ -218,7 +246,7 @@ function sortOutcomes(
       if (outcome?.status === 'rewrapped') {
         changes.push({ value, after: outcome.envelope });
       } else if (outcome?.status === 'failed' && outcome.code !== 'RECORD_TOMBSTONED') {
-        const { code } = outcome;
+        const code = outcome.code === 'VERSION_NEWER' ? 'VERSION_UNKNOWN' : outcome.code;
         // Where a malformed value names a version cannot be told.
         const version = code === 'ENVELOPE_MALFORMED' ? null : versionAtEnd(value.bytes);
         failed.push({ key, field: fieldName(store, value.field), code, version });
@@ -232,28 +260,6 @@ function sortOutcomes(
 function versionAtEnd(bytes: Uint8Array): number {
   const start = bytes.length - KID_FROM_END;
   return parseKid(bytes.subarray(start, start + KID_LENGTH)).version;
-}
-
-/**
- * A version above the target is either later than this worker has cached, and then the chunk is tried again with a
- * fresh cache, or one that the key never had, and then it is the record that is wrong.
- */
-async function explainNewer(
-  deps: Deps,
-  job: Job,
-  failed: readonly QuarantinedField[],
-): Promise<readonly QuarantinedField[]> {
-  if (!failed.some(({ code }) => code === 'VERSION_NEWER')) return failed;
-  const { versions } = await getKey(deps, job.tenant, job.purpose);
-  return failed.map((field) => {
-    if (field.code !== 'VERSION_NEWER') return field;
-    if (field.version !== null && Object.hasOwn(versions, String(field.version))) {
-      deps.keyring.clear();
-      const message = 'A record is on a later version than this worker knows';
-      throw new KeyError('KEY_UNAVAILABLE', message, { retryable: true });
-    }
-    return { ...field, code: 'VERSION_UNKNOWN' };
-  });
 }
 
 function fieldName(store: AdoptableStore, index: number): string {

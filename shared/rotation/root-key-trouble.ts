@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyError, ProviderError, type ProviderErrorCode } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { changeKey, getJob, getKey, jobPaused, timestamp } from './change.ts';
+import { changeJob, changeKey, getJob, getKey, jobPaused, moveJob, timestamp } from './change.ts';
 import { pauseJob, resumeJob } from './pause-job.ts';
 import {
   allEnabled,
@@ -99,6 +99,22 @@ export async function resumeIfUsable(deps: Deps, job: Job): Promise<Job> {
   if (job.pause?.reason !== 'ROOT_KEY') return job;
   const { key, statuses } = await settle(deps, job);
   return allEnabled(deps, key, statuses) ? resumeJob(deps, job.jobId, 'ROOT_KEY') : getJob(deps, job.jobId);
+}
+
+/**
+ * Before a job is taken up that a person had paused. If a root key cannot be used by now, the job rests on for that, and no
+ * longer for the person's word. Returns it as it is then.
+ */
+export async function lookAgain(deps: Deps, job: Job): Promise<Job> {
+  const { key, statuses } = await settle(deps, job);
+  const rootKeyId = unusableRootKey(deps, key, statuses);
+  if (rootKeyId === null) return getJob(deps, job.jobId);
+  const at = timestamp(deps.clock.now());
+  return changeJob(deps, job.jobId, (current) =>
+    current.status === 'PAUSED' && current.pause?.reason === 'PERSON'
+      ? moveJob(current, 'PAUSED', { pause: { reason: 'ROOT_KEY', rootKeyId, by: null, at } })
+      : current,
+  );
 }
 
 /** A root key that goes on and off without end is left to the next reconciliation. */

@@ -12,7 +12,8 @@ const MESSAGE_LENGTH = 500;
 
 /**
  * A step failed for good: the job is BLOCKED with the step's error named, and what a purge had begun is undone.
- * The next request takes it up from there. A job that rests, or that its root key keeps from going on, is PAUSED instead.
+ * The next request takes it up from there. A job that rests or was called off stays so;
+ * one that its root key keeps from going on is PAUSED instead.
  */
 export async function stopJob(
   deps: Deps,
@@ -21,7 +22,7 @@ export async function stopJob(
   cause: string,
 ): Promise<{ paused: boolean }> {
   const job = await getJob(deps, jobId);
-  if (job.status === 'PAUSED') return { paused: true };
+  if (job.status === 'PAUSED' || job.status === 'CANCELLED') return { paused: true };
   const rootKeyId = await rootKeyInTheWay(deps, job, cause);
   if (rootKeyId !== null && (await pauseIfUnusable(deps, jobId))) return { paused: true };
   if (job.kind === 'purge') {

@@ -5,6 +5,7 @@ import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { findDueKeys } from './due-keys.ts';
+import { finishCalledOff, mayBeHalfCalledOff } from './finish-called-off.ts';
 import { standingHolds } from './holds.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
@@ -88,6 +89,7 @@ export async function sweepDaily(
   );
 
   const keys = await deps.ledger.listKeys();
+  await each(keys.filter(mayBeHalfCalledOff), (key) => finishCalledOff(deps, key));
   const { due, skipped } = findDueKeys(keys, deps.config.rotation, deps.clock.now());
   result.skipped = skipped;
   await each(
@@ -123,7 +125,7 @@ async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise
     await attempt(deps, result, async () => {
       const job = await deps.ledger.getJob(purgeJobId(keyId, version));
       const nobody = whyNobodyCan(deps.config, REQUESTED_BY) !== null;
-      const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now()));
+      const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now(), rest.retiringAt));
       if (waits && state !== 'DESTROY_PENDING') {
         result.waiting += 1;
         return;

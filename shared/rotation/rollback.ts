@@ -1,0 +1,104 @@
+import type { Deps } from '../deps/deps.ts';
+import { RotationError } from '../errors/errors.ts';
+import { versionOf } from '../keyring/change-version.ts';
+import type { KeyVersion, TenantKey } from '../keyring/key.ts';
+import type { VersionState } from '../keyring/states.ts';
+import { cancelJob } from './cancel-job.ts';
+import { getJob, getKey } from './change.ts';
+import { purgeJobId, rotationJobId } from './job-id.ts';
+import { type JobRequest, startOrResume, startRollback } from './request-job.ts';
+import type { Job } from './rotation.ts';
+import { registerServed } from './served.ts';
+
+/**
+ * Back to an older version, for as long as it is RETIRING: a new activation, swept like any rotation. Its number is lower
+ * than that of the version that is left; which of two is newer is a matter of which is active, not of numbers.
+ */
+
+export interface RollbackRequest {
+  readonly tenant: string;
+  readonly purpose: string;
+  /** The version to activate again. */
+  readonly to: number;
+  readonly requestedBy: string;
+  /** Left out: as the configuration says; null: no limit. */
+  readonly recordsPerSecond?: number | null;
+}
+
+export interface Rollback {
+  /** Jobs that were in its way and were cancelled first: a rotation, the purge of the version. */
+  readonly cancelled: readonly Job[];
+  /** null: the version was active still, so that with what was cancelled all is done. */
+  readonly request: JobRequest | null;
+}
+
+/** Throws ROLLBACK_REFUSED where the version cannot come back, before anything is changed. May be repeated. */
+export async function requestRollback(deps: Deps, request: RollbackRequest): Promise<Rollback> {
+  const { tenant, purpose, to, requestedBy } = request;
+  const key = await registerServed(deps, tenant, purpose);
+  checkReturnable(key, to);
+  const holder = key.rotationId === null ? null : await getJob(deps, key.rotationId);
+  if (holder !== null && isRollbackTo(holder, to)) {
+    return { cancelled: [], request: await startOrResume(deps, holder, false) };
+  }
+  const cancelled: Job[] = [];
+  for (const jobId of await inTheWay(deps, key, to))
+    cancelled.push(await cancelJob(deps, jobId, requestedBy));
+  const free = await getKey(deps, tenant, purpose);
+  // As it is now: somebody else may have been faster.
+  checkReturnable(free, to);
+  if (free.active === to) {
+    if (cancelled.length > 0) return { cancelled, request: null };
+    throw refuse(free, versionOf(free, to), 'is the active version', 'There is nothing to roll back.');
+  }
+  return { cancelled, request: await startRollback(deps, free, to, request) };
+}
+
+const WAYS_ON = {
+  PRE_ACTIVE: 'It was never active: `keyturn rotate` goes on with it.',
+  SUSPENDED: 'Enable its root key, or ask who suspended it: a version comes back only from RETIRING.',
+  COMPROMISED: 'Nothing is encrypted under it again. `keyturn rotate` makes a new version.',
+  DESTROYED: 'What it encrypted is gone on purpose. `keyturn rotate` makes a new version.',
+} as const satisfies Partial<Record<VersionState, string>>;
+
+/** Pure. */
+function checkReturnable(key: TenantKey, to: number): void {
+  const version = versionOf(key, to);
+  const { state } = version;
+  if (state === 'ACTIVE' || state === 'RETIRING') return;
+  if (state !== 'DESTROY_PENDING') throw refuse(key, version, `is ${state}`, WAYS_ON[state]);
+  if (version.destroyAuthorizedAt === null) return;
+  throw refuse(
+    key,
+    version,
+    'is decided to be destroyed',
+    'There is no way back. `keyturn rotate` makes a new version.',
+  );
+}
+
+/** Another rotation of the key, also one that does not hold the lock yet; and the purge of the version. */
+async function inTheWay(deps: Deps, key: TenantKey, to: number): Promise<readonly string[]> {
+  const ids = new Set([rotationJobId(key), purgeJobId(key.keyId, to)]);
+  if (key.rotationId !== null) ids.add(key.rotationId);
+  const jobs = await Promise.all([...ids].map((jobId) => deps.ledger.getJob(jobId)));
+  return jobs.flatMap((job) =>
+    job === null || job.status === 'COMPLETED' || (job.status === 'CANCELLED' && job.jobId !== key.rotationId)
+      ? []
+      : [job.jobId],
+  );
+}
+
+function isRollbackTo({ goal, to, status }: Job, version: number): boolean {
+  return goal === 'ROLLBACK' && to === version && status !== 'CANCELLED';
+}
+
+function refuse(
+  { tenant, purpose }: TenantKey,
+  { version }: KeyVersion,
+  why: string,
+  remedy: string,
+): RotationError {
+  return new RotationError('ROLLBACK_REFUSED', `Version ${version} of ${tenant}/${purpose} ${why}`, {
+    remedy,
+  });
+}
