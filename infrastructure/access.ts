@@ -1,7 +1,8 @@
 import type { Need } from '../shared/deps/needs.ts';
+import { readArchive } from './archive.ts';
 import { getAtt, type Resource, type Resources } from './cloudformation.ts';
-import { roleName } from './names.ts';
-import { LEDGER_RIGHTS, type LedgerRight, type Statement, statementsFor } from './rights.ts';
+import { roleName, signingKeyArn } from './names.ts';
+import { LEDGER_RIGHTS, type LedgerRight, makeStateKey, type Statement, statementsFor } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -11,11 +12,20 @@ import type { Stage } from './stage.ts';
 export function accessPolicies(stage: Stage): Resources {
   return {
     ApplicationPolicy: policy(stage, 'application', 'Seal and open values', [
-      // A key is changed only to call off the destruction of a version that is still asked for.
-      ...statementsFor(stage, ['provider:unwrap'], ['readKeys', 'changeKeys']),
+      // All that it writes is that it asked for a version that is about to be destroyed.
+      ...statementsFor(stage, ['provider:unwrap'], ['readKeys', 'markUse']),
     ]),
     OperatorPolicy: policy(stage, 'operator', 'Use the keyturn command line', [
       ...statementsFor(stage, OPERATOR_NEEDS, OPERATOR_LEDGER),
+      makeStateKey(stage),
+      // To verify certificates and the audit chain; people sign with keys of their own.
+      {
+        Sid: 'ShowSigningKey',
+        Effect: 'Allow',
+        Action: 'kms:GetPublicKey',
+        Resource: signingKeyArn(stage),
+      },
+      ...readArchive(stage),
       {
         Sid: 'LookAtLedgerAndQueue',
         Effect: 'Allow',
@@ -27,6 +37,7 @@ export function accessPolicies(stage: Stage): Resources {
 }
 
 const OPERATOR_NEEDS: readonly Need[] = [
+  'ledger',
   'executions',
   'queue',
   'provider:generate',

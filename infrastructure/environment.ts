@@ -1,5 +1,6 @@
 import { VARIABLES } from '../shared/deps/environment.ts';
 import type { Need } from '../shared/deps/needs.ts';
+import { makesAuditBucket } from './archive.ts';
 import { getAtt, ref } from './cloudformation.ts';
 import { makesRootKey, makesSigningKey, stateMachineArn } from './names.ts';
 import type { Stage } from './stage.ts';
@@ -23,6 +24,7 @@ export function environmentValues(stage: Stage): Record<string, unknown> {
   return {
     ...Object.fromEntries(Object.entries(VALUES).map(([name, value]) => [name, value(stage)])),
     ...(makesRootKey(stage) && { KEYTURN_ROOT_KEY_ARN: getAtt('RootKey') }),
+    ...(makesAuditBucket(stage) && { KEYTURN_AUDIT_BUCKET: ref('AuditBucket') }),
     ...(makesSigningKey(stage) && { KEYTURN_SIGNING_KEY_ARN: getAtt('SigningKey') }),
   };
 }
@@ -41,7 +43,10 @@ export function environmentOf(stage: Stage, needs: readonly Need[]): Record<stri
 }
 
 function asksFor(needs: readonly Need[], name: string): boolean {
-  if (name === 'KEYTURN_ROOT_KEY_ARN') return needs.some((need) => need.startsWith('provider:'));
+  // The ledger's state key is wrapped by it.
+  if (name === 'KEYTURN_ROOT_KEY_ARN')
+    return needs.some((need) => need === 'ledger' || need.startsWith('provider:'));
+  if (name === 'KEYTURN_AUDIT_BUCKET') return needs.some((need: string) => need === 'archive');
   if (name === 'KEYTURN_SIGNING_KEY_ARN') return needs.includes('sign');
   const { need } = VARIABLES[name as keyof typeof VARIABLES];
   return need === null || needs.includes(need);

@@ -43,7 +43,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     'settleQuarantine',
   ]),
   'retire-version': state('Makes the old version decrypt-only until its purge', ['changeKeys', 'changeJobs']),
-  'begin-purge': state('Puts a version before its destruction', ['changeKeys', 'changeJobs']),
+  'begin-purge': state('Puts a version before its destruction', ['changeKeys', 'markUse', 'changeJobs']),
   'destroy-version': state('Destroys a version that a census has found unused', [
     'changeKeys',
     'changeJobs',
@@ -62,19 +62,22 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     description: 'Rewraps the records of queued chunks',
     memoryMb: null,
     timeoutSeconds: WORKER_TIMEOUT,
-    // It changes a key only to call off a destruction, since a record still needs the version; or, when a root key cannot
-    // be used, to suspend what that wrapped, and then it pauses the job.
-    ledger: ['changeKeys', 'changeJobs', 'reportChunks', 'addQuarantined'],
+    // It marks a key whose version is about to be destroyed, since a record still needs it. When a root key cannot be used,
+    // it suspends what that wrapped and pauses the job.
+    ledger: ['changeKeys', 'markUse', 'changeJobs', 'reportChunks', 'addQuarantined'],
     asynchronous: false,
   },
   sweep: event('Daily: rotates due keys, purges what is retired long enough, resumes what stopped', 900, [
+    'changeState',
     'listLedger',
     'changeKeys',
     'changeJobs',
   ]),
   monitor: event('Every 15 minutes: measures what alarms and dashboard show', 300, [
     'listLedger',
-    'readJobs',
+    // It calls off the purge of a version that something asked for.
+    'changeKeys',
+    'changeJobs',
     'readQuarantine',
   ]),
   'kms-event': event('Reads the truth again when KMS reports a change of a root key', 900, [

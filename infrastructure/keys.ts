@@ -3,7 +3,7 @@ import type { Need } from '../shared/deps/needs.ts';
 import { arn, type Resource, type Resources } from './cloudformation.ts';
 import { FUNCTION_NAMES, type FunctionName } from './functions.ts';
 import { KEY_TAG, makesRootKey, makesSigningKey, roleArn } from './names.ts';
-import { DELETION_WINDOW, IN_CONTEXT } from './rights.ts';
+import { DELETION_WINDOW, IN_CONTEXT, OF_STATE_KEY, OF_TENANTS, type Statement } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /** The KMS keys of the stack: one wraps KEKs, one signs, one encrypts alarms on their way. */
@@ -60,13 +60,22 @@ function rootKey(stage: Stage): Resource {
         'WrapKeks',
         ['kms:GenerateDataKeyWithoutPlaintext'],
         [...rolesWith(stage, 'provider:generate'), ...operatorRoles],
+        OF_TENANTS,
       ),
       use(
         'UnwrapKeks',
         ['kms:Decrypt'],
         [...rolesWith(stage, 'provider:unwrap'), ...applicationRoles, ...operatorRoles],
+        OF_TENANTS,
       ),
-      use('RewrapKeks', ['kms:ReEncryptFrom', 'kms:ReEncryptTo'], rolesWith(stage, 'provider:rewrap')),
+      use(
+        'RewrapKeks',
+        ['kms:ReEncryptFrom', 'kms:ReEncryptTo'],
+        rolesWith(stage, 'provider:rewrap'),
+        IN_CONTEXT,
+      ),
+      use('MakeStateKey', ['kms:GenerateDataKeyWithoutPlaintext'], operatorRoles, OF_STATE_KEY),
+      use('UnwrapStateKey', ['kms:Decrypt'], [...rolesWith(stage, 'ledger'), ...operatorRoles], OF_STATE_KEY),
       // A KEK that is wrapped by a deleted key is lost.
       NOBODY_DELETES,
     ],
@@ -118,14 +127,19 @@ function signingKey(stage: Stage): Resource {
 }
 
 /** Allows nothing by itself: the role's own policy has to allow it too. */
-function use(sid: string, actions: readonly string[], roles: readonly unknown[]) {
+function use(
+  sid: string,
+  actions: readonly string[],
+  roles: readonly unknown[],
+  context: NonNullable<Statement['Condition']>,
+) {
   return {
     Sid: sid,
     Effect: 'Allow',
     Principal: ACCOUNT,
     Action: actions,
     Resource: '*', // In a key's policy: this key.
-    Condition: { ArnEquals: { 'aws:PrincipalArn': roles }, ...IN_CONTEXT },
+    Condition: { ArnEquals: { 'aws:PrincipalArn': roles }, ...context },
   };
 }
 

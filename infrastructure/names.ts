@@ -68,6 +68,12 @@ export function rootKeyArns(stage: Stage): unknown[] {
   return [...new Set([...wrappingKeyArns(stage), ...stage.provider.formerRootKeys])];
 }
 
+/** Those that wrap the state key, or did: the stage's own, never a tenant's. */
+export function stateKeyArns(stage: Stage): unknown[] {
+  const { rootKey, formerRootKeys } = stage.provider;
+  return [...new Set([rootKey ?? getAtt('RootKey'), ...formerRootKeys])];
+}
+
 export function makesRootKey(stage: Stage): boolean {
   return stage.provider.rootKey === undefined;
 }

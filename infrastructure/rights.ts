@@ -1,9 +1,18 @@
 import type { Need } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
-import { LIST_INDEX } from '../shared/ledger/attributes.ts';
+import { CANARY, LIST_INDEX, PARTITION_KEY, SORT_KEY } from '../shared/ledger/attributes.ts';
+import { STATE_CONTEXT } from '../shared/ledger/authentication/state-context.ts';
 import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
 import { arn, getAtt } from './cloudformation.ts';
-import { KEY_TAG, namedKeys, rootKeyArns, signingKeyArn, stateMachineArn, wrappingKeyArns } from './names.ts';
+import {
+  KEY_TAG,
+  namedKeys,
+  rootKeyArns,
+  signingKeyArn,
+  stateKeyArns,
+  stateMachineArn,
+  wrappingKeyArns,
+} from './names.ts';
 import { readRecords, writeRecords } from './record-rights.ts';
 import type { Stage } from './stage.ts';
 
@@ -21,7 +30,12 @@ export interface Statement {
 }
 
 /** Items of the ledger, by what their partition key begins with (shared/ledger/attributes.ts). */
-export const LEDGER_ITEMS = { keys: 'KEY#*', jobs: 'JOB#*', quarantine: 'QUARANTINE#*' } as const;
+export const LEDGER_ITEMS = {
+  state: 'STATE#*',
+  keys: 'KEY#*',
+  jobs: 'JOB#*',
+  quarantine: 'QUARANTINE#*',
+} as const;
 type LedgerItems = keyof typeof LEDGER_ITEMS;
 
 function ledger(sid: string, actions: readonly string[], items: LedgerItems): Statement {
@@ -52,19 +66,51 @@ export const IN_CONTEXT = {
   Null: Object.fromEntries(CONTEXT.map((name) => [`kms:EncryptionContext:${name}`, 'false'])),
 };
 
-function useOf(keys: readonly unknown[], sid: string, ...actions: readonly string[]): Statement {
+const PURPOSE = `kms:EncryptionContext:${CONTEXT_NAMES.purpose}`;
+
+/** Whoever may use the keys of tenants may not use the state key by it, with which all state could be forged. */
+export const OF_TENANTS = { ...IN_CONTEXT, StringNotEquals: { [PURPOSE]: STATE_CONTEXT.purpose } };
+export const OF_STATE_KEY = { ...IN_CONTEXT, StringEquals: { [PURPOSE]: STATE_CONTEXT.purpose } };
+
+function useOf(
+  keys: readonly unknown[],
+  sid: string,
+  action: string,
+  condition: Statement['Condition'] = OF_TENANTS,
+): Statement {
   return {
     Sid: sid,
     Effect: 'Allow',
-    Action: actions.map((action) => `kms:${action}`),
+    Action: [`kms:${action}`],
     Resource: namedKeys(keys),
-    Condition: IN_CONTEXT,
+    ...(condition && { Condition: condition }),
+  };
+}
+
+/**
+ * An update that names no attribute of an item but these: the key, and what no MAC covers. It answers with nothing else.
+ * D/amazondynamodb/latest/developerguide/specifying-conditions.html
+ */
+function markUse(): Statement {
+  const update = ledger('MarkUse', ['UpdateItem'], 'keys');
+  return {
+    ...update,
+    Condition: {
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [LEDGER_ITEMS.keys] },
+      'ForAllValues:StringEquals': { 'dynamodb:Attributes': [PARTITION_KEY, SORT_KEY, CANARY] },
+      // Where a request named none, every set of names would do.
+      Null: { 'dynamodb:Attributes': 'false', 'dynamodb:LeadingKeys': 'false' },
+      StringEqualsIfExists: { 'dynamodb:ReturnValues': ['NONE', 'UPDATED_OLD', 'UPDATED_NEW'] },
+    },
   };
 }
 
 /** What a function may do in the ledger; functions.ts names these. */
 export const LEDGER_RIGHTS = {
+  /** Makes the state key, or has it wrapped anew. */
+  changeState: [ledger('ChangeState', ['PutItem'], 'state')],
   readKeys: [ledger('ReadKeys', ['GetItem'], 'keys')],
+  markUse: [markUse()],
   changeKeys: [ledger('ChangeKeys', ['GetItem', 'PutItem'], 'keys')],
   readJobs: [ledger('ReadJobs', ['GetItem', 'Query'], 'jobs')],
   changeJobs: [ledger('ChangeJobs', ['GetItem', 'Query', 'PutItem'], 'jobs')],
@@ -88,7 +134,10 @@ export type LedgerRight = keyof typeof LEDGER_RIGHTS;
 
 /** What a declared need gives. The ledger's is split up further, by LEDGER_RIGHTS. */
 const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>> = {
-  ledger: () => [],
+  ledger: (stage) => [
+    ledger('ReadState', ['GetItem'], 'state'),
+    useOf(stateKeyArns(stage), 'UnwrapStateKey', 'Decrypt', OF_STATE_KEY),
+  ],
   queue: () => [
     { Sid: 'SendChunks', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: getAtt('WorkQueue') },
   ],
@@ -116,8 +165,9 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
   ],
   'provider:unwrap': (stage) => [useOf(rootKeyArns(stage), 'UnwrapKeks', 'Decrypt')],
   'provider:rewrap': (stage) => [
-    useOf(rootKeyArns(stage), 'RewrapKeksFrom', 'ReEncryptFrom'),
-    useOf(wrappingKeyArns(stage), 'RewrapKeksTo', 'ReEncryptTo'),
+    // The state key's too.
+    useOf(rootKeyArns(stage), 'RewrapKeksFrom', 'ReEncryptFrom', IN_CONTEXT),
+    useOf(wrappingKeyArns(stage), 'RewrapKeksTo', 'ReEncryptTo', IN_CONTEXT),
   ],
   'provider:inspect': (stage) => [
     {
@@ -156,7 +206,12 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
   ],
 };
 
-const USES_ROOT_KEYS: readonly Need[] = ['provider:generate', 'provider:unwrap', 'provider:rewrap'];
+/** The command line makes the state key, along with the first key of all. */
+export function makeStateKey(stage: Stage): Statement {
+  return useOf(stateKeyArns(stage), 'MakeStateKey', 'GenerateDataKeyWithoutPlaintext', OF_STATE_KEY);
+}
+
+const USES_ROOT_KEYS: readonly Need[] = ['ledger', 'provider:generate', 'provider:unwrap', 'provider:rewrap'];
 
 /** A refused use is explained by the key's state: without this, a deletion or missing material looks like an outage. */
 function describeRootKeys(stage: Stage): Statement {

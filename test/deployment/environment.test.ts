@@ -22,6 +22,7 @@ function environmentOf(stage: (typeof STAGES)[number], name: FunctionName): Reco
 /** All that may stand there. Whoever adds one says here that it is no secret. */
 const KNOWN = [
   ...Object.keys(VARIABLES),
+  'KEYTURN_AUDIT_BUCKET',
   'KEYTURN_ROOT_KEY_ARN',
   'KEYTURN_SIGNING_KEY_ARN',
   'NODE_EXTRA_CA_CERTS',
@@ -35,7 +36,8 @@ describe.each(STAGES)('environment variables of %s', (stage) => {
     const needs: readonly Need[] = FUNCTION_NEEDS[name];
     for (const [variable, { need }] of Object.entries(VARIABLES))
       expect(Object.hasOwn(has, variable), variable).toBe(need === null || needs.includes(need));
-    const usesRootKey = needs.some((need) => need.startsWith('provider:'));
+    // The ledger's state key is wrapped by it.
+    const usesRootKey = needs.some((need) => need === 'ledger' || need.startsWith('provider:'));
     // The postgres example names a root key of its own.
     expect(Object.hasOwn(has, 'KEYTURN_ROOT_KEY_ARN')).toBe(usesRootKey && stage === 'dynamodb');
     expect(Object.hasOwn(has, 'KEYTURN_SIGNING_KEY_ARN')).toBe(needs.includes('sign'));

@@ -31,6 +31,8 @@ const request = z.looseObject({
   IndexName: z.string().optional(),
   Key: z.looseObject({ pk: z.object({ S: z.string() }) }).optional(),
   Item: z.looseObject({ pk: z.object({ S: z.string() }) }).optional(),
+  UpdateExpression: z.string().optional(),
+  ExpressionAttributeNames: z.record(z.string(), z.string()).default({}),
   ExpressionAttributeValues: z.record(z.string(), z.looseObject({ S: z.string().optional() })).default({}),
 });
 
@@ -58,7 +60,12 @@ function check(name: FunctionName, command: string, input: z.output<typeof reque
   const asked = {
     action: `dynamodb:${command}`,
     resource: input.IndexName === undefined ? table : `${table}/index/${input.IndexName}`,
-    context: { 'dynamodb:LeadingKeys': [partitionOf(input)] },
+    context: {
+      'dynamodb:LeadingKeys': [partitionOf(input)],
+      ...(input.UpdateExpression !== undefined && {
+        'dynamodb:Attributes': ['pk', 'sk', ...Object.values(input.ExpressionAttributeNames)],
+      }),
+    },
   };
   const statements = policies.get(name) ?? [];
   if (!allows(statements, asked)) {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { FUNCTION_NAMES, roleLogicalId } from '../../infrastructure/functions.ts';
+import { STATE_CONTEXT } from '../../shared/ledger/authentication/state-context.ts';
 import { CONTEXT_NAMES } from '../../shared/providers/aws-kms/encryption-context.ts';
 import { allows, denies, type Request, statementsOf } from './support/policies.ts';
 import { ACCOUNT, arnOf, REGION } from './support/template.ts';
-import { dynamodb, functionsThatMay, othersThatMay, postgres } from './support/who-may.ts';
+import { dynamodb, functionsThatMay, functionsThatNeed, othersThatMay, postgres } from './support/who-may.ts';
 
 /** Who may wrap and unwrap KEKs, and who may have a key deleted, as the packaged policies say it. */
 
@@ -21,15 +22,8 @@ describe('the root key', () => {
   it.each([
     ['kms:Decrypt', ['process-chunk', 'prove-version', 'sweep'], ['ApplicationPolicy', 'OperatorPolicy']],
     ['kms:GenerateDataKeyWithoutPlaintext', ['create-version'], ['OperatorPolicy']],
-    // Everybody who uses it: a refused use is explained by its state.
-    [
-      'kms:DescribeKey',
-      [
-        ...['create-version', 'prove-version', 'destroy-version', 'stop-job', 'process-chunk'],
-        ...['sweep', 'kms-event', 'rotation-request'],
-      ].sort(),
-      ['ApplicationPolicy', 'OperatorPolicy'],
-    ],
+    // Everybody who uses it, for the state key too: a refused use is explained by its state.
+    ['kms:DescribeKey', functionsThatNeed('ledger'), ['ApplicationPolicy', 'OperatorPolicy']],
     ['kms:ReEncryptFrom', ['kms-event', 'sweep'], []],
     ['kms:ReEncryptTo', ['kms-event', 'sweep'], []],
   ])('%s: only %j, and outside the stack %j', (action, functions, others) => {
@@ -61,6 +55,46 @@ describe('the root key', () => {
       expect(othersThatMay(request)).toEqual([]);
     },
   );
+});
+
+describe('the state key', () => {
+  const ofState = { ...context, 'kms:EncryptionContext:keyturn:purpose': STATE_CONTEXT.purpose };
+  const on = (action: string, resource = rootKey): Request => ({ action, resource, context: ofState });
+
+  it('is unwrapped by all who use the ledger, and by no application', () => {
+    expect(functionsThatMay(on('kms:Decrypt'))).toEqual(functionsThatNeed('ledger'));
+    expect(othersThatMay(on('kms:Decrypt'))).toEqual(['OperatorPolicy']);
+  });
+
+  it('is made by the command line alone', () => {
+    expect(functionsThatMay(on('kms:GenerateDataKeyWithoutPlaintext'))).toEqual([]);
+    expect(othersThatMay(on('kms:GenerateDataKeyWithoutPlaintext'))).toEqual(['OperatorPolicy']);
+  });
+
+  it("is never under a tenant's key", () => {
+    const own = 'arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111111';
+    const tenants = 'arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222';
+    const former = 'arn:aws:kms:eu-central-1:111122223333:key/33333333-3333-4333-8333-333333333333';
+    expect(functionsThatMay(on('kms:Decrypt', own), postgres)).toEqual(functionsThatNeed('ledger'));
+    expect(functionsThatMay(on('kms:Decrypt', former), postgres)).toEqual(functionsThatNeed('ledger'));
+    expect(functionsThatMay(on('kms:Decrypt', tenants), postgres)).toEqual([]);
+  });
+
+  it("the root key's own policy says the same", () => {
+    const policy = statementsOf(dynamodb, 'RootKey');
+    const by = (action: string, role: string): Request => ({
+      action,
+      resource: '*',
+      context: { ...ofState, 'aws:PrincipalArn': role },
+    });
+    for (const name of FUNCTION_NAMES) {
+      const role = arnOf(dynamodb, roleLogicalId(name));
+      const may = functionsThatMay(on('kms:Decrypt')).includes(name);
+      expect(allows(policy, by('kms:Decrypt', role)), name).toBe(may);
+      expect(allows(policy, by('kms:GenerateDataKeyWithoutPlaintext', role)), name).toBe(false);
+    }
+    expect(allows(policy, by('kms:Decrypt', `arn:aws:iam::${ACCOUNT}:role/app`))).toBe(false);
+  });
 });
 
 describe('root keys that the stage names', () => {

@@ -27,13 +27,53 @@ describe('the ledger', () => {
   it('chunks are counted, and records set aside, by the worker alone', () => {
     expect(functionsThatMay(on('UpdateItem', 'JOB#1'))).toEqual(['process-chunk']);
     expect(functionsThatMay(on('PutItem', 'QUARANTINE#1'))).toEqual(['process-chunk']);
-    expect(functionsThatMay(on('PutItem', 'JOB#1'))).not.toContain('monitor');
   });
 
-  it('the monitor only reads', () => {
+  it('the monitor counts and sets aside nothing', () => {
     for (const action of ['PutItem', 'UpdateItem', 'DeleteItem'])
-      for (const item of ['KEY#a', 'JOB#1', 'QUARANTINE#1'])
-        expect(functionsThatMay(on(action, item))).not.toContain('monitor');
+      expect(functionsThatMay(on(action, 'QUARANTINE#1'))).not.toContain('monitor');
+    for (const item of ['KEY#a', 'JOB#1'])
+      expect(functionsThatMay(on('UpdateItem', item))).not.toContain('monitor');
+  });
+
+  it('the state key is read by all who use the ledger, and written by the daily sweep and the command line', () => {
+    expect(functionsThatMay(on('GetItem', 'STATE#KEY'))).toEqual(functionsThatNeed('ledger'));
+    expect(functionsThatMay(on('PutItem', 'STATE#KEY'))).toEqual(['sweep']);
+    expect(othersThatMay(on('PutItem', 'STATE#KEY'))).toEqual(['OperatorPolicy']);
+    for (const action of ['UpdateItem', 'DeleteItem'])
+      expect(functionsThatMay(on(action, 'STATE#KEY'))).toEqual([]);
+  });
+
+  describe('an application', () => {
+    const application = statementsOf(dynamodb, 'ApplicationPolicy');
+    const update = (attributes: readonly string[] | undefined, more: Record<string, string> = {}) => {
+      const request = on('UpdateItem', 'KEY#acme#default');
+      const named = attributes === undefined ? {} : { 'dynamodb:Attributes': attributes };
+      return { ...request, context: { ...request.context, ...named, ...more } };
+    };
+
+    it('says what it used, and changes nothing else of a key', () => {
+      expect(allows(application, update(['pk', 'sk', 'canary']))).toBe(true);
+      expect(allows(application, update(['pk', 'canary'], { 'dynamodb:ReturnValues': 'NONE' }))).toBe(true);
+      for (const attribute of ['versions', 'active', 'revision', 'mac', 'holds', 'pendingAudit', 'list'])
+        expect(allows(application, update(['pk', 'sk', 'canary', attribute])), attribute).toBe(false);
+      expect(allows(application, update(undefined))).toBe(false);
+      expect(allows(application, update(['pk', 'canary'], { 'dynamodb:ReturnValues': 'ALL_NEW' }))).toBe(
+        false,
+      );
+    });
+
+    it('puts and deletes nothing, and reads keys alone', () => {
+      for (const action of ['PutItem', 'DeleteItem', 'BatchWriteItem', 'PartiQLUpdate', 'TransactWriteItems'])
+        expect(allows(application, on(action, 'KEY#acme#default')), action).toBe(false);
+      expect(allows(application, on('GetItem', 'KEY#acme#default'))).toBe(true);
+      for (const item of ['STATE#KEY', 'JOB#1', 'QUARANTINE#1', 'APPROVAL#1', 'AUDIT#acme']) {
+        expect(allows(application, on('GetItem', item)), item).toBe(false);
+        expect(allows(application, { ...update(['pk', 'canary']), ...on('UpdateItem', item) }), item).toBe(
+          false,
+        );
+      }
+    });
   });
 
   it('keys are changed by those whose step it is', () => {
@@ -43,6 +83,7 @@ describe('the ledger', () => {
       'create-version',
       'destroy-version',
       'kms-event',
+      'monitor',
       'process-chunk',
       'prove-version',
       'retire-version',
@@ -129,7 +170,7 @@ describe('queue, bus and state machines', () => {
     expect(functionsThatMay({ action: 'states:StartExecution', resource: machine })).toEqual(
       functionsThatNeed('executions'),
     );
-    expect(functionsThatNeed('executions')).toEqual(['kms-event', 'rotation-request', 'sweep']);
+    expect(functionsThatNeed('executions')).toEqual(['kms-event', 'monitor', 'rotation-request', 'sweep']);
   });
 
   it('news is published by those that need the bus', () => {

@@ -195,6 +195,36 @@ describe('the ledger', () => {
   });
 });
 
+describe('the signing key', () => {
+  it('signs and does nothing else, and is kept', () => {
+    const key = resourceOf(template, 'SigningKey');
+    expect(key.Properties).toMatchObject({ KeySpec: 'RSA_3072', KeyUsage: 'SIGN_VERIFY' });
+    // KMS rotates no asymmetric key, and refuses a template that asks it to.
+    expect(key.Properties).not.toHaveProperty('EnableKeyRotation');
+    expect(key).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+  });
+});
+
+describe('the audit archive', () => {
+  it('is a bucket whose objects nobody changes or deletes, and is kept', () => {
+    const bucket = resourceOf(template, 'AuditBucket');
+    expect(bucket.Properties).toMatchObject({
+      ObjectLockEnabled: true,
+      ObjectLockConfiguration: {
+        ObjectLockEnabled: 'Enabled',
+        Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 365 } },
+      },
+      VersioningConfiguration: { Status: 'Enabled' },
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } }],
+      },
+    });
+    const blocked = Object.values(Object(bucket.Properties['PublicAccessBlockConfiguration']));
+    expect(blocked).toEqual([true, true, true, true]);
+    expect(bucket).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+  });
+});
+
 describe('the template', () => {
   it.each(STAGES)('of %s names nothing that it does not make', (stage) => {
     expect(danglingReferences(readTemplate(stage))).toEqual([]);
@@ -218,12 +248,14 @@ describe('the template', () => {
     );
     expect(variables.sort()).toEqual([
       'KEYTURN_ADOPT_RECORDS_ARN',
+      'KEYTURN_AUDIT_BUCKET',
       'KEYTURN_BUS_NAME',
       'KEYTURN_LEDGER_TABLE',
       'KEYTURN_PURGE_VERSION_ARN',
       'KEYTURN_QUEUE_URL',
       'KEYTURN_ROOT_KEY_ARN',
       'KEYTURN_ROTATE_KEY_ARN',
+      'KEYTURN_SIGNING_KEY_ARN',
     ]);
   });
 });

@@ -69,8 +69,10 @@ function holds(
     const test = testOf(operator.slice('ForAllValues:'.length));
     return [given ?? []].flat().every((value) => wanted.some((one) => test(value, one)));
   }
-  if (given === undefined) return false;
-  const test = testOf(operator);
+  if (operator === 'StringNotEquals') return ![given ?? []].flat().some((value) => wanted.includes(value));
+  const ifExists = operator.endsWith('IfExists');
+  if (given === undefined) return ifExists;
+  const test = testOf(operator.replace(/IfExists$/, ''));
   return [given].flat().some((value) => wanted.some((one) => test(value, one)));
 }
 
