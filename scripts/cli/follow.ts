@@ -90,5 +90,5 @@ export function exitCodeOfJobs(jobs: readonly Job[]): number {
 
 /** For the audit: who asked. */
 export function requestedBy(): string {
-  return `cli: ${userName()}`;
+  return `person:${userName()}`;
 }

@@ -23,6 +23,7 @@ export function stepOf(job: Job): string {
         ? 'waiting for the propagation barrier'
         : `waiting for the propagation barrier until ${time(job.barrierUntil)}`;
     case 'CENSUS':
+      if (job.kind === 'purge') return purgeStep(job);
       return job.kind === 'adopt' ? 'looking for plaintext that is left' : 'census: reading every envelope';
     case 'COMPLETED':
       return 'completed';
@@ -35,6 +36,12 @@ export function stepOf(job: Job): string {
   }
 }
 
+function purgeStep({ barrierUntil }: Job): string {
+  return barrierUntil === null
+    ? 'rehearsal, then census'
+    : `rehearsal until ${time(barrierUntil)}, then census: reading every envelope`;
+}
+
 /** Why a job rests, and what takes it up again. */
 export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
   switch (pause?.reason) {
@@ -43,7 +50,7 @@ export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
     case 'PERSON':
       return 'paused by a person';
     case 'APPROVAL':
-      return 'paused: its purge waits for approvals';
+      return 'fenced, and waiting for approvals: `keyturn approvals list`';
     case undefined:
       return 'paused';
   }
@@ -89,8 +96,7 @@ export function secondsOf(job: Job): number | null {
 }
 
 /** The lines under a finished rotation or purge: what the census read, by version. */
-export function censusLines(job: Job): string[] {
-  const { census } = job;
+export function censusLines({ census }: Pick<Job, 'census'>): string[] {
   if (census === null) return [];
   return Object.entries(census.coverage).map(([recordSet, found]) => {
     const versions = Object.entries(found.versions).map(
@@ -114,6 +120,7 @@ export function jobJson(job: Job, counts: Counts | null): object {
     progress: counts,
     blocker: job.blocker,
     pause: job.pause,
+    approvalId: job.approvalId,
     census: job.census,
   };
 }

@@ -10,6 +10,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   keys: 'Keys and their versions',
   holds: 'What keeps versions from their destruction',
   restore: 'Restores of stores from backups',
+  approvals: 'Requests for approval',
+  approvers: 'Who may approve',
   quarantine: 'Records that could not be rewrapped',
 };
 
@@ -34,7 +36,7 @@ export function createProgram(execute: Execute): Commander {
     const words = command.name.split(' ');
     const [first = '', second] = words;
     if (second === undefined) {
-      add(program, first, command, execute);
+      groups.set(first, add(program, first, command, execute));
       continue;
     }
     let group = groups.get(first);
@@ -48,7 +50,7 @@ export function createProgram(execute: Execute): Commander {
   return program;
 }
 
-function add(parent: Commander, word: string, command: Command, execute: Execute): void {
+function add(parent: Commander, word: string, command: Command, execute: Execute): Commander {
   const made = parent
     .command(word)
     .summary(command.summary)
@@ -62,8 +64,10 @@ function add(parent: Commander, word: string, command: Command, execute: Execute
   made.addHelpText('after', `\nExamples:\n${examples.join('\n')}\n\nWith --json: ${command.json}`);
   made.action(async () => {
     const named = made.processedArgs.map((value: unknown, i) => [argumentName(command, i), value]);
-    await execute(command, { ...Object.fromEntries(named), ...made.opts() });
+    // Of `census list` the options that `census` has too were taken by that one.
+    await execute(command, { ...Object.fromEntries(named), ...made.optsWithGlobals() });
   });
+  return made;
 }
 
 function argumentName(command: Command, index: number): string {

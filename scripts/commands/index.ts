@@ -1,6 +1,12 @@
 import type { Command } from '../cli/command.ts';
 import { adopt } from './adopt.ts';
+import { approvalsList } from './approvals-list.ts';
+import { approvalsShow } from './approvals-show.ts';
+import { approve } from './approve.ts';
+import { approversCreate } from './approvers-create.ts';
 import { census } from './census.ts';
+import { censusList } from './census-list.ts';
+import { censusShow } from './census-show.ts';
 import { certificateKey } from './certificate-key.ts';
 import { certificateShow } from './certificate-show.ts';
 import { certificateVerify } from './certificate-verify.ts';
@@ -45,7 +51,13 @@ export const COMMANDS: readonly Command[] = [
   rotate,
   status,
   census,
+  censusList,
+  censusShow,
   purge,
+  approve,
+  approvalsList,
+  approvalsShow,
+  approversCreate,
   holdsList,
   holdsPlace,
   holdsRelease,

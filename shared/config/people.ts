@@ -9,7 +9,7 @@ const kmsSigningKey = z
   .string()
   .regex(KMS_KEY_ARN, 'must be the ARN of a KMS key (arn:aws:kms:region:account:key/id), never an alias');
 
-/** A public JSON Web Key (RFC 7517): Ed25519 (RFC 8037), or RSA for a KMS key. `keyturn approvers` prints it. */
+/** A public JSON Web Key (RFC 7517): Ed25519 (RFC 8037), or RSA for a KMS key. `keyturn approvers create` prints it. */
 const publicKey = z.discriminatedUnion('kty', [
   z.strictObject({
     kty: z.literal('OKP').describe('An Ed25519 key (RFC 8037)'),
@@ -22,6 +22,10 @@ const publicKey = z.discriminatedUnion('kty', [
     e: z.literal('AQAB').describe('Its exponent, 65537'),
   }),
 ]);
+
+export const approverName = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$/, 'is no name of an approver');
 
 const approver = z.strictObject({
   publicKey: publicKey.describe(
@@ -56,10 +60,7 @@ export const approvalsSchema = z
       .boolean()
       .default(false)
       .describe('Allows required: 0. For trying it out, never for real data'),
-    approvers: z
-      .record(z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$/, 'is no name of an approver'), approver)
-      .default({})
-      .describe('Who may approve, by name'),
+    approvers: z.record(approverName, approver).default({}).describe('Who may approve, by name'),
   })
   .superRefine(({ required, acceptNoApprovals, approvers }, ctx) => {
     if (required === 0 && !acceptNoApprovals) {

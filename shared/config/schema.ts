@@ -439,6 +439,14 @@ export const configSchema = z
         });
       }
     }
+    const { approvals, rotation } = config;
+    if (approvals.required > 0 && approvals.expirySeconds <= rotation.clockSkewSeconds) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['approvals', 'expirySeconds'],
+        message: `is ${approvals.expirySeconds}; it must be longer than rotation.clockSkewSeconds (${rotation.clockSkewSeconds}), by which a clock may be ahead`,
+      });
+    }
     if (config.provider.type === 'local') {
       const { passphraseFrom, keyFile } = config.provider;
       if ((passphraseFrom === undefined) === (keyFile === undefined)) {

@@ -1,0 +1,52 @@
+import { checkApprovals } from '../../shared/approvals/check-approvals.ts';
+import { waitsForApproval } from '../../shared/approvals/resume-approved.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
+import type { Job } from '../../shared/rotation/rotation.ts';
+import { approveCommand } from './approval-words.ts';
+import { time } from './format.ts';
+import { censusLines, keyName, stepOf } from './job-words.ts';
+import type { Output } from './output.ts';
+
+/** Says how a purge stands: destroyed, blocked, waiting for approvals, or under way. */
+export async function printPurge(
+  deps: Deps,
+  out: Output,
+  job: Job,
+  { already, embedded }: { readonly already: boolean; readonly embedded: boolean },
+): Promise<void> {
+  const name = `version ${job.from} of ${keyName(job)}`;
+  const census = censusLines(job).map((line) => `  census  ${line}`);
+  if (job.status === 'COMPLETED') {
+    const at = job.completedAt === null ? '' : ` at ${time(job.completedAt)}`;
+    const line = `Version ${job.from} of ${keyName(job)} is${already ? ' already' : ''} destroyed${at}.`;
+    out.line(out.paint('green', line));
+    for (const read of census) out.line(read);
+    out.line(`  proof   keyturn certificate show --tenant ${job.tenant} --version ${job.from}`);
+    out.line('  Point-in-time backups of the ledger hold the wrapped key until they lapse.');
+    if (embedded)
+      out.line(
+        "  LevelDB's files, the embedded ledger, may hold the erased blob until their next compaction.",
+      );
+    return;
+  }
+  if (job.status === 'BLOCKED') {
+    out.line(out.paint('red', `Not destroyed: ${job.blocker?.code ?? 'no code'}`));
+    out.line(`  why     ${job.blocker?.message ?? 'no reason was written down'}`);
+    for (const read of census) out.line(read);
+    out.line(`  ${name} is RETIRING again and decrypts on.`);
+    return;
+  }
+  if (waitsForApproval(job) && job.approvalId !== null) {
+    const { request, valid, required, over } = await checkApprovals(deps, job.approvalId);
+    out.line(out.paint('yellow', `Not destroyed yet: ${valid.length} of ${required} approvals.`));
+    for (const read of census) out.line(read);
+    out.line(`  fenced  ${name} stays DESTROY_PENDING: whoever asks for it is served and ends the purge`);
+    if (over !== null) out.line(`  void    ${over}; this command asks anew`);
+    else {
+      out.line(`  request ${request.requestId}, until ${time(request.expiresAt)}`);
+      out.line(`  approve ${approveCommand(request.requestId)}`);
+    }
+    return;
+  }
+  out.line(`Purge of ${name}: ${stepOf(job)}. \`keyturn status --watch\` shows it.`);
+}

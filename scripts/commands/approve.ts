@@ -1,0 +1,96 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { approve as approveRequest, checkMayApprove } from '../../shared/approvals/approve.ts';
+import { resumeIfDecided } from '../../shared/approvals/resume-approved.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
+import { createKmsClients } from '../../shared/providers/aws-kms/client.ts';
+import { regionOf } from '../../shared/providers/aws-kms/key-arn.ts';
+import { getJob } from '../../shared/rotation/change.ts';
+import { purgeJobId } from '../../shared/rotation/job-id.ts';
+import { createKmsSigner } from '../../shared/signing/kms-signer.ts';
+import { createLocalSigner } from '../../shared/signing/local-signer.ts';
+import type { Signer } from '../../shared/signing/signer.ts';
+import { approvalLines, approveCommand, checkJson, requestLines } from '../cli/approval-words.ts';
+import { CliError } from '../cli/cli-error.ts';
+import { defineCommand, NO_WAIT, option, required, YES } from '../cli/command.ts';
+import { confirm } from '../cli/confirm.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { exitCodeOfJobs, follow } from '../cli/follow.ts';
+import { jobJson } from '../cli/job-words.ts';
+import { printPurge } from '../cli/purge-words.ts';
+
+export const approve = defineCommand({
+  name: 'approve',
+  summary: 'Approve what a request asks for, with your own key',
+  details:
+    'Verifies the request, prints what exactly would happen, and signs that and nothing else: with the key file that\n' +
+    '`keyturn approvers create` made, or, where the configuration names a kmsKey for you, with that key under your own IAM\n' +
+    'credentials. Nobody approves what they asked for, or twice. With the last approval a purge goes on, verifies\n' +
+    'everything anew and is followed to its end. On a terminal it asks first, unless --yes.',
+  json: '{requestId, action, version, subject, evidence, expiresAt, status, required, approved, approvals: [{approver, at, breakGlass, verified}], job}',
+  arguments: [{ name: '<request>', description: 'Its id: `keyturn approvals list`' }],
+  options: [
+    required('--as <name>', 'Your name under approvals.approvers in the configuration'),
+    option('--key-file <file>', 'Your key file; left out: your kmsKey of the configuration'),
+    NO_WAIT(),
+    YES(),
+  ],
+  examples: [
+    { line: 'keyturn approve <request> --as alice --key-file alice.key', says: 'on one machine' },
+    { line: 'keyturn approve <request> --as alice', says: "in AWS, with alice's KMS key" },
+  ],
+  input: z.object({
+    request: z.string(),
+    as: z.string(),
+    keyFile: z.string().optional(),
+    wait: z.boolean(),
+    yes: z.boolean().default(false),
+  }),
+  run: ({ request: requestId, as, keyFile, wait, yes }, { out, cwd, withSession }) =>
+    withSession(async ({ deps, stack }) => {
+      const { request } = await checkMayApprove(deps, requestId, as);
+      for (const line of requestLines(request)) out.line(line);
+      await confirm(out, `${as} approves this.`, yes);
+      const { signer, close } = openSigner(
+        deps,
+        as,
+        keyFile === undefined ? undefined : resolve(cwd, keyFile),
+      );
+      const { check } = await approveRequest(deps, requestId, as, signer).finally(close);
+      for (const line of approvalLines(check)) out.line(line);
+      if (!check.approved || request.action !== 'purge') {
+        out.line(
+          check.approved
+            ? 'Nothing more is needed: whoever asked repeats their command.'
+            : `  next     ${approveCommand(requestId)}`,
+        );
+        out.result({ ...checkJson(check), job: null });
+        return EXIT_CODES.done.code;
+      }
+      const waiting = await getJob(deps, purgeJobId(request.keyId, request.version));
+      const job = await resumeIfDecided(deps, waiting, false);
+      const [followed] = await follow(deps, out, [{ answer: 'resumed', job }], wait);
+      const ended = followed?.job ?? job;
+      await printPurge(deps, out, ended, { already: false, embedded: stack !== null });
+      out.result({ ...checkJson(check), job: jobJson(ended, null) });
+      return exitCodeOfJobs([ended]);
+    }),
+});
+
+interface OpenSigner {
+  readonly signer: Signer;
+  close(): void;
+}
+
+function openSigner({ config }: Deps, name: string, keyFile: string | undefined): OpenSigner {
+  if (keyFile !== undefined) return { signer: createLocalSigner({ keyFile }), close: () => {} };
+  const keyArn = config.approvals.approvers[name]?.kmsKey;
+  if (keyArn === undefined) {
+    throw new CliError('USAGE', `${name} has no kmsKey in the configuration, and no --key-file was given`, {
+      remedy: 'Name the key file that `keyturn approvers create` made with --key-file.',
+    });
+  }
+  const clients = createKmsClients();
+  const signer = createKmsSigner({ client: clients.of(regionOf(keyArn)), keyArn });
+  return { signer, close: () => clients.destroy() };
+}
