@@ -90,6 +90,7 @@ describe('ARCHITECTURE.md', () => {
       page: shown(itemKeys.page('jobId', 1, 2, 3)),
       segment: shown(itemKeys.segment('jobId', 1, 2)),
       census: shown(itemKeys.census('jobId', 'census', 2)),
+      storedCensus: shown(itemKeys.storedCensus('keyId', 'takenAt', 'censusId')),
       auditEntry: shown(itemKeys.auditEntry('tenant', 1)).map((key) => key.replace('<round>', 'sequence')),
       auditEvent: shown(itemKeys.auditEvent('tenant', 'eventId')),
       exportMark: shown(itemKeys.exportMark('tenant')),

@@ -28,6 +28,7 @@ import { localStart } from './local-start.ts';
 import { localStatus } from './local-status.ts';
 import { localStop } from './local-stop.ts';
 import { purge } from './purge.ts';
+import { quarantineGiveUp } from './quarantine-give-up.ts';
 import { quarantineList } from './quarantine-list.ts';
 import { quarantineRetry } from './quarantine-retry.ts';
 import { restoreAbort } from './restore-abort.ts';
@@ -70,6 +71,7 @@ export const COMMANDS: readonly Command[] = [
   fenceRemove,
   quarantineList,
   quarantineRetry,
+  quarantineGiveUp,
   certificateShow,
   certificateVerify,
   certificateKey,

@@ -61,7 +61,7 @@ describe('a wrong command line', () => {
   it.each([
     ['an unknown command', ['rotat']],
     ['an unknown option', ['rotate', '--tennant', 'acme']],
-    ['a missing option', ['census']],
+    ['a missing option', ['purge', '--tenant', 'a']],
     ['an option without its value', ['census', '--tenant']],
     ['a value that is none of the choices', ['rotate', '--tenant', 'a', '--mode', 'rewrapp']],
     ['a version that is no number', ['purge', '--tenant', 'a', '--version', '1.5']],

@@ -1,0 +1,93 @@
+import { nameOfColumn } from '../../shared/census/undeclared.ts';
+import type { TenantKey } from '../../shared/keyring/key.ts';
+import type { CensusResult, StoredCensus, UndeclaredColumn } from '../../shared/rotation/rotation.ts';
+import { EXCLUSION_WORDS } from './exclusion-words.ts';
+import { count, counted, table, time } from './format.ts';
+import { keyName } from './job-words.ts';
+
+/** A census in words. It says what was read and what was not; never that a version is unused. Pure. */
+
+export function censusReport(
+  key: Pick<TenantKey, 'tenant' | 'purpose'> & Partial<Pick<TenantKey, 'versions'>>,
+  result: CensusResult,
+): string[] {
+  const { coverage, reach, takenAt } = result;
+  if (Object.keys(coverage).length === 0) {
+    return [
+      `No declared record set holds fields of ${keyName(key)}: nothing was read.`,
+      ...excludedLines(result),
+    ];
+  }
+  const rows = Object.entries(coverage).flatMap(([recordSet, found]) => {
+    const lines = Object.entries(found.versions).map(([version, values]) => [
+      version,
+      key.versions?.[version]?.state ?? (key.versions === undefined ? '' : 'unknown'),
+      count(values),
+    ]);
+    if (found.foreign > 0) lines.push(['-', 'another key', count(found.foreign)]);
+    if (found.malformed > 0) lines.push(['-', 'no envelope', count(found.malformed)]);
+    if (found.tombstones > 0) lines.push(['-', 'given up', count(found.tombstones)]);
+    if (found.others > 0) lines.push(['-', 'of others', count(found.others)]);
+    if (lines.length === 0) lines.push(['-', 'none', '0']);
+    const first = [`${found.store} ${found.table}`, recordSet, count(found.rows), count(found.values)];
+    return lines.map((line, i) => [...(i === 0 ? first : ['', '', '', '']), ...line]);
+  });
+  const whose = reach === 'everywhere' ? 'every row of these tables' : `the rows of ${key.tenant}`;
+  const headings = ['table', 'record set', '>rows', '>values', '>version', 'state', '>found'];
+  return [
+    `Census of ${keyName(key)} at ${time(takenAt)}. These were read, ${whose}:`,
+    ...table(headings, rows).map((line) => `  ${line}`),
+    ...undeclaredLines(result),
+    ...excludedLines(result),
+  ];
+}
+
+function undeclaredLines({ undeclared }: CensusResult): string[] {
+  if (undeclared === null) return [];
+  if (undeclared.length === 0) return ['No column that nobody declares was found to hold envelopes.'];
+  return [
+    'These hold envelopes, and no record set declares them:',
+    ...undeclared.map((column) => `  ${undeclaredLine(column)}`),
+  ];
+}
+
+export function undeclaredLine(column: UndeclaredColumn): string {
+  const { envelopes, ofKey, onVersion, materialized, more } = column;
+  const name =
+    more === undefined ? nameOfColumn(column) : `${counted(more, 'more column')} of ${column.store}`;
+  const copy = materialized ? ', a materialized view' : '';
+  const of =
+    ofKey === 0 ? 'none of this key' : `${count(ofKey)} of this key, ${count(onVersion)} on the version`;
+  return `${name}${copy}: ${counted(envelopes, 'envelope')}, ${of}`;
+}
+
+/** The same reason in one line for a store. */
+function excludedLines({ excluded }: CensusResult): string[] {
+  if (excluded.length === 0) return [];
+  const lines = excluded.map(({ store, table: name, columns, why, more }) => {
+    const which = name === '' ? '' : ` ${name}${columns.length === 0 ? '' : ` (${columns.join(', ')})`}`;
+    const others = more === undefined ? '' : ` ${counted(more, 'more table')}`;
+    return `  ${store}${which}${others}: ${EXCLUSION_WORDS[why]}`;
+  });
+  return ['Not read:', ...lines];
+}
+
+/** Why a census is no proof that the key is on its active version alone; none: it is. */
+export function doubts(result: CensusResult, ownRead: boolean): string[] {
+  const reasons: string[] = [];
+  if (!ownRead) reasons.push('no record set of the key was read');
+  if (result.stale > 0) reasons.push(`${counted(result.stale, 'value')} not on the active version`);
+  const lost = result.excluded.filter(({ why }) => why === 'NOT_DECLARED');
+  for (const { store, table: name, columns } of lost) {
+    reasons.push(`${store} ${name} (${columns.join(', ')}), which the key served, was not read`);
+  }
+  for (const column of result.undeclared ?? []) {
+    if (column.ofKey > 0) reasons.push(`${nameOfColumn(column)} holds envelopes and is not declared`);
+  }
+  return reasons;
+}
+
+/** Stable JSON of a census that was kept. */
+export function censusJson({ result, ...about }: StoredCensus): object {
+  return { ...about, ...result };
+}
