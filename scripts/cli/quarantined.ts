@@ -3,6 +3,7 @@ import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { QuarantinedRecord } from '../../shared/ledger/ledger.ts';
 import { mapConcurrently } from './concurrent.ts';
 import { listKeysOf } from './key-words.ts';
+import { whyQuarantined } from './quarantine-words.ts';
 
 const READERS = 8;
 
@@ -17,5 +18,5 @@ export async function listQuarantined(
 
 export function quarantinedJson(record: QuarantinedRecord): object {
   const { tenant, purpose, recordSet, recordId, field, code, version, jobId, at } = record;
-  return { tenant, purpose, recordSet, recordId, field, code, version, jobId, at };
+  return { tenant, purpose, recordSet, recordId, field, code, why: whyQuarantined(code), version, jobId, at };
 }

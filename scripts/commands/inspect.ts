@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
-import { inspect } from '../../shared/envelope/index.ts';
+import { inspect, readTombstone, type Tombstone } from '../../shared/envelope/index.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, option } from '../cli/command.ts';
 import { envelopeBytes } from '../cli/envelope-bytes.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { shownError } from '../cli/failures.ts';
+import { time } from '../cli/format.ts';
 import { keyName } from '../cli/job-words.ts';
+import type { Output } from '../cli/output.ts';
 import { openSession } from '../cli/session.ts';
 
 export const inspectEnvelope = defineCommand({
@@ -17,8 +19,8 @@ export const inspectEnvelope = defineCommand({
   details:
     'Prints key id, version, algorithms and lengths, read without any key; nothing is decrypted and nothing proved.\n' +
     'When a ledger is reachable, also whose key it is and the state of the version. Takes the bytes, base64url text, or\n' +
-    'hexadecimal as PostgreSQL prints it (\\x…).',
-  json: '{keyId, version, kid, contentAlgorithm, keyWrapAlgorithm, plaintextLength, length, ledger: {tenant, purpose, state} | {found: false} | {unreachable: code}}',
+    'hexadecimal as PostgreSQL prints it (\\x…). Of a tombstone: which value was given up, when and by which request.',
+  json: '{keyId, version, kid, contentAlgorithm, keyWrapAlgorithm, plaintextLength, length, ledger: {tenant, purpose, state} | {found: false} | {unreachable: code}}; of a tombstone {tombstone: {keyId, version, at, requestId}}',
   arguments: [{ name: '[file]', description: 'A file with one envelope; - for standard input' }],
   options: [option('--text <envelope>', 'The envelope itself, as base64url or \\x… text')],
   examples: [
@@ -33,9 +35,10 @@ export const inspectEnvelope = defineCommand({
     if ((file === undefined) === (text === undefined)) {
       throw new CliError('USAGE', 'Name a file (or - for standard input), or give the envelope with --text');
     }
-    const info = inspect(
-      envelopeBytes(text === undefined ? await readInput(file ?? '-') : Buffer.from(text)),
-    );
+    const bytes = envelopeBytes(text === undefined ? await readInput(file ?? '-') : Buffer.from(text));
+    const tombstone = readTombstone(bytes);
+    if (tombstone !== null) return showTombstone(cli.out, tombstone);
+    const info = inspect(bytes);
     const ledger = await lookUp(cli, info.keyId, info.version);
     const { out } = cli;
     out.line(`key              ${info.keyId}`);
@@ -48,6 +51,18 @@ export const inspectEnvelope = defineCommand({
     return EXIT_CODES.done.code;
   },
 });
+
+/** Nothing is wrong: it says what it is. */
+function showTombstone(out: Output, tombstone: Tombstone): number {
+  const { keyId, version, at, requestId } = tombstone;
+  out.line('a tombstone      the value was given up; its bytes are kept nowhere');
+  out.line(`key              ${keyId}`);
+  out.line(`version          ${version ?? 'could not be told'}`);
+  out.line(`given up         ${time(at)}`);
+  out.line(`request          ${requestId ?? 'no approvals were required'}`);
+  out.result({ tombstone });
+  return EXIT_CODES.done.code;
+}
 
 async function readInput(file: string): Promise<Buffer> {
   try {

@@ -8,6 +8,7 @@ import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { count, counted } from '../cli/format.ts';
 import { interruptible } from '../cli/interrupt.ts';
 import { keyName } from '../cli/job-words.ts';
+import { whyQuarantined } from '../cli/quarantine-words.ts';
 import { listQuarantined, quarantinedJson } from '../cli/quarantined.ts';
 
 const POLL_MS = 500;
@@ -44,7 +45,7 @@ export const quarantineRetry = defineCommand({
       );
       for (const record of failed) {
         out.line(
-          `  ${keyName(record)} ${record.recordSet} ${record.recordId.join(', ')} ${record.field}: ${record.code}`,
+          `  ${keyName(record)} ${record.recordSet} ${record.recordId.join(', ')} ${record.field}: ${record.code}, ${whyQuarantined(record.code)}`,
         );
       }
       out.result({

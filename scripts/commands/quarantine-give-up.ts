@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { type GiveUpAnswer, giveUp } from '../../shared/rotation/give-up.ts';
+import { defineCommand, required, TENANT, YES } from '../cli/command.ts';
+import { confirm } from '../cli/confirm.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { requestedBy } from '../cli/follow.ts';
+import { time } from '../cli/format.ts';
+import { whyQuarantined } from '../cli/quarantine-words.ts';
+
+const REASON = z
+  .string()
+  .trim()
+  .min(1)
+  .max(300)
+  .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), 'is not one line of text');
+
+export const quarantineGiveUp = defineCommand({
+  name: 'quarantine give-up',
+  summary: 'Put a tombstone in the place of a quarantined value, with approvals',
+  details:
+    'For one value that nothing can bring back. It is opened first: one that opens is refused, and so is one whose key\n' +
+    'cannot be had now. The first time it asks the approvers and ends with exit code 4; once enough have approved, the same\n' +
+    'command, with the same reason, writes the tombstone, if the very same bytes still stand there. The bytes are kept\n' +
+    'nowhere: only their SHA-256 is in the audit. The value then needs no key version any more. On a terminal it asks\n' +
+    'first, unless --yes.',
+  json: '{status: "given-up" | "settled" | "not-approved", requestId, at, approvals, required, value: {recordSet, recordId, field, code, version, sha256}}',
+  options: [
+    required(TENANT, 'Whose record'),
+    required('--record-set <name>', 'A record set of the configuration'),
+    required('--record <id...>', 'Its key; of several columns, a value for each'),
+    required('--field <name>', 'The field'),
+    required('--reason <text>', 'Why, for the approvers and the audit'),
+    YES(),
+  ],
+  examples: [
+    {
+      line: 'keyturn quarantine give-up --tenant acme --record-set customers --record 23 --field email --reason "Disk failure; no backup has it"',
+      says: 'ask for it; and once it is approved, do it',
+    },
+  ],
+  input: z.object({
+    tenant: z.string(),
+    recordSet: z.string(),
+    record: z.array(z.string()).min(1),
+    field: z.string(),
+    reason: REASON,
+    yes: z.boolean().default(false),
+  }),
+  run: ({ tenant, recordSet, record, field, reason, yes }, { out, withSession }) =>
+    withSession(async ({ deps }) => {
+      const name = `${field} of record ${record.join(', ')} in ${recordSet}`;
+      await confirm(
+        out,
+        `The stored bytes of ${name} will be gone for good. Backups alone may have them.`,
+        yes,
+      );
+      const answer = await giveUp(deps, {
+        ...{ tenant, recordSet, recordId: record, field, reason },
+        requestedBy: requestedBy(),
+      });
+      for (const line of words(answer, name)) out.line(line);
+      if (answer.status !== 'not-approved') {
+        out.result(answer);
+        return EXIT_CODES.done.code;
+      }
+      const { request, valid, required: needed } = answer.outcome.check;
+      out.result({
+        ...{ status: answer.status, requestId: request.requestId },
+        ...{ approvals: valid.length, required: needed, value: answer.value },
+      });
+      return EXIT_CODES.refused.code;
+    }),
+});
+
+function words(answer: GiveUpAnswer, name: string): readonly string[] {
+  switch (answer.status) {
+    case 'given-up': {
+      const by = answer.requestId === null ? 'no approvals are required' : `request ${answer.requestId}`;
+      return [`Given up: ${name}, at ${time(answer.at)} (${by}).`];
+    }
+    case 'settled':
+      return [`Nothing to give up: ${name} is gone, NULL, or opens. It has left the quarantine.`];
+    case 'not-approved': {
+      const { request, valid, required: needed } = answer.outcome.check;
+      const { code, sha256 } = answer.value;
+      return [
+        `Not given up: ${valid.length} of ${needed} approvals.`,
+        `  value    ${name}: ${whyQuarantined(code)}`,
+        `  sha256   ${sha256}`,
+        `  request  ${request.requestId}, until ${time(request.expiresAt)}`,
+        `  approve  keyturn approve ${request.requestId}`,
+        '  then     repeat this command, with the same reason',
+      ];
+    }
+  }
+}
