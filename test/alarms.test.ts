@@ -6,6 +6,7 @@ import { ALARMS, alarms } from '../infrastructure/alarms.ts';
 import { queues } from '../infrastructure/queues.ts';
 import { readStage } from '../infrastructure/stage.ts';
 import { SCHEDULES } from '../local/event-parts.ts';
+import { approve } from '../shared/approvals/approve.ts';
 import { KeyturnError, RotationError } from '../shared/errors/errors.ts';
 import { METRICS_NAMESPACE } from '../shared/metrics/metrics.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
@@ -13,6 +14,7 @@ import { createAwsKmsProvider } from '../shared/providers/aws-kms/aws-kms-provid
 import { createKmsClients } from '../shared/providers/aws-kms/client.ts';
 import { requestPurge, requestRotation } from '../shared/rotation/request-job.ts';
 import { alarmSchema, isInAlarm, type Sample } from './support/alarm-state.ts';
+import { createApprovers } from './support/approvers.ts';
 import { createRunner, type FunctionName } from './support/function-runner.ts';
 import { createMemoryLedger } from './support/memory-ledger.ts';
 import { runPurge, runRotation } from './support/memory-machine.ts';
@@ -35,7 +37,12 @@ const VISIBILITY_SECONDS = z
   .parse(queues(stage)['WorkQueue']).Properties.VisibilityTimeout;
 
 const worlds = await prepareWorlds();
-afterAll(() => worlds.remove());
+const people = await createApprovers('alice', 'emergency-eve');
+const NEEDS_ONE = { required: 1, approvers: await people.configured('alice', 'emergency-eve') };
+afterAll(async () => {
+  await worlds.remove();
+  await people.remove();
+});
 afterEach(() => vi.useRealTimers());
 
 class Scene {
@@ -91,10 +98,20 @@ class Scene {
     return jobId;
   }
 
-  async purge(): Promise<void> {
+  /** To its end, or to where it waits for approvals. Returns the request for them. */
+  async purge(): Promise<string | null> {
     this.world.passGrace();
     const { jobId } = (await requestPurge(this.world.deps, { ...KEY, version: 1 })).job;
-    await this.measure(() => runPurge(this.world, jobId));
+    await this.measure(() =>
+      runPurge(this.world, jobId).catch((error: unknown) => {
+        if (codeOf(error) !== 'JOB_PAUSED') throw error;
+      }),
+    );
+    return (await this.world.job(jobId)).approvalId;
+  }
+
+  async approve(requestId: string | null, name: string): Promise<void> {
+    await approve(this.world.deps, requestId ?? '', name, people.signer(name));
   }
 
   spoil(): void {
@@ -103,9 +120,10 @@ class Scene {
   }
 }
 
-async function makeScene(): Promise<Scene> {
+async function makeScene(approvals?: object): Promise<Scene> {
   const roots = createTestRootKeys();
-  const world = await worlds.makeWorld(createMemoryLedger(), {}, { provider: roots.provider });
+  const other = { provider: roots.provider, ...(approvals !== undefined && { approvals }) };
+  const world = await worlds.makeWorld(createMemoryLedger(), {}, other);
   await fill(world, 4);
   return new Scene(world, roots);
 }
@@ -174,6 +192,7 @@ async function lookLater(scene: Scene): Promise<void> {
 }
 
 interface Scenario {
+  readonly approvals?: object;
   readonly fires: (scene: Scene) => Promise<unknown>;
   readonly quiet: (scene: Scene) => Promise<unknown>;
 }
@@ -228,15 +247,33 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
   },
   PurgesAwaitingApproval: {
+    approvals: NEEDS_ONE,
     fires: async (scene) => {
-      scene.spoil();
       await scene.rotate();
       await scene.purge();
       await scene.call('monitor');
     },
     quiet: async (scene) => {
       await scene.rotate();
+      await scene.approve(await scene.purge(), 'alice');
+      await scene.call('sweep');
       await scene.purge();
+      await scene.call('monitor');
+    },
+  },
+  BreakGlassApprovals: {
+    approvals: NEEDS_ONE,
+    fires: async (scene) => {
+      await scene.rotate();
+      await scene.approve(await scene.purge(), 'emergency-eve');
+      // It is over by now, and that is no reason for silence.
+      await scene.call('sweep');
+      await scene.purge();
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await scene.rotate();
+      await scene.approve(await scene.purge(), 'alice');
       await scene.call('monitor');
     },
   },
@@ -385,7 +422,7 @@ const deployed = new Map(
 async function stateAfter(name: string, play: Scenario['fires']): Promise<boolean> {
   const alarm = deployed.get(`${name}Alarm`);
   if (alarm === undefined) throw new Error(`no alarm ${name}`);
-  const scene = await makeScene();
+  const scene = await makeScene(SCENARIOS[name]?.approvals);
   await play(scene);
   const dimensions = Object.fromEntries(alarm.Dimensions.map(({ Name, Value }) => [Name, Value]));
   const series = seriesName({ namespace: alarm.Namespace, name: alarm.MetricName, dimensions });

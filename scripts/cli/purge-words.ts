@@ -1,7 +1,6 @@
 import { checkApprovals } from '../../shared/approvals/check-approvals.ts';
-import { waitsForApproval } from '../../shared/approvals/resume-approved.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
-import type { Job } from '../../shared/rotation/rotation.ts';
+import { type Job, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import { approveCommand } from './approval-words.ts';
 import { time } from './format.ts';
 import { censusLines, keyName, stepOf } from './job-words.ts';

@@ -1,11 +1,11 @@
 import { approve } from '../../shared/approvals/approve.ts';
-import { resumeIfDecided, waitsForApproval } from '../../shared/approvals/resume-approved.ts';
+import { resumeIfDecided } from '../../shared/approvals/resume-approved.ts';
 import { verifyCertificate } from '../../shared/certificates/verify-certificate.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { purgeJobId } from '../../shared/rotation/job-id.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import type { Job } from '../../shared/rotation/rotation.ts';
+import { type Job, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { count } from '../cli/format.ts';
 import type { ProgressView } from '../cli/progress-view.ts';

@@ -4,7 +4,7 @@ import { versionOf } from '../keyring/change-version.ts';
 import { whyCalledOff } from '../rotation/call-off-purge.ts';
 import { getJob, getKey } from '../rotation/change.ts';
 import { resumeJob } from '../rotation/pause-job.ts';
-import type { Job } from '../rotation/rotation.ts';
+import { type Job, waitsForApproval } from '../rotation/rotation.ts';
 import { checkApprovals } from './check-approvals.ts';
 
 /**
@@ -40,10 +40,6 @@ export async function resumeIfDecided(deps: Deps, listed: Job, anew: boolean): P
   const calledOff = !fenced || whyCalledOff(key, job, deps.clock.now(), deps.config) !== null;
   const decided = calledOff || (await isDecided(deps, job, anew));
   return decided ? resumeJob(deps, job.jobId, 'APPROVAL') : job;
-}
-
-export function waitsForApproval({ status, pause }: Job): boolean {
-  return status === 'PAUSED' && pause?.reason === 'APPROVAL';
 }
 
 async function isDecided(deps: Deps, { approvalId }: Job, anew: boolean): Promise<boolean> {

@@ -42,7 +42,7 @@ export const METRICS = {
   },
   PurgesAwaitingApproval: {
     unit: 'Count',
-    means: "purges whose version is fenced and that wait for people's approvals",
+    means: "purges that wait for people's approvals, or are due and have nobody to approve them",
   },
   BreakGlassApprovals: {
     unit: 'Count',
@@ -61,6 +61,13 @@ export const METRICS = {
     unit: 'Count',
     means: "rotation requests on the bus that are not valid; each of Lambda's three tries counts",
   },
+  AuditEntriesPending: {
+    unit: 'Count',
+    means: 'changes whose audit event could not be brought into its chain, at the time of an export',
+  },
+  AuditExportFailures: { unit: 'Count', means: 'audit chains and events that an export could not handle' },
+  AuditChainsBroken: { unit: 'Count', means: 'audit chains that an export found changed, cut or incomplete' },
+  AuditExportCompleted: { unit: 'Count', means: 'exports of the audit that ran to their end' },
   KmsCalls: { unit: 'Count', means: 'calls to KMS' },
   KmsLatency: { unit: 'Milliseconds', means: 'time of one call to KMS, with its retries' },
   KmsDenied: { unit: 'Count', means: 'calls that KMS denied' },

@@ -1,4 +1,4 @@
-import { resumeApproved, waitsForApproval } from '../approvals/resume-approved.ts';
+import { resumeApproved } from '../approvals/resume-approved.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import { usedVersions } from '../keyring/canary.ts';
@@ -7,7 +7,7 @@ import type { TenantKey } from '../keyring/key.ts';
 import { callOff, whyCalledOff } from './call-off-purge.ts';
 import { changeKey, getKey } from './change.ts';
 import { purgeJobId } from './job-id.ts';
-import { isRunning } from './rotation.ts';
+import { isRunning, waitsForApproval } from './rotation.ts';
 
 /**
  * Calls off the purge of every version that something asked for while it waits: an application marks that, and may not

@@ -19,6 +19,9 @@ export interface DueKeys {
   readonly skipped: number;
 }
 
+/** Who asks, for what the daily sweep starts by itself. */
+export const DAILY_SWEEP = 'daily sweep';
+
 const DAY_MS = 86_400_000;
 /** A key that would come due before the next sweep is due in this one: a day and the schedule's flexible window later. */
 const UNTIL_NEXT_SWEEP_MS = DAY_MS + 3_600_000;

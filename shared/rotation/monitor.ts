@@ -1,12 +1,14 @@
-import { waitsForApproval } from '../approvals/resume-approved.ts';
+import { whyNobodyCan } from '../approvals/request-approval.ts';
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
 import { callOffUsed } from './call-off-used.ts';
+import { DAILY_SWEEP } from './due-keys.ts';
+import { standingHolds } from './holds.ts';
 import { purgeJobId } from './job-id.ts';
-import { isRunning, type Job, RUNNING_STATUSES } from './rotation.ts';
+import { isRunning, type Job, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
 import { censusName } from './take-census.ts';
 
 /**
@@ -50,7 +52,7 @@ export async function monitor(deps: Deps): Promise<Gauges> {
     QuarantinedRecords: await sumOver(keys, ({ keyId }) => countQuarantined(deps, keyId)),
     OldestKeyAge: Math.max(0, ...ages),
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
-    PurgesAwaitingApproval: jobs.filter(waitsForApproval).length,
+    PurgesAwaitingApproval: jobs.filter(waitsForApproval).length + countUnapprovable(deps, keys, now),
     BreakGlassApprovals: await countBreakGlass(deps, now),
     PendingVersionsUsed: await callOffUsed(deps, keys),
     RootKeysUnusable: countUnusableRootKeys(keys),
@@ -84,6 +86,20 @@ function countBlocked(keys: readonly TenantKey[], jobs: readonly Job[]): number 
   );
   const blocked = jobs.filter(({ status }) => status === 'BLOCKED');
   return blocked.filter(({ kind, jobId }) => kind !== 'purge' || pending.has(jobId)).length;
+}
+
+/** Due purges that the daily sweep cannot ask for, because the configuration names too few approvers. */
+function countUnapprovable({ config }: Deps, keys: readonly TenantKey[], now: number): number {
+  if (whyNobodyCan(config, DAILY_SWEEP) === null) return 0;
+  const due = (key: TenantKey) =>
+    Object.values(key.versions).filter(
+      ({ version, state, purgeNotBefore }) =>
+        state === 'RETIRING' &&
+        purgeNotBefore !== null &&
+        now >= Date.parse(purgeNotBefore) &&
+        standingHolds(key, version, now, config).length === 0,
+    );
+  return keys.reduce((sum, key) => sum + due(key).length, 0);
 }
 
 /** Approvals for emergencies that were given in the last day, also where the action has happened since. */

@@ -84,6 +84,11 @@ export const PAUSE_REASONS = [
 ] as const;
 export type PauseReason = (typeof PAUSE_REASONS)[number];
 
+/** Of a purge whose version is fenced, and that people have to agree to. */
+export function waitsForApproval({ status, pause }: Pick<Job, 'status' | 'pause'>): boolean {
+  return status === 'PAUSED' && pause?.reason === 'APPROVAL';
+}
+
 export interface Pause {
   readonly reason: PauseReason;
   /** The root key that it waits for; null for another reason. */

@@ -1,17 +1,17 @@
 import { whyNobodyCan } from '../approvals/request-approval.ts';
-import { resumeApproved, waitsForApproval } from '../approvals/resume-approved.ts';
+import { resumeApproved } from '../approvals/resume-approved.ts';
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
-import { findDueKeys } from './due-keys.ts';
+import { DAILY_SWEEP, findDueKeys } from './due-keys.ts';
 import { finishCalledOff, mayBeHalfCalledOff } from './finish-called-off.ts';
 import { standingHolds } from './holds.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
 import { retryRotation, waitsForSomebody } from './retry-rotation.ts';
-import { isRunning, RUNNING_STATUSES } from './rotation.ts';
+import { isRunning, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
 import { registerServed } from './served.ts';
 
 export interface DailySweep {
@@ -35,7 +35,6 @@ export interface DailySweep {
 const LANES = 8;
 /** What has begun is ended in this time before the function is stopped. */
 const MARGIN_MS = 60_000;
-const REQUESTED_BY = 'daily sweep';
 
 /**
  * Takes up jobs that stopped without an end, brings keys to what their root keys' states say, takes up rotations whose
@@ -111,7 +110,7 @@ async function rotateDue(deps: Deps, key: TenantKey, result: DailySweep): Promis
     result.waiting += 1;
     return;
   }
-  const { answer } = await requestRotation(deps, { tenant, purpose, requestedBy: REQUESTED_BY });
+  const { answer } = await requestRotation(deps, { tenant, purpose, requestedBy: DAILY_SWEEP });
   if (answer === 'started' || answer === 'resumed') result.rotations += 1;
 }
 
@@ -124,13 +123,13 @@ async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise
     // One version's purge does not wait for another's.
     await attempt(deps, result, async () => {
       const job = await deps.ledger.getJob(purgeJobId(keyId, version));
-      const nobody = whyNobodyCan(deps.config, REQUESTED_BY) !== null;
+      const nobody = whyNobodyCan(deps.config, DAILY_SWEEP) !== null;
       const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now(), rest.retiringAt));
       if (waits && state !== 'DESTROY_PENDING') {
         result.waiting += 1;
         return;
       }
-      const { answer } = await requestPurge(deps, { tenant, purpose, version, requestedBy: REQUESTED_BY });
+      const { answer } = await requestPurge(deps, { tenant, purpose, version, requestedBy: DAILY_SWEEP });
       if (answer === 'started' || answer === 'resumed') result.purges += 1;
     });
   }

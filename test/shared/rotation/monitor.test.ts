@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { approve } from '../../../shared/approvals/approve.ts';
 import { changeVersion } from '../../../shared/keyring/change-version.ts';
 import { METRICS, type MetricName } from '../../../shared/metrics/metrics.ts';
 import { activateVersion } from '../../../shared/rotation/activate-version.ts';
@@ -9,6 +10,7 @@ import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { JOB_STATUSES, type Job } from '../../../shared/rotation/rotation.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
+import { createApprovers } from '../../support/approvers.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { deliver, list, runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
@@ -25,6 +27,8 @@ const ZERO = {
   QuarantinedRecords: 0,
   KeysOverdue: 0,
   PurgesAwaitingApproval: 0,
+  BreakGlassApprovals: 0,
+  PendingVersionsUsed: 0,
   RootKeysUnusable: 0,
 };
 
@@ -121,7 +125,7 @@ describe('the monitor', () => {
     expect(await look()).toMatchObject({ RootKeysUnusable: 2 });
   });
 
-  it('counts a purge that waits for a person, until it is done or its version is used again', async () => {
+  it('counts a purge that stopped, until it is done or its version is used again', async () => {
     const row = world.people.rows.get(JSON.stringify(['1']));
     const whole = row?.values[0] ?? null;
     if (row === undefined) throw new Error('no row');
@@ -137,7 +141,7 @@ describe('the monitor', () => {
       return runPurge(world, requested.job.jobId);
     };
     expect(await purge()).toBe(false);
-    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 1, JobsBlockedNow: 1 });
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0, JobsBlockedNow: 1 });
     // One that may pass by itself is tried again by the sweep.
     const [blocked] = await world.ledger.listJobs({ kind: 'purge' });
     if (blocked?.blocker == null) throw new Error('not blocked');
@@ -157,6 +161,36 @@ describe('the monitor', () => {
     expect(await look()).toMatchObject({
       ...{ PurgesAwaitingApproval: 0, JobsBlockedNow: 0, QuarantinedRecords: 0 },
     });
+  });
+});
+
+describe('approvals', () => {
+  const setting = async (approvals: object) => {
+    world = await worlds.makeWorld(createMemoryLedger(), {}, { approvals });
+    await runRotation(world, (await requestRotation(world.deps, KEY)).job.jobId);
+    world.passGrace();
+  };
+
+  it('that a purge waits for are counted, and those for emergencies on their own, for a day', async () => {
+    const people = await createApprovers('alice', 'emergency-eve');
+    await setting({ required: 2, approvers: await people.configured('alice', 'emergency-eve') });
+    const { job } = await requestPurge(world.deps, { ...KEY, version: 1 });
+    await expect(runPurge(world, job.jobId)).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 1, BreakGlassApprovals: 0, JobsPaused: 0 });
+    const { approvalId } = await world.job(job.jobId);
+    for (const name of ['alice', 'emergency-eve'])
+      await approve(world.deps, approvalId ?? '', name, people.signer(name));
+    expect(await look()).toMatchObject({ BreakGlassApprovals: 1 });
+    world.pass(DAY + 1);
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 1, BreakGlassApprovals: 0 });
+    await people.remove();
+  });
+
+  it('that nobody is there to give are missed from the day on when a purge is due', async () => {
+    await setting({});
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 1 });
+    world.pass(-40 * DAY);
+    expect(await look()).toMatchObject({ PurgesAwaitingApproval: 0 });
   });
 });
 
@@ -234,7 +268,7 @@ describe('a job is stuck', () => {
 });
 
 describe('its cost', () => {
-  it('is one query a key, two reads a running job, and two lists', async () => {
+  it('is one query a key, two reads a running job, and three lists', async () => {
     for (let i = 0; i < 20; i++)
       await world.ledger.createKey(
         testKey({ tenant: `t${i}`, keyId: `01900000-0000-7000-9000-${String(i).padStart(12, '0')}` }),
@@ -248,6 +282,7 @@ describe('its cost', () => {
     expect(calls.filter((call) => call === 'ledger.listQuarantined')).toHaveLength(21);
     expect(calls.filter((call) => call !== 'ledger.listQuarantined').sort()).toEqual([
       'ledger.getRound',
+      'ledger.listApprovalRequests',
       'ledger.listJobs',
       'ledger.listKeys',
       'ledger.listSegments',
