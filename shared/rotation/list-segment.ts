@@ -6,6 +6,7 @@ import type { RecordKey } from '../records/record-store.ts';
 import { getRunningJob, timestamp } from './change.ts';
 import { cutChunks } from './chunk.ts';
 import { type Lister, openLister } from './lister.ts';
+import { createPace } from './pace.ts';
 import type { SegmentTask } from './plan-sweep.ts';
 import { isFinished, isStalled, rollUp } from './roll-up.ts';
 import type { Job } from './rotation.ts';
@@ -20,6 +21,8 @@ const CHUNKS_A_PAGE = 10;
 const MAX_UNFINISHED_PAGES = 40;
 const MAX_OPEN_PAGES = 400;
 const LOOK_AGAIN_MS = 1_000;
+/** A lister that waits for its job's limit sees within this time that the limit, or the job's status, is another. */
+const LOOK_AT_JOB_MS = 5_000;
 
 export interface ListInput extends SegmentTask {
   /**
@@ -37,11 +40,13 @@ export interface ListOutput extends SegmentTask {
 
 /**
  * Step 4, one part of it: lists a segment's stale records and queues them in chunks, until the segment ends or
- * the time does. A page is written to the ledger before its chunks are sent, so that no chunk is ever uncounted.
+ * the time does. A page is written to the ledger before its chunks are sent, so that no chunk is ever uncounted. A job's
+ * limit of records a second is kept here: see pace.ts.
  */
 export async function listSegment(deps: Deps, input: ListInput, deadline: number): Promise<ListOutput> {
-  const job = await getRunningJob(deps, input.jobId);
+  let job = await getRunningJob(deps, input.jobId);
   const lister = await openLister(deps, job, input.round, input.segment);
+  const pace = createPace(deps, input, lister.segments);
   let queued = input.queued ?? 0;
   let { segment, open } = await rollUp(deps, input.jobId, input.round, input.segment);
 
@@ -57,10 +62,14 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
   for (;;) {
     const output = { jobId: input.jobId, round: input.round, segment: input.segment, queued, waitSeconds: 0 };
     if (last !== null && last.next === null) return { ...output, done: true };
-    if (deps.clock.now() >= deadline) return { ...output, done: false };
+    const next = await pace.next(job, job.chunkSize * CHUNKS_A_PAGE);
+    const early = next.due - deps.clock.now();
+    if (deps.clock.now() >= deadline) {
+      return { ...output, done: false, waitSeconds: Math.max(0, Math.ceil(early / 1000)) };
+    }
     if (unfinished >= MAX_UNFINISHED_PAGES || ahead >= MAX_OPEN_PAGES) {
       await deps.clock.sleep(LOOK_AGAIN_MS);
-      await getRunningJob(deps, input.jobId);
+      job = await getRunningJob(deps, input.jobId);
       ({ segment, open } = await rollUp(deps, input.jobId, input.round, input.segment));
       // A chunk that nobody can finish must not hold up all that come after it: the next round lists them.
       if (isStalled(deps, job, segment, open)) return { ...output, done: true };
@@ -68,11 +77,24 @@ export async function listSegment(deps: Deps, input: ListInput, deadline: number
       ahead = open.length;
       continue;
     }
-    last = await planPage(deps, job, lister, input, last);
+    if (early > 0) {
+      await deps.clock.sleep(Math.max(1, Math.min(early, LOOK_AT_JOB_MS, deadline - deps.clock.now())));
+      job = await getRunningJob(deps, input.jobId);
+      continue;
+    }
+    const at = deps.clock.now();
+    last = await planPage(deps, job, lister, input, last, next.records);
+    pace.planned(next, at, recordsOf(last));
+    // Paused, cancelled, or with another limit since.
+    job = await getRunningJob(deps, input.jobId);
     queued = last.page + 1;
     unfinished += 1;
     ahead += 1;
   }
+}
+
+function recordsOf({ chunks }: PagePlan): number {
+  return chunks.reduce((sum, { records }) => sum + records, 0);
 }
 
 function countUnfinished(pages: readonly PageProgress[]): number {
@@ -93,9 +115,10 @@ async function planPage(
   lister: Lister,
   at: SegmentTask,
   previous: PagePlan | null,
+  most: number,
 ): Promise<PagePlan> {
   const after = previous?.next ?? null;
-  const listed = await lister.list(after, job.chunkSize * CHUNKS_A_PAGE);
+  const listed = await lister.list(after, most);
   const { chunks, rest } = cutChunks(listed.keys, job.chunkSize, CHUNKS_A_PAGE);
   const lastKey = chunks.at(-1)?.at(-1);
   const created = await deps.ledger.createPage(

@@ -7,6 +7,8 @@ import type { Job } from './rotation.ts';
 /** Lists what a job has to work on in one segment: stale envelopes, or plaintext to adopt. */
 export interface Lister {
   readonly recordSet: string;
+  /** How many segments its round has. */
+  readonly segments: number;
   list(after: string | null, limit: number): Promise<StalePage>;
   /** All keys in the range, at most `limit`. */
   listRange(after: string | null, until: string, limit: number): Promise<readonly RecordKey[]>;
@@ -28,6 +30,7 @@ export async function openLister(deps: Deps, job: Job, round: number, index: num
       : store.listStale(scope, active, ref.segment, after, limit, until);
   return {
     recordSet: ref.recordSet,
+    segments: plan?.segments.length ?? 1,
     list: (after, limit) => list(after, limit),
     cursorAfter: (key) => store.cursorAfter(key),
     async listRange(after, until, limit) {
