@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { Command } from 'commander';
 import { benchEnvelope } from './envelope.ts';
+import { benchFence } from './fence.ts';
 import type { BenchFigure } from './figure.ts';
 import { benchMemory } from './memory.ts';
 import { benchPipeline } from './pipeline.ts';
@@ -15,6 +16,7 @@ import { benchRequests } from './requests.ts';
 const PARTS = {
   envelope: benchEnvelope,
   postgres: benchPostgres,
+  fence: benchFence,
   pipeline: benchPipeline,
   requests: benchRequests,
   memory: benchMemory,
