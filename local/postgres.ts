@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { type Account, assertReachable, serverAccount } from './postgres-account.ts';
-import { findBinaries } from './postgres-binaries.ts';
+import { findBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 
 /**
  * A real PostgreSQL on this machine, on 127.0.0.1 only, with its data in one folder that lasts between runs.
@@ -23,6 +23,8 @@ export interface EmbeddedPostgresOptions {
   readonly log?: (line: string) => void;
   /** Server settings besides the fixed ones, such as `fsync=off` for throw-away data. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of another PostgreSQL than the embedded one, such as the machine's own. */
+  readonly binaries?: PostgresBinaries;
 }
 
 export interface EmbeddedPostgres {
@@ -50,19 +52,23 @@ const LEFTOVER_MS = 3_000;
 const WATCH =
   '( { read -r word <&3; [ -n "$word" ] || kill -INT $$; } >/dev/null 2>&1 & ); exec "$@" 3<&- </dev/null';
 
+const BUILTIN_LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+
 const run = promisify(execFile);
 
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   if (process.platform === 'win32') throw new Error('The embedded PostgreSQL runs on Linux and macOS.');
   const dir = path.resolve(options.dir);
   const log = options.log ?? (() => {});
-  const binaries = findBinaries();
+  const binaries = options.binaries ?? findBinaries();
   const account = await serverAccount();
   await prepareFolder(dir, account, binaries.postgres);
   const data = path.join(dir, 'data');
   await waitForLeftover(data);
   const password = await readOrMakePassword(dir, account);
-  await createCluster(dir, data, binaries.initdb, account);
+  // Versions before 17 do not know it.
+  const locale = options.binaries === undefined ? BUILTIN_LOCALE : [];
+  await createCluster(dir, data, binaries.initdb, locale, account);
   const port = await choosePort(dir, options.port ?? 0);
   const server = await spawnServer(binaries.postgres, data, port, account, options.settings ?? {}, log);
   await writeFile(path.join(dir, 'port'), `${port}\n`);
@@ -106,6 +112,7 @@ async function createCluster(
   dir: string,
   data: string,
   initdb: string,
+  locale: readonly string[],
   account: Account | undefined,
 ): Promise<void> {
   if ((await readIfThere(path.join(data, 'PG_VERSION'))) !== undefined) return;
@@ -121,8 +128,7 @@ async function createCluster(
     '--encoding=UTF8',
     // The same order and case rules on every machine, whatever locales it has.
     '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
+    ...locale,
     '--no-instructions',
   ];
   try {

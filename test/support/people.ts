@@ -27,7 +27,7 @@ export interface People {
   setRaw(id: number, bytes: Uint8Array): Promise<void>;
 }
 
-export async function createPeople(stack: TestStack, count: number): Promise<People> {
+export async function createPeople(stack: Pick<TestStack, 'pool' | 'deps'>, count: number): Promise<People> {
   const { pool, deps } = stack;
   await pool.query('CREATE TABLE IF NOT EXISTS people (id int PRIMARY KEY, email_enc bytea)');
   await createKey(deps, TENANT, 'default');

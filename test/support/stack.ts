@@ -32,6 +32,7 @@ export const SHORT_TIMES = {
   backupRetentionSeconds: 0,
   acceptShortGrace: true,
   stallSeconds: 30,
+  soakSeconds: 0,
 } as const;
 
 export interface TestConfig {
@@ -39,6 +40,8 @@ export interface TestConfig {
   readonly stores?: object;
   readonly recordSets: object;
   readonly rotation?: object;
+  /** Default: none are needed. */
+  readonly approvals?: object;
 }
 
 /** Makes the folder with configuration, keystore and key file. */
@@ -55,6 +58,7 @@ export async function makeStackFolder(config: TestConfig): Promise<{ dir: string
       stores: config.stores ?? { main: { type: 'postgres', embedded: DATABASE, tls: 'off' } },
       recordSets: config.recordSets,
       rotation: { ...SHORT_TIMES, ...config.rotation },
+      approvals: config.approvals ?? { required: 0, acceptNoApprovals: true },
     }),
   );
   await initKeyFile(keyFilePath, fillRandom);
