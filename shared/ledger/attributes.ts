@@ -39,6 +39,9 @@ const DONE = 'done';
 /** What a change tells the audit, until it is in the chain, and where it is there afterwards. See shared/audit/outbox.ts. */
 export const OUTBOX = 'pendingAudit';
 
+/** Authenticates what is in the outbox, which is emptied apart from the item. */
+export const OUTBOX_MAC = 'pendingAuditMac';
+
 /** Attributes that the MAC of an item does not cover, because others than its writer set them. */
 export const WRITTEN_APART: ReadonlySet<string> = new Set([
   MAC,
@@ -46,6 +49,7 @@ export const WRITTEN_APART: ReadonlySet<string> = new Set([
   REPORTS,
   DONE,
   OUTBOX,
+  OUTBOX_MAC,
   LIST_KEY,
   LIST_ORDER,
 ]);

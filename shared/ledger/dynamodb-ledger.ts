@@ -54,7 +54,7 @@ export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStor
   });
   const table = authenticateTable(unguarded, authenticator, guard);
   // The chain proves itself, and what is wrong in it is read to be named.
-  return { ...on(table), ...createAuditLedger(unguarded), ...createOutboxes(table, on) };
+  return { ...on(table), ...createAuditLedger(table, unguarded), ...createOutboxes(table, on) };
 }
 
 function ledgerOn(

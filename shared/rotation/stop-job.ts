@@ -1,4 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
+import { LedgerError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import { announceEnd } from './announce-end.ts';
@@ -23,15 +24,17 @@ export async function stopJob(
 ): Promise<{ paused: boolean }> {
   const job = await getJob(deps, jobId);
   if (job.status === 'PAUSED' || job.status === 'CANCELLED') return { paused: true };
-  const rootKeyId = await rootKeyInTheWay(deps, job, cause);
+  const rootKeyId = await unlessForged(() => rootKeyInTheWay(deps, job, cause));
   if (rootKeyId !== null && (await pauseIfUnusable(deps, jobId))) return { paused: true };
   if (job.kind === 'purge') {
-    await changeKey(deps, job.tenant, job.purpose, (key) => {
-      const { state, destroyAuthorizedAt } = versionOf(key, job.from);
-      // Any other state is not this purge's to change; and once it is authorized, there is no way back.
-      const begun = state === 'DESTROY_PENDING' && destroyAuthorizedAt === null;
-      return begun ? cancelDestroy(key, job.from) : key;
-    });
+    await unlessForged(() =>
+      changeKey(deps, job.tenant, job.purpose, (key) => {
+        const { state, destroyAuthorizedAt } = versionOf(key, job.from);
+        // Any other state is not this purge's to change; and once it is authorized, there is no way back.
+        const begun = state === 'DESTROY_PENDING' && destroyAuthorizedAt === null;
+        return begun ? cancelDestroy(key, job.from) : key;
+      }),
+    );
   }
   if (rootKeyId !== null) {
     // The root key can be used again, as the provider says: the next reconciliation takes the job up.
@@ -47,6 +50,16 @@ export async function stopJob(
   await announceEnd(deps, job.status, blocked);
   deps.log.error('job stopped', { jobId, code, tenant: job.tenant, purpose: job.purpose });
   return { paused: false };
+}
+
+/** Null where the key is not genuine: nothing is done to it, and the job still gets its blocker. */
+async function unlessForged<T>(run: () => Promise<T>): Promise<T | null> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === 'STATE_FORGED') return null;
+    throw error;
+  }
 }
 
 /** The root key for which the step failed, by its error or by a version that is suspended for one; null: for none. */

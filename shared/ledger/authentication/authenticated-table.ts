@@ -1,10 +1,10 @@
 import { LedgerError } from '../../errors/errors.ts';
 import { type Item, marshalItem } from '../attribute-values.ts';
-import { type ItemKey, MAC, PARTITION_KEY, SORT_KEY } from '../attributes.ts';
+import { type ItemKey, MAC, OUTBOX, OUTBOX_MAC, PARTITION_KEY, SORT_KEY } from '../attributes.ts';
 import type { Condition, TableClient, WriteResult } from '../table-client.ts';
 import { type Authenticator, WITHOUT_STATE_KEY } from './authenticator.ts';
 import type { Guard } from './forgery.ts';
-import { itemBytes } from './item-bytes.ts';
+import { isFull, itemBytes, outboxBytes } from './item-bytes.ts';
 
 export interface AuthenticatedTable extends TableClient {
   /** Changes attributes that no MAC covers (WRITTEN_APART), and may be called without the state key. */
@@ -22,6 +22,8 @@ export function authenticateTable(
 ): AuthenticatedTable {
   const verified = async (item: Item): Promise<Item> => {
     await guard.requireGenuine(itemBytes(item), item[MAC]?.S, nameOf(item));
+    // Emptied by whoever has appended its event, and then it says nothing that anybody acts on.
+    if (isFull(item)) await guard.requireGenuine(outboxBytes(item), item[OUTBOX_MAC]?.S, nameOf(item));
     return item;
   };
   return {
@@ -32,8 +34,10 @@ export function authenticateTable(
     query: async (query) => Promise.all((await table.query(query)).map(verified)),
     scan: async (scan) => Promise.all((await table.scan(scan)).map(verified)),
     put: async (key, fields, condition) => {
-      const mac = await authenticator.mac(itemBytes(marshalItem({ ...fields, ...key })));
-      return table.put(key, { ...fields, [MAC]: mac }, condition);
+      const item = marshalItem({ ...fields, ...key });
+      const mac = await authenticator.mac(itemBytes(item));
+      const outbox = OUTBOX in item ? { [OUTBOX_MAC]: await authenticator.mac(outboxBytes(item)) } : {};
+      return table.put(key, { ...fields, [MAC]: mac, ...outbox }, condition);
     },
     update: async (key, expression, condition) => {
       requireKey(authenticator);

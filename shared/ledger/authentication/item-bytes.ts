@@ -1,7 +1,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { canonicalBytes } from '../../signing/canonical-json.ts';
 import type { Item } from '../attribute-values.ts';
-import { WRITTEN_APART } from '../attributes.ts';
+import { OUTBOX, PARTITION_KEY, SORT_KEY, WRITTEN_APART } from '../attributes.ts';
 
 /**
  * What the MAC of an item covers: every attribute with its type, its own primary key among them (so that an item in
@@ -11,6 +11,17 @@ import { WRITTEN_APART } from '../attributes.ts';
 export function itemBytes(item: Item): Uint8Array {
   const covered = Object.entries(item).filter(([name]) => !WRITTEN_APART.has(name));
   return canonicalBytes({ item: Object.fromEntries(covered.map(([name, value]) => [name, plain(value)])) });
+}
+
+/** What the item tells the audit still, and whose item it is. */
+export function outboxBytes(item: Item): Uint8Array {
+  const { [OUTBOX]: outbox, [PARTITION_KEY]: pk, [SORT_KEY]: sk } = item;
+  return canonicalBytes({ outbox: outbox === undefined ? null : plain(outbox), pk, sk });
+}
+
+/** Whether its event was not seen in the chain yet. See shared/audit/outbox.ts. */
+export function isFull(item: Item): boolean {
+  return item[OUTBOX]?.M?.['afterSequence'] !== undefined;
 }
 
 function plain(value: AttributeValue): unknown {
