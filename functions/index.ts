@@ -6,6 +6,7 @@ import { create as concludeAdoption } from './conclude-adoption/index.ts';
 import { create as concludeRound } from './conclude-round/index.ts';
 import { create as createVersion } from './create-version/index.ts';
 import { create as destroyVersion } from './destroy-version/index.ts';
+import { create as exportAudit } from './export-audit/index.ts';
 import { create as kmsEvent } from './kms-event/index.ts';
 import type { CreateHandler } from './lambda.ts';
 import { create as listSegment } from './list-segment/index.ts';
@@ -39,6 +40,7 @@ export const STATE_FUNCTIONS = {
 
 /** The functions that a queue, a schedule or an event calls, by the name of their folder. */
 export const EVENT_FUNCTIONS = {
+  'export-audit': exportAudit,
   'kms-event': kmsEvent,
   monitor,
   'process-chunk': processChunk,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Deps } from '../shared/deps/deps.ts';
 import type { Need } from '../shared/deps/needs.ts';
 import { KeyturnError } from '../shared/errors/errors.ts';
+import type { More } from './powertools.ts';
 
 /** The part of the Lambda context that is used. */
 export interface InvocationContext {
@@ -76,10 +77,16 @@ export function translate(error: unknown): Error {
  * The handler that Lambda calls. What it runs on is loaded and made by need, so that to import a function, as the
  * embedded stack does, has no effect; in Lambda the modules are loaded before the first call, when there is more CPU.
  */
-export function lambda<Output>(create: CreateHandler<Output>, needs: readonly Need[]): Handler<Output> {
+export function lambda<Output>(
+  create: CreateHandler<Output>,
+  needs: readonly Need[],
+  more: More = {},
+): Handler<Output> {
   let loading: Promise<Handler<Output>> | undefined;
   const load = () => {
-    loading ??= import('./powertools.ts').then(({ runWithPowertools }) => runWithPowertools(create, needs));
+    loading ??= import('./powertools.ts').then(({ runWithPowertools }) =>
+      runWithPowertools(create, needs, more),
+    );
     return loading;
   };
   if (process.env['AWS_LAMBDA_FUNCTION_NAME'] !== undefined) load().catch(() => undefined);

@@ -7,6 +7,7 @@ import { needs as concludeAdoption } from './conclude-adoption/index.ts';
 import { needs as concludeRound } from './conclude-round/index.ts';
 import { needs as createVersion } from './create-version/index.ts';
 import { needs as destroyVersion } from './destroy-version/index.ts';
+import { needs as exportAudit } from './export-audit/index.ts';
 import { needs as kmsEvent } from './kms-event/index.ts';
 import { needs as listSegment } from './list-segment/index.ts';
 import { needs as monitor } from './monitor/index.ts';
@@ -29,6 +30,7 @@ export const FUNCTION_NEEDS = {
   'conclude-round': concludeRound,
   'create-version': createVersion,
   'destroy-version': destroyVersion,
+  'export-audit': exportAudit,
   'kms-event': kmsEvent,
   'list-segment': listSegment,
   monitor,

@@ -5,12 +5,15 @@ import { Tracer } from '@aws-lambda-powertools/tracer';
 import { captureLambdaHandler } from '@aws-lambda-powertools/tracer/middleware';
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
-import { composeFromEnvironment, type Instrument } from '../shared/deps/compose.ts';
+import { type Composition, composeFromEnvironment, type Instrument } from '../shared/deps/compose.ts';
 import type { Need } from '../shared/deps/needs.ts';
 import type { Log } from '../shared/log/log.ts';
 import { createPowertoolsLog } from '../shared/log/powertools-log.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
 import { type CreateHandler, type Handler, JobPaused, TransientError, translate } from './lambda.ts';
+
+/** What a function brings along that others have no use for. */
+export type More = Pick<Composition, 'openArchive'>;
 
 /**
  * What a function runs on in Lambda: dependencies by its needs, made at the first call and kept; a log, metrics and
@@ -19,6 +22,7 @@ import { type CreateHandler, type Handler, JobPaused, TransientError, translate 
 export function runWithPowertools<Output>(
   create: CreateHandler<Output>,
   needs: readonly Need[],
+  more: More = {},
 ): Handler<Output> {
   const logger = new Logger();
   // Calls of AWS are traced by the clients themselves.
@@ -31,7 +35,7 @@ export function runWithPowertools<Output>(
 
   let started: Promise<Handler<Output>> | undefined;
   const start = async () =>
-    create(await composeFromEnvironment(process.env, needs, { log, metrics, instrument, actor }));
+    create(await composeFromEnvironment(process.env, needs, { ...more, log, metrics, instrument, actor }));
 
   const run: Handler<Output> = async (event, context) => {
     try {

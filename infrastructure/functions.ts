@@ -41,6 +41,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     'readKeys',
     'changeJobs',
     'settleQuarantine',
+    'keepCensus',
   ]),
   'retire-version': state('Makes the old version decrypt-only until its purge', ['changeKeys', 'changeJobs']),
   'begin-purge': state('Puts a version before its destruction', ['changeKeys', 'markUse', 'changeJobs']),
@@ -48,6 +49,9 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     'changeKeys',
     'changeJobs',
     'settleQuarantine',
+    'keepCensus',
+    'askForApproval',
+    'keepCertificate',
   ]),
   'conclude-adoption': state('Decides whether plaintext is left', [
     'readKeys',
@@ -79,6 +83,10 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     'changeKeys',
     'changeJobs',
     'readQuarantine',
+  ]),
+  'export-audit': event('Hourly: copies the audit chains to where they cannot be changed', 900, [
+    'listLedger',
+    'exportAudit',
   ]),
   'kms-event': event('Reads the truth again when KMS reports a change of a root key', 900, [
     'listLedger',

@@ -1,8 +1,18 @@
 import type { Need } from '../shared/deps/needs.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
-import { CANARY, LIST_INDEX, PARTITION_KEY, SORT_KEY } from '../shared/ledger/attributes.ts';
+import {
+  CANARY,
+  LIST_INDEX,
+  LIST_KEY,
+  LIST_ORDER,
+  OUTBOX,
+  OUTBOX_MAC,
+  PARTITION_KEY,
+  SORT_KEY,
+} from '../shared/ledger/attributes.ts';
 import { STATE_CONTEXT } from '../shared/ledger/authentication/state-context.ts';
 import { CONTEXT_NAMES } from '../shared/providers/aws-kms/encryption-context.ts';
+import { archiveStatements } from './archive.ts';
 import { arn, getAtt } from './cloudformation.ts';
 import {
   KEY_TAG,
@@ -35,16 +45,25 @@ export const LEDGER_ITEMS = {
   keys: 'KEY#*',
   jobs: 'JOB#*',
   quarantine: 'QUARANTINE#*',
+  censuses: 'CENSUS#*',
+  approvals: 'APPROVAL#*',
+  certificates: 'CERTIFICATE#*',
+  restores: 'RESTORE',
+  chains: 'AUDIT#*',
+  events: 'EVENT#*',
+  exports: 'EXPORT#*',
 } as const;
 type LedgerItems = keyof typeof LEDGER_ITEMS;
 
-function ledger(sid: string, actions: readonly string[], items: LedgerItems): Statement {
+function ledger(sid: string, actions: readonly string[], ...items: readonly LedgerItems[]): Statement {
   return {
     Sid: sid,
     Effect: 'Allow',
     Action: actions.map((action) => `dynamodb:${action}`),
     Resource: getAtt('LedgerTable'),
-    Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [LEDGER_ITEMS[items]] } },
+    Condition: {
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': items.map((item) => LEDGER_ITEMS[item]) },
+    },
   };
 }
 
@@ -105,6 +124,31 @@ function markUse(): Statement {
   };
 }
 
+/** What a change has told the audit is taken out of its item once it is in the chain: an update of nothing else. */
+function closeOutboxes(): Statement {
+  const update = ledger(
+    'CloseOutboxes',
+    ['UpdateItem'],
+    'keys',
+    'jobs',
+    'approvals',
+    'certificates',
+    'events',
+  );
+  return {
+    ...update,
+    Condition: {
+      ...update.Condition,
+      'ForAllValues:StringEquals': {
+        'dynamodb:Attributes': [
+          ...[PARTITION_KEY, SORT_KEY, OUTBOX, OUTBOX_MAC, 'eventId', LIST_KEY, LIST_ORDER],
+        ],
+      },
+      Null: { 'dynamodb:Attributes': 'false', 'dynamodb:LeadingKeys': 'false' },
+    },
+  };
+}
+
 /** What a function may do in the ledger; functions.ts names these. */
 export const LEDGER_RIGHTS = {
   /** Makes the state key, or has it wrapped anew. */
@@ -119,6 +163,18 @@ export const LEDGER_RIGHTS = {
   readQuarantine: [ledger('ReadQuarantine', ['Query'], 'quarantine')],
   addQuarantined: [ledger('AddQuarantined', ['PutItem'], 'quarantine')],
   settleQuarantine: [ledger('SettleQuarantine', ['Query', 'DeleteItem'], 'quarantine')],
+  keepCensus: [ledger('KeepCensus', ['GetItem', 'PutItem'], 'censuses')],
+  askForApproval: [ledger('AskForApproval', ['GetItem', 'Query', 'PutItem'], 'approvals')],
+  keepCertificate: [ledger('KeepCertificate', ['GetItem', 'PutItem'], 'certificates')],
+  /** Goes with every right to change what the audit is told of. */
+  appendAudit: [ledger('AppendAudit', ['PutItem', 'Query'], 'chains')],
+  /** What is no change of an item: KMS events, requests on the bus. */
+  recordEvents: [ledger('RecordEvents', ['GetItem', 'PutItem'], 'events')],
+  exportAudit: [
+    ledger('AppendAudit', ['PutItem', 'Query'], 'chains'),
+    closeOutboxes(),
+    ledger('MarkExports', ['GetItem', 'PutItem'], 'exports'),
+  ],
   /** All keys, or all jobs, from the index. */
   listLedger: [
     {
@@ -196,6 +252,7 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
   ],
   'stores:read': readRecords,
   'stores:write': writeRecords,
+  archive: archiveStatements,
   sign: (stage) => [
     {
       Sid: 'SignStatements',
@@ -210,6 +267,9 @@ const NEED_RIGHTS: Readonly<Record<Need, (stage: Stage) => readonly Statement[]>
 export function makeStateKey(stage: Stage): Statement {
   return useOf(stateKeyArns(stage), 'MakeStateKey', 'GenerateDataKeyWithoutPlaintext', OF_STATE_KEY);
 }
+
+/** What changes of these say is told to the audit, in the same write. */
+const AUDITED: readonly LedgerRight[] = ['recordEvents', 'changeKeys', 'changeJobs', 'askForApproval', 'keepCertificate'];
 
 const USES_ROOT_KEYS: readonly Need[] = ['ledger', 'provider:generate', 'provider:unwrap', 'provider:rewrap'];
 
@@ -228,8 +288,10 @@ export function statementsFor(
   needs: readonly Need[],
   ledgerRights: readonly LedgerRight[],
 ): Statement[] {
+  const isAudited = ledgerRights.some((right) => AUDITED.includes(right));
   return [
     ...ledgerRights.flatMap((right): readonly Statement[] => LEDGER_RIGHTS[right]),
+    ...(isAudited ? LEDGER_RIGHTS.appendAudit : []),
     ...needs.flatMap((need) => NEED_RIGHTS[need](stage)),
     ...(needs.some((need) => USES_ROOT_KEYS.includes(need)) ? [describeRootKeys(stage)] : []),
   ];

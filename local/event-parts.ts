@@ -47,5 +47,6 @@ export const SCHEDULES: Readonly<Record<ScheduleName, z.infer<typeof scheduleSch
     sweep: scheduleSchema,
     monitor: scheduleSchema,
     'root-keys': scheduleSchema,
+    'export-audit': scheduleSchema,
   } satisfies Record<ScheduleName, z.ZodType>)
   .parse(schedulesFile);

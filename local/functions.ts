@@ -41,6 +41,7 @@ export function eventFunctions(deps: Deps): Readonly<Record<EventFunctionName, I
   const make = (name: EventFunctionName) =>
     invocation(name, EVENT_FUNCTIONS[name](limitDeps(deps, FUNCTION_NEEDS[name])));
   return {
+    'export-audit': make('export-audit'),
     'kms-event': make('kms-event'),
     monitor: make('monitor'),
     'process-chunk': make('process-chunk'),

@@ -4,10 +4,12 @@ import type { ScheduleName } from './event-parts.ts';
 /** What EventBridge Scheduler does by events/schedules.json, at the pace of one machine. */
 
 /** In AWS the sweep runs daily; here it also takes up the jobs of a machine that was off. */
-export const INTERVAL_SECONDS = { sweep: 60, monitor: 900, 'root-keys': 900 } as const satisfies Record<
-  ScheduleName,
-  number
->;
+export const INTERVAL_SECONDS = {
+  sweep: 60,
+  monitor: 900,
+  'root-keys': 900,
+  'export-audit': 60,
+} as const satisfies Record<ScheduleName, number>;
 
 export interface Schedule {
   /** Now, besides. */

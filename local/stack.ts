@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
 import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import { actingAs } from '../shared/audit/actor.ts';
+import { openArchive } from '../shared/audit/open-archive.ts';
 import { newUuidV7, systemClock } from '../shared/clock/system.ts';
 import type { LoadedConfig } from '../shared/config/load.ts';
 import {
@@ -183,6 +184,7 @@ export async function composeLocal(
     ...(options.instrument && { instrument: options.instrument }),
     names: localResourceNames(info),
     actor: options.actor,
+    openArchive,
     log: options.log,
     environment: options.environment,
     ...(url !== undefined && { embeddedUrl: url }),
@@ -207,6 +209,7 @@ function startSchedules(
   return {
     monitor: start('monitor', INTERVAL_SECONDS.monitor),
     'root-keys': start('root-keys', INTERVAL_SECONDS['root-keys']),
+    'export-audit': start('export-audit', INTERVAL_SECONDS['export-audit']),
     sweep: start('sweep', sweepSeconds),
   };
 }

@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { composeLocal } from '../../local/stack.ts';
 import { readStackInfo, type StackInfo } from '../../local/stack-info.ts';
+import { openArchive } from '../../shared/audit/open-archive.ts';
 import { CONFIG_FILE_NAMES, loadConfig } from '../../shared/config/load.ts';
 import { type ComposedDeps, composeFromEnvironment } from '../../shared/deps/compose.ts';
 import { ALL_NEEDS } from '../../shared/deps/needs.ts';
@@ -38,7 +39,11 @@ export async function openSession(place: Place): Promise<Session> {
   }
   if (usesAws(environment)) {
     const variables = { ...environment, KEYTURN_CONFIG: loaded.path };
-    const deps = await composeFromEnvironment(variables, CLI_NEEDS, { log: silentLog, actor: actor() });
+    const deps = await composeFromEnvironment(variables, CLI_NEEDS, {
+      log: silentLog,
+      actor: actor(),
+      openArchive,
+    });
     return { stack: null, deps };
   }
   throw notRunning(dir);

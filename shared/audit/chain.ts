@@ -1,7 +1,7 @@
 import { AuditError } from '../errors/errors.ts';
 import { digestOf } from '../signing/canonical-json.ts';
 import type { AuditEntry } from './entry.ts';
-import type { AuditEvent, AuditStore, ChainItem } from './outbox.ts';
+import { type AuditEvent, type AuditStore, type ChainItem, entryAt } from './outbox.ts';
 
 /**
  * Appends events to the chains of the tenants, each exactly once. A chain only grows and nothing in it changes, so what
@@ -140,8 +140,9 @@ function forgetMost(tail: Tail, place: number): number {
   return place;
 }
 
-function requireEntry(tenant: string, { sequence, entry }: ChainItem): AuditEntry {
-  if (entry === null) throw broken(tenant, sequence, 'is not an entry of that place');
+function requireEntry(tenant: string, item: ChainItem): AuditEntry {
+  const entry = entryAt(tenant, item);
+  if (entry === null) throw broken(tenant, item.sequence, 'is not an entry of that place');
   return entry;
 }
 

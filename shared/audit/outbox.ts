@@ -51,10 +51,16 @@ export interface OpenOutbox {
   readonly event: PendingEvent;
 }
 
-/** What stands at a place of the chain; `entry` is null where it is no entry, or says that it is of another place. */
+/** What stands at a place of the chain. Whoever wrote the table by hand may have put anything there. */
 export interface ChainItem {
   readonly sequence: number;
+  /** null: it is no entry. */
   readonly entry: AuditEntry | null;
+}
+
+/** The entry, if it is one of that place. */
+export function entryAt(tenant: string, { sequence, entry }: ChainItem): AuditEntry | null {
+  return entry?.tenant === tenant && entry.sequence === sequence ? entry : null;
 }
 
 /** How far a chain was exported. `planned`: the last entry of the segment that is being written; null: none is. */

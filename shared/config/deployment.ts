@@ -78,8 +78,16 @@ export const deploymentSchema = z.strictObject({
     .refine((days) => RETENTION_DAYS.includes(days), `must be one of ${RETENTION_DAYS.join(', ')}`)
     .default(90)
     .describe('How long CloudWatch keeps the logs'),
+  auditRetentionDays: z
+    .int()
+    .min(1)
+    .max(36_500)
+    .default(365)
+    .describe(
+      'How long what is exported of the audit chain can be deleted by nobody, the account itself not excepted. 1 for a trial',
+    ),
   schedules: z
-    .partialRecord(z.enum(['sweep', 'monitor', 'root-keys']), schedule)
+    .partialRecord(z.enum(['sweep', 'monitor', 'root-keys', 'export-audit']), schedule)
     .default({})
     .describe('Changes to the schedules of events/schedules.json'),
   rootKey: z

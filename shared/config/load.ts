@@ -55,7 +55,7 @@ export function parseConfig(text: string, source: string): Config {
 }
 
 function resolvePaths(config: Config, base: string): Config {
-  const { provider, signing } = config;
+  const { audit, provider, signing } = config;
   return {
     ...config,
     provider:
@@ -68,6 +68,9 @@ function resolvePaths(config: Config, base: string): Config {
           },
     ...(signing?.type === 'local' && {
       signing: { ...signing, keyFile: resolve(base, signing.keyFile) },
+    }),
+    ...(audit?.archive.type === 'file' && {
+      audit: { archive: { ...audit.archive, folder: resolve(base, audit.archive.folder) } },
     }),
     stores: Object.fromEntries(
       Object.entries(config.stores).map(([name, store]) => [

@@ -3,6 +3,8 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import type { AuditArchive } from '../audit/archive.ts';
+import type { OpenArchive } from '../audit/open-archive.ts';
 import { openAudit } from '../audit/open-audit.ts';
 import { createEventBridgeBus } from '../bus/eventbridge-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
@@ -82,6 +84,8 @@ export interface Composition {
   readonly needs?: readonly Need[];
   /** For the audit: `person:<name>`, `function:<name>`. Functions that share a process each say theirs: see actingAs. */
   readonly actor: string;
+  /** For the need `archive`: the SDK of S3 is loaded only by those that have it. */
+  readonly openArchive?: OpenArchive;
   /** Put around every SDK client that is made: tracing. */
   readonly instrument?: Instrument;
   readonly log: Log;
@@ -147,6 +151,10 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     metrics,
     ledger,
     audit,
+    archive:
+      needs.includes('archive') && composition.openArchive !== undefined
+        ? composition.openArchive(config, composition)
+        : absent<AuditArchive>('archive', needs),
     state,
     provider,
     keyring: createConfiguredKeyring({ config, ledger, provider, clock, log, metrics }),
@@ -378,7 +386,7 @@ export function storeUrl(
 export async function composeFromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   needs: readonly Need[],
-  options: Pick<Composition, 'actor' | 'log' | 'metrics' | 'instrument'>,
+  options: Pick<Composition, 'actor' | 'openArchive' | 'log' | 'metrics' | 'instrument'>,
 ): Promise<ComposedDeps> {
   const names = readEnvironment(environment, needs);
   const { config } = await loadConfig(names.KEYTURN_CONFIG);

@@ -1,3 +1,4 @@
+import type { AuditArchive } from '../audit/archive.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { EventBus } from '../bus/event-bus.ts';
 import type { Clock, NewId } from '../clock/clock.ts';
@@ -25,6 +26,8 @@ export interface Deps {
   /** Every change of state that it writes has its entry in the audit chain. */
   readonly ledger: Ledger;
   readonly audit: Audit;
+  /** Where the audit chain is exported to. */
+  readonly archive: AuditArchive;
   /** What the ledger's items and the queue's messages are authenticated with. */
   readonly state: State;
   readonly provider: RootKeyProvider;

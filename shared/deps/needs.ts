@@ -1,3 +1,4 @@
+import type { AuditArchive } from '../audit/archive.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { EventBus } from '../bus/event-bus.ts';
 import { ConfigError } from '../errors/errors.ts';
@@ -27,6 +28,7 @@ const NEEDS = {
   'provider:destroy': 'destroys what only the provider holds of a version',
   'stores:read': 'reads records',
   'stores:write': 'writes records',
+  archive: 'reads and adds to the archive of the audit',
   sign: 'signs statements, and shows the public key they are verified with',
 } as const satisfies Record<string, string>;
 
@@ -43,6 +45,13 @@ const QUEUE: MethodNeeds<WorkQueue> = { send: ['queue'] };
 const BUS: MethodNeeds<EventBus> = { publish: ['bus'] };
 
 const SIGNER: MethodNeeds<Signer> = { publicKey: ['sign'], sign: ['sign'] };
+
+const ARCHIVE: MethodNeeds<AuditArchive> = {
+  place: [],
+  put: ['archive'],
+  get: ['archive'],
+  list: ['archive'],
+};
 
 const AUDIT: MethodNeeds<Audit> = {
   createAuditEntry: ['ledger'],
@@ -121,6 +130,7 @@ const SEARCH: MethodNeeds<StoreSearch> = {
 };
 
 const METHODS = {
+  archive: ARCHIVE,
   audit: AUDIT,
   queue: QUEUE,
   bus: BUS,
@@ -149,6 +159,7 @@ export function limitDeps<Given extends Deps>(deps: Given, declared: readonly Ne
     ...deps,
     ledger: limit('ledger', deps.ledger),
     audit: limit('audit', deps.audit),
+    archive: limit('archive', deps.archive),
     state: limit('state', deps.state),
     queue: limit('queue', deps.queue),
     bus: limit('bus', deps.bus),

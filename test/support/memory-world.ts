@@ -28,6 +28,7 @@ import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
+import { createMemoryArchive } from './memory-archive.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record-store.ts';
 import { testState } from './state-key.ts';
 
@@ -188,6 +189,7 @@ async function makeWorld(
         if (execution !== undefined) execution.running = false;
       },
     },
+    archive: createMemoryArchive(),
     bus: {
       async publish(events: readonly KeyturnEvent[]) {
         published.push(...structuredClone(events));
@@ -225,6 +227,7 @@ async function makeWorld(
       executions: gate('executions', ports.executions, faults, process),
       bus: gate('bus', ports.bus, faults, process),
       signer: gate('signer', ports.signer, faults, process),
+      archive: gate('archive', ports.archive, faults, process),
     };
     const recordSets = createRecordSets(
       config.recordSets,
