@@ -63,6 +63,7 @@ export async function runChecks(cli: Cli, report: Report): Promise<void> {
       : 'AWS KMS answers, and every root key that wraps new KEKs can be used';
   });
   await check('timing', async () => timing(loaded.config));
+  await check('approvals', async () => approving(loaded.config));
   await checkPlace(cli, loaded, check, report);
 }
 
@@ -152,6 +153,21 @@ function timing({ rotation }: Config): Finding {
   return {
     warning: `acceptShortGrace is on: a version may be destroyed after ${count(rotation.graceSeconds)} s while backups or queued messages still need it`,
     remedy: 'For real data remove acceptShortGrace and graceSeconds.',
+  };
+}
+
+function approving({ approvals: { required, approvers } }: Config): Finding {
+  const names = Object.keys(approvers);
+  if (required === 0) {
+    return {
+      warning: 'acceptNoApprovals is on: versions are destroyed without anybody agreeing',
+      remedy: 'For real data name approvers: `keyturn approvers create` makes their keys.',
+    };
+  }
+  if (names.length > 0) return `${required} of ${names.length} approvers must agree to a purge`;
+  return {
+    warning: 'nobody may approve a purge, so that no version is ever destroyed',
+    remedy: 'Name approvers: `keyturn approvers create` makes their keys.',
   };
 }
 

@@ -47,6 +47,13 @@ rotation:
   cacheMaxAgeSeconds: 300       # longest time that your application caches a key
   backupRetentionSeconds: 3024000   # 35 days: how long the oldest backup is kept
   graceSeconds: 3024000         # 35 days: how long a version still decrypts before its purge
+  soakSeconds: 604800           # 7 days: its rehearsal, in which whoever still asks for it ends the purge
+
+# Who must agree before a version is destroyed. Nothing is destroyed until approvers stand here: \`keyturn approvers
+# create\` makes a key for each and prints the lines. For a trial without them: required: 0, acceptNoApprovals: true
+approvals:
+  required: 2
+  approvers: {}
 `;
 }
 

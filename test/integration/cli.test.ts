@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import { eventually } from '../support/stack.ts';
 
@@ -35,7 +36,10 @@ const ROTATION = `rotation:
   backupRetentionSeconds: 0
   graceSeconds: 8
   acceptShortGrace: true
+  soakSeconds: 1
 `;
+
+const APPROVERS = ['alice', 'bob'];
 
 interface Ended {
   readonly code: number | null;
@@ -107,6 +111,9 @@ const jobSchema = z.object({
 const errorSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), remedy: z.string().nullable() }),
 });
+const requestsSchema = z.object({
+  requests: z.array(z.object({ requestId: z.string(), version: z.number() })),
+});
 const startedSchema = z.object({ status: z.string(), pid: z.number() });
 const keySchema = z.object({
   active: z.number(),
@@ -149,6 +156,23 @@ describe('the command line', () => {
       path,
       text.replace(/^recordSets: \{\}$/m, () => RECORD_SETS).replace(/^rotation:[\s\S]*$/m, () => ROTATION),
     );
+  });
+
+  it('makes a key for each approver, which only its owner reads, and the lines that pin it', async () => {
+    const approvers: Record<string, unknown> = {};
+    for (const name of APPROVERS) {
+      const create = ['approvers', 'create', '--name', name, '--key-file', `${name}.key`];
+      const made = await json(z.object({ publicKey: z.object({ x: z.string() }) }), ...create);
+      approvers[name] = { publicKey: made.publicKey };
+      expect((await stat(join(dir, `${name}.key`))).mode & 0o777).toBe(0o600);
+      const again = await keyturn(...create);
+      expect(again.code).toBe(4);
+      expect(again.stderr).toContain('SIGNING_KEY_EXISTS');
+    }
+    const spare = await keyturn('approvers', 'create', '--name', 'carol', '--key-file', 'carol.key');
+    expect(spare.stdout).toMatch(/approvals:\n {2}approvers:\n {4}carol:\n {6}publicKey:/);
+    const path = join(dir, 'keyturn.yaml');
+    await writeFile(path, `${await readFile(path, 'utf8')}\n${stringify({ approvals: { approvers } })}`);
   });
 
   it.concurrent('says what to do where no stack runs', async () => {
@@ -304,9 +328,36 @@ describe('the command line', () => {
     const { versions } = await json(keySchema, 'keys', 'show', '--tenant', 'acme');
     const due = versions.find(({ version }) => version === 1)?.purgeNotBefore ?? '';
     await sleep(Math.max(0, Date.parse(due) - Date.now()) + 100);
-    const ended = await keyturn('purge', '--tenant', 'acme', '--version', '1', '--yes');
+    const waiting = await keyturn('purge', '--tenant', 'acme', '--version', '1', '--yes');
+    expect(waiting.code).toBe(4);
+    expect(waiting.stdout).toMatch(/Not destroyed yet: 0 of 2 approvals\.\n[\s\S]*stays DESTROY_PENDING/);
+    const { requests } = await json(requestsSchema, 'approvals', 'list');
+    const requestId = requests.find(({ version }) => version === 1)?.requestId ?? '';
+    expect(waiting.stdout).toContain(`keyturn approve ${requestId} --as <name> --key-file <file>`);
+
+    const approve = (name: string, key: string) =>
+      keyturn('approve', requestId, '--as', name, '--key-file', `${key}.key`, '--yes');
+    const first = await approve('alice', 'alice');
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(first.stdout).toContain('Approved by 1 of 2:');
+    for (const [name, key] of [
+      ['alice', 'alice'],
+      ['bob', 'alice'],
+      ['carol', 'carol'],
+    ] as const) {
+      const refused = await approve(name, key);
+      expect(refused.code, name).toBe(4);
+      expect(refused.stderr, name).toContain('APPROVAL_REFUSED');
+    }
+    const ended = await approve('bob', 'bob');
     expect(ended).toMatchObject({ code: 0 });
-    expect(ended.stdout).toMatch(/Version 1 of acme is( already)? destroyed/);
+    expect(ended.stdout).toMatch(/Version 1 of acme is destroyed/);
+    const show = await keyturn('approvals', 'show', requestId);
+    expect(show.stdout).toMatch(/alice at .*signature verified\n {2}bob at .*signature verified/);
+    expect(show.stdout).toContain('it was used for version 1');
+    const again = await keyturn('purge', '--tenant', 'acme', '--version', '1', '--yes');
+    expect(again).toMatchObject({ code: 0 });
+    expect(again.stdout).toContain('Version 1 of acme is already destroyed');
     expect(ended.stdout).toMatch(/LevelDB.*compact/);
     const key = await json(keySchema, 'keys', 'show', '--tenant', 'acme');
     expect(key.versions.map(({ version, state }) => [version, state])).toEqual([

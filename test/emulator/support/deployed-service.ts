@@ -160,6 +160,7 @@ async function writeStageFiles(
     },
     recordSets: RECORD_SETS,
     rotation: { ...SHORT_TIMES, everyDays: null, chunkSize: 40, segments: 2 },
+    approvals: { required: 0, acceptNoApprovals: true },
     deployment: {
       region: REGION,
       // The example's, so that the template is made as for a user.
