@@ -64,6 +64,7 @@ export function required(flags: string, description: string): Option {
 export const TENANT = '--tenant <name>';
 export const PURPOSE = (): Option =>
   option('--purpose <name>', "Which of the tenant's keys").default('default');
+export const JOB = (): Option => option('--job <id>', 'A job, by its id');
 export const NO_WAIT = (): Option => option('--no-wait', 'Return once it has begun');
 export const YES = (): Option => option('--yes', 'Do not ask');
 

@@ -81,9 +81,9 @@ async function watchToEnd(
   }
 }
 
-/** A BLOCKED or PAUSED job is the refusal that a script must notice. */
+/** A job that is BLOCKED, PAUSED or CANCELLED is the refusal that a script must notice. */
 export function exitCodeOfJobs(jobs: readonly Job[]): number {
-  return jobs.some(({ status }) => status === 'BLOCKED' || status === 'PAUSED')
+  return jobs.some(({ status }) => status === 'BLOCKED' || status === 'PAUSED' || status === 'CANCELLED')
     ? EXIT_CODES.refused.code
     : EXIT_CODES.done.code;
 }

@@ -13,7 +13,7 @@ export function stepOf(job: Job): string {
     case 'REQUESTED':
       return 'waiting for its execution to begin';
     case 'PREPARING':
-      return job.kind === 'rotate' ? 'making, proving and activating the new version' : 'preparing';
+      return preparingWords(job);
     case 'SWEEPING': {
       const work = job.kind === 'rotate' && job.mode === 're-encrypt' ? 're-encrypting' : WORK[job.kind];
       return job.round > 1 ? `${work} records, round ${job.round}` : `${work} records`;
@@ -32,8 +32,17 @@ export function stepOf(job: Job): string {
     case 'PAUSED':
       return pauseWords(job);
     case 'CANCELLED':
-      return 'cancelled';
+      return job.cancelled === null
+        ? 'cancelled'
+        : `cancelled by ${job.cancelled.by} at ${time(job.cancelled.at)}`;
   }
+}
+
+function preparingWords({ kind, goal, to }: Job): string {
+  if (kind !== 'rotate' || goal === 'RESWEEP') return 'preparing';
+  return goal === 'ROLLBACK'
+    ? `proving and activating version ${to} again`
+    : 'making, proving and activating the new version';
 }
 
 function purgeStep({ barrierUntil }: Job): string {
@@ -48,7 +57,7 @@ export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
     case 'ROOT_KEY':
       return `paused: root key ${pause.rootKeyId ?? '(unnamed)'} cannot be used; it goes on by itself when it can`;
     case 'PERSON':
-      return 'paused by a person';
+      return `paused by ${pause.by ?? 'a person'} at ${time(pause.at)}; \`keyturn resume\` takes it up`;
     case 'APPROVAL':
       return 'fenced, and waiting for approvals: `keyturn approvals list`';
     case undefined:
@@ -56,10 +65,14 @@ export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
   }
 }
 
-export function nameOf(job: Pick<Job, 'kind' | 'tenant' | 'purpose' | 'from' | 'to' | 'recordSets'>): string {
+export function nameOf(
+  job: Pick<Job, 'kind' | 'goal' | 'tenant' | 'purpose' | 'from' | 'to' | 'recordSets'>,
+): string {
   const key = keyName(job);
   switch (job.kind) {
     case 'rotate':
+      if (job.goal === 'ROLLBACK') return `roll back ${key} ${job.from} -> ${job.to}`;
+      if (job.goal === 'RESWEEP') return `re-sweep ${key} to version ${job.to}`;
       return `rotate ${key}${job.to === 0 ? ` from version ${job.from}` : ` ${job.from} -> ${job.to}`}`;
     case 'purge':
       return `purge ${key} version ${job.from}`;
@@ -74,6 +87,11 @@ export function keyName({ tenant, purpose }: { tenant: string; purpose: string }
 
 export function recordsDone({ rewrapped, skipped, quarantined }: Counts): number {
   return rewrapped + skipped + quarantined;
+}
+
+/** `, at most 50 records/s`; empty: no limit. */
+export function limitWords({ recordsPerSecond }: Pick<Job, 'recordsPerSecond'>): string {
+  return recordsPerSecond === null ? '' : `, at most ${count(recordsPerSecond)} records/s`;
 }
 
 /** `1,200 of 20,000 records`; `+` while the listing goes on. */
@@ -114,12 +132,14 @@ export function jobJson(job: Job, counts: Counts | null): object {
   const { jobId, kind, tenant, purpose, mode, from, to, recordSets, status, round, attempt } = job;
   const { requestedBy, requestedAt, startedAt, barrierUntil, completedAt, purgeNotBefore } = job;
   return {
-    ...{ jobId, kind, tenant, purpose, mode, from, to, recordSets, status, round, attempt },
+    ...{ jobId, kind, goal: job.goal, tenant, purpose, mode, from, to, recordSets, status, round, attempt },
+    recordsPerSecond: job.recordsPerSecond,
     ...{ requestedBy, requestedAt, startedAt, barrierUntil, completedAt, purgeNotBefore },
     seconds: secondsOf(job),
     progress: counts,
     blocker: job.blocker,
     pause: job.pause,
+    cancelled: job.cancelled,
     approvalId: job.approvalId,
     census: job.census,
   };
@@ -127,7 +147,8 @@ export function jobJson(job: Job, counts: Counts | null): object {
 
 export function snapshotLine({ job, progress }: Snapshot): string {
   const records = progress !== null && job.status === 'SWEEPING' ? `: ${recordsOf(progress)}` : '';
-  return `${nameOf(job)}: ${stepOf(job)}${records}`;
+  const limit = job.status === 'SWEEPING' ? limitWords(job) : '';
+  return `${nameOf(job)}: ${stepOf(job)}${records}${limit}`;
 }
 
 export function tookLine(job: Job, counts: Counts): string | null {

@@ -4,6 +4,7 @@ import { approvalsList } from './approvals-list.ts';
 import { approvalsShow } from './approvals-show.ts';
 import { approve } from './approve.ts';
 import { approversCreate } from './approvers-create.ts';
+import { cancel } from './cancel.ts';
 import { census } from './census.ts';
 import { censusList } from './census-list.ts';
 import { censusShow } from './census-show.ts';
@@ -24,9 +25,11 @@ import { inspectEnvelope } from './inspect.ts';
 import { keysCreate } from './keys-create.ts';
 import { keysList } from './keys-list.ts';
 import { keysShow } from './keys-show.ts';
+import { limit } from './limit.ts';
 import { localStart } from './local-start.ts';
 import { localStatus } from './local-status.ts';
 import { localStop } from './local-stop.ts';
+import { pause } from './pause.ts';
 import { purge } from './purge.ts';
 import { quarantineGiveUp } from './quarantine-give-up.ts';
 import { quarantineList } from './quarantine-list.ts';
@@ -35,6 +38,8 @@ import { restoreAbort } from './restore-abort.ts';
 import { restoreBegin } from './restore-begin.ts';
 import { restoreEnd } from './restore-end.ts';
 import { restoreList } from './restore-list.ts';
+import { resume } from './resume.ts';
+import { rollback } from './rollback.ts';
 import { rotate } from './rotate.ts';
 import { status } from './status.ts';
 
@@ -51,6 +56,11 @@ export const COMMANDS: readonly Command[] = [
   adopt,
   rotate,
   status,
+  pause,
+  resume,
+  cancel,
+  limit,
+  rollback,
   census,
   censusList,
   censusShow,

@@ -5,9 +5,10 @@ import { ROTATION_MODES } from '../../shared/rotation/rotation.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, NO_WAIT, option, PURPOSE, TENANT } from '../cli/command.ts';
 import { type Asked, askAll, exitCodeOfJobs, type Followed, follow, requestedBy } from '../cli/follow.ts';
-import { time } from '../cli/format.ts';
-import { censusLines, countsLine, jobJson, keyName, pauseWords, stepOf, tookLine } from '../cli/job-words.ts';
+import { jobJson, keyName, nameOf } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
+import { reportRotation } from '../cli/rotation-words.ts';
+import { numberOrNone } from './limit.ts';
 
 type KeyName = Pick<TenantKey, 'tenant' | 'purpose'>;
 
@@ -18,8 +19,8 @@ export const rotate = defineCommand({
     'Makes, proves and activates a new version, rewraps the records, waits for the propagation barrier, and counts by\n' +
     'reading every envelope. Shows the progress to the end, then the counts, what the census read, and when the old\n' +
     'version may be purged. A rotation that runs already is joined. Ctrl-C leaves it running in the stack.\n' +
-    'Ends with exit code 4 when a rotation is BLOCKED, and asking again takes it up from there; or PAUSED, because its\n' +
-    'root key cannot be used, and then it goes on by itself when that is enabled.',
+    'Ends with exit code 4 when a rotation is BLOCKED, and asking again takes it up from there; PAUSED by a person\n' +
+    '(`keyturn resume`), or for its root key, and then it goes on by itself when that is enabled; or CANCELLED.',
   json: '{answer: "started" | "running" | "resumed" | "completed" | "paused", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, pause, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}',
   options: [
     option(TENANT, 'Whose key'),
@@ -27,6 +28,9 @@ export const rotate = defineCommand({
     option('--all', 'Every key').conflicts(['tenant']),
     option('--mode <mode>', 'rewrap: new wrapping, same data keys; re-encrypt: new data keys too').choices(
       ROTATION_MODES,
+    ),
+    option('--records-per-second <n>', 'Most records a second, or none. Left out: as configured').argParser(
+      numberOrNone,
     ),
     NO_WAIT(),
   ],
@@ -40,9 +44,10 @@ export const rotate = defineCommand({
     purpose: z.string(),
     all: z.boolean().default(false),
     mode: z.enum(ROTATION_MODES).optional(),
+    recordsPerSecond: z.number().nullable().optional(),
     wait: z.boolean(),
   }),
-  run: async ({ tenant, purpose, all, mode, wait }, { out, withSession }: Cli) => {
+  run: async ({ tenant, purpose, all, mode, recordsPerSecond, wait }, { out, withSession }: Cli) => {
     if ((tenant === undefined) !== all) throw new CliError('USAGE', 'Name one key by --tenant, or say --all');
     return withSession(async ({ deps }) => {
       const ask = (key: KeyName) =>
@@ -51,12 +56,13 @@ export const rotate = defineCommand({
           purpose: key.purpose,
           requestedBy: requestedBy(),
           ...(mode !== undefined && { mode }),
+          ...(recordsPerSecond !== undefined && { recordsPerSecond }),
         });
       if (tenant !== undefined) {
         const request = await ask({ tenant, purpose });
-        announce(out, request.answer);
+        announce(out, request);
         const followed = await follow(deps, out, [request], wait);
-        for (const each of followed) report(out, each);
+        for (const each of followed) reportRotation(out, each);
         const [only] = followed;
         out.result({
           answer: request.answer,
@@ -70,7 +76,7 @@ export const rotate = defineCommand({
       const asked = await askAll<KeyName>(keys, ask);
       const requests = asked.flatMap((each) => (each.ok ? [each.request] : []));
       const followed = await follow(deps, out, requests, wait);
-      for (const each of followed) report(out, each);
+      for (const each of followed) reportRotation(out, each);
       reportFailed(out, asked);
       out.result({ rotations: rotationsJson(asked, followed) });
       const failed = asked.flatMap((each) => (each.ok ? [] : [each.exitCode]));
@@ -79,50 +85,15 @@ export const rotate = defineCommand({
   },
 });
 
-function announce(out: Output, answer: Followed['request']['answer']): void {
-  if (answer === 'running') out.line('A rotation of this key runs already; this follows it.');
-  if (answer === 'resumed') out.line('The last rotation had stopped; this takes it up again.');
-}
-
-function report(out: Output, { job, counts }: Followed): void {
+function announce(out: Output, { answer, job }: Followed['request']): void {
   const name = keyName(job);
-  if (job.status === 'BLOCKED') {
-    out.line(out.paint('red', `Rotation of ${name} is BLOCKED: ${job.blocker?.code ?? 'no code'}`));
-    out.line(`  why      ${job.blocker?.message ?? 'no reason was written down'}`);
-    out.line(`  records  ${countsLine('rotate', counts)}`);
-    out.line('  Both versions stay. Remove the cause, then ask again: it goes on from there.');
-    return;
-  }
-  if (job.status === 'PAUSED') {
-    out.line(out.paint('yellow', `Rotation of ${name} is ${pauseWords(job)}.`));
-    out.line(`  records  ${countsLine('rotate', counts)}`);
-    out.line('  Both versions stay, and no record has failed. Asking again looks at the root key again.');
-    return;
-  }
-  if (job.status !== 'COMPLETED') {
-    out.line(`${name}: ${stepOf(job)} (job ${job.jobId}). \`keyturn status --watch\` shows it.`);
-    return;
-  }
-  out.line(out.paint('green', `Rotated ${name}: version ${job.from} -> ${job.to} (${job.mode})`));
-  out.line(`  records  ${countsLine('rotate', counts)}`);
-  for (const line of censusLines(job)) out.line(`  census   ${line}`);
-  if (job.census !== null)
-    out.line(`           taken at ${time(job.census.takenAt)}, of the rows of ${job.tenant}`);
-  const took = tookLine(job, counts);
-  if (took !== null) out.line(`  took     ${took}`);
-  if (job.purgeNotBefore !== null) {
+  if (answer === 'running' && job.goal === 'NEW_VERSION')
+    out.line('A rotation of this key runs already; this follows it.');
+  if (answer === 'running' && job.goal !== 'NEW_VERSION')
     out.line(
-      `  purge    version ${job.from} decrypts on, and may be purged from ${time(job.purgeNotBefore)} on`,
+      `"${nameOf(job)}" runs; this follows it. When it has ended, ask again for a new version of ${name}.`,
     );
-  }
-  if (counts.quarantined > 0) {
-    out.line(
-      out.paint(
-        'yellow',
-        `  ${counts.quarantined} quarantined: they block that purge. \`keyturn quarantine list\``,
-      ),
-    );
-  }
+  if (answer === 'resumed') out.line(`"${nameOf(job)}" had stopped; this takes it up again.`);
 }
 
 function reportFailed(out: Output, asked: readonly Asked<KeyName>[]): void {

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
+import { isRunning, type JobStatus } from '../../shared/rotation/rotation.ts';
 import { defineCommand, option, TENANT, wholeNumber } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { count, table, time } from '../cli/format.ts';
-import { jobJson, keyName, nameOf, recordsOf, stepOf } from '../cli/job-words.ts';
+import { jobJson, keyName, limitWords, nameOf, recordsOf, stepOf } from '../cli/job-words.ts';
 import { listKeysOf } from '../cli/key-words.ts';
-import type { Output } from '../cli/output.ts';
+import type { Output, Style } from '../cli/output.ts';
 import { type Overview, readOverview } from '../cli/overview.ts';
 
 const REFRESH_MS = 1_000;
@@ -15,7 +16,7 @@ export const status = defineCommand({
   name: 'status',
   summary: 'Show jobs, quarantine and versions in grace',
   details:
-    'Prints the jobs (running ones first) with progress and blockers, how many values are quarantined, and the\n' +
+    'Prints the jobs (running ones first) with progress, blockers, who paused or cancelled them, and limits, how many values are quarantined, and the\n' +
     'versions in grace with the dates from which they may be purged. --watch refreshes until Ctrl-C; with --json it\n' +
     'prints one line each time.',
   json: '{jobs: [{jobId, kind, tenant, purpose, status, progress, blocker, …}], olderJobs, quarantined: [{tenant, purpose, values}], inGrace: [{tenant, purpose, version, state, purgeNotBefore}]}',
@@ -60,6 +61,12 @@ async function refresh(out: Output, deps: Deps, read: () => Promise<Overview>): 
   }
 }
 
+const STYLES: Readonly<Partial<Record<JobStatus, Style>>> = {
+  BLOCKED: 'red',
+  PAUSED: 'yellow',
+  CANCELLED: 'dim',
+};
+
 function show(out: Output, overview: Overview): void {
   const { jobs, olderJobs, quarantined, inGrace } = overview;
   out.line(out.paint('bold', 'Jobs'));
@@ -69,10 +76,9 @@ function show(out: Output, overview: Overview): void {
     const step =
       job.status === 'COMPLETED' && job.completedAt !== null
         ? out.paint('green', `completed ${time(job.completedAt)}`)
-        : job.status === 'BLOCKED' || job.status === 'PAUSED'
-          ? out.paint(job.status === 'BLOCKED' ? 'red' : 'yellow', stepOf(job))
-          : out.paint('cyan', stepOf(job));
-    out.line(`  ${nameOf(job)}: ${step}${records}`);
+        : out.paint(STYLES[job.status] ?? 'cyan', stepOf(job));
+    const limit = isRunning(job.status) && job.kind !== 'purge' ? limitWords(job) : '';
+    out.line(`  ${nameOf(job)}: ${step}${records}${limit}`);
   }
   if (olderJobs > 0) out.line(out.paint('dim', `  and ${count(olderJobs)} older; --limit shows more`));
   if (quarantined.length > 0) {
@@ -90,7 +96,7 @@ function show(out: Output, overview: Overview): void {
       String(each.version),
       each.state,
       each.purgeNotBefore === null
-        ? 'its rotation is not completed'
+        ? 'no date: no rotation away from it has ended with a clean census'
         : `purge from ${time(each.purgeNotBefore)}`,
     ]);
     for (const line of table(['key', '>version', 'state', ''], rows)) out.line(`  ${line}`);

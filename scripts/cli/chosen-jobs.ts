@@ -1,0 +1,52 @@
+import type { Deps } from '../../shared/deps/deps.ts';
+import { RotationError } from '../../shared/errors/errors.ts';
+import { getJob, getKey } from '../../shared/rotation/change.ts';
+import { listOpenJobs } from '../../shared/rotation/control-job.ts';
+import type { Job } from '../../shared/rotation/rotation.ts';
+import { CliError } from './cli-error.ts';
+import { keyName, nameOf } from './job-words.ts';
+
+/** Which jobs a person means: one by its id, or the open ones of a key. */
+export interface Choice {
+  readonly tenant?: string | undefined;
+  readonly purpose: string;
+  readonly job?: string | undefined;
+}
+
+/**
+ * Of a key those that `may`, or all its open ones when none may: what is asked of them then says why not. Throws
+ * ROTATION_NOT_FOUND where there is none.
+ */
+export async function chooseJobs(
+  deps: Deps,
+  { tenant, purpose, job: jobId }: Choice,
+  may: (job: Job) => boolean,
+): Promise<readonly Job[]> {
+  if (jobId !== undefined) {
+    const job = await getJob(deps, jobId);
+    if (tenant !== undefined && tenant !== job.tenant) {
+      throw new CliError('USAGE', `Job ${jobId} is of tenant "${job.tenant}", not of "${tenant}"`);
+    }
+    return [job];
+  }
+  if (tenant === undefined) throw new CliError('USAGE', 'Name a key by --tenant, or a job by --job');
+  const key = await getKey(deps, tenant, purpose);
+  const open = await listOpenJobs(deps, key);
+  if (open.length === 0) {
+    throw new RotationError('ROTATION_NOT_FOUND', `No job of ${keyName(key)} is open`, {
+      remedy: '`keyturn status` shows the jobs.',
+    });
+  }
+  const chosen = open.filter(may);
+  return chosen.length > 0 ? chosen : open;
+}
+
+/** For what is said to one job only. Throws USAGE that lists them. */
+export function onlyOne(jobs: readonly Job[]): Job {
+  const [job, ...others] = jobs;
+  if (job !== undefined && others.length === 0) return job;
+  const names = jobs.map((each) => `${each.jobId} (${nameOf(each)})`).join(', ');
+  throw new CliError('USAGE', `There are ${jobs.length} such jobs: ${names}`, {
+    remedy: 'Name one by --job.',
+  });
+}
