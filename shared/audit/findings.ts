@@ -1,0 +1,33 @@
+/** What a verification finds wrong, each at its place. */
+
+export const FINDING_CODES = [
+  /** An entry is not what was hashed, or not what the next one was chained to. */
+  'EDITED',
+  /** Entries are missing. */
+  'GAP',
+  /** An entry stands in another one's place. */
+  'REORDERED',
+  /** The same change has two entries. */
+  'REPEATED',
+  /** A change of a key or job has no entry. */
+  'UNRECORDED',
+  /** The chain ends before what was exported or anchored. */
+  'TAIL_CUT',
+  /** The archive has another entry of the same number. */
+  'REWRITTEN',
+  /** An anchor was not signed by the given key, or is of another chain. */
+  'ANCHOR_INVALID',
+  /** A key or job is older than its chain: an older item was put back. */
+  'ROLLED_BACK',
+] as const;
+export type FindingCode = (typeof FINDING_CODES)[number];
+
+export interface Finding {
+  readonly code: FindingCode;
+  readonly tenant: string;
+  readonly where: 'ledger' | 'archive';
+  /** Of the entry; null: it is about an item, or an object of the archive. */
+  readonly sequence: number | null;
+  /** For people: ids, numbers and places. */
+  readonly message: string;
+}

@@ -1,0 +1,103 @@
+import { hashOf } from './chain.ts';
+import type { AuditEntry } from './entry.ts';
+import type { Finding, FindingCode } from './findings.ts';
+import type { ChainItem } from './outbox.ts';
+
+/** Reads a chain from its beginning, an entry at a time, and names what is wrong in it. No I/O. */
+export interface Walk {
+  next(item: ChainItem): void;
+  /** The last number that was seen; 0: none. */
+  readonly last: number;
+  /** Hashes as the entries have them, by number. */
+  readonly hashes: ReadonlyMap<number, string>;
+  /** By item (`key/<id>`, `job/<id>`): the revision of its last entry, and of a key its purpose. */
+  readonly items: ReadonlyMap<string, RecordedItem>;
+  readonly findings: readonly Finding[];
+}
+
+export interface RecordedItem {
+  readonly revision: number;
+  readonly purpose: string;
+}
+
+export function startWalk(tenant: string, where: Finding['where']): Walk {
+  const hashes = new Map<number, string>();
+  const items = new Map<string, RecordedItem>();
+  const events = new Set<string>();
+  const findings: Finding[] = [];
+  let last = 0;
+  const find = (code: FindingCode, sequence: number, message: string) =>
+    findings.push({ code, tenant, where, sequence, message });
+
+  const follows = ({ sequence, previous }: AuditEntry) => {
+    if (sequence === 1) {
+      if (previous !== null) find('GAP', 1, 'entry 1 says that there was one before it');
+      return;
+    }
+    const before = hashes.get(sequence - 1);
+    // Not known: what is wrong with the one before was said.
+    if (before !== undefined && before !== previous) {
+      find('EDITED', sequence - 1, `entry ${sequence - 1} is not the one that entry ${sequence} follows on`);
+    }
+  };
+
+  const record = ({ sequence, eventId, detail }: AuditEntry) => {
+    if (events.has(eventId)) find('REPEATED', sequence, `entry ${sequence} says ${eventId} once more`);
+    events.add(eventId);
+    const change = readChange(eventId);
+    if (change === null) return;
+    const before = items.get(change.item)?.revision ?? 0;
+    if (change.revision > before + 1) {
+      const missing = rangeText(before + 1, change.revision - 1);
+      find(
+        'UNRECORDED',
+        sequence,
+        `${change.item} has no entry of revision ${missing} before entry ${sequence}`,
+      );
+    }
+    const { purpose } = detail;
+    items.set(change.item, {
+      revision: Math.max(before, change.revision),
+      purpose: typeof purpose === 'string' ? purpose : '',
+    });
+  };
+
+  return {
+    next({ sequence, entry }) {
+      if (sequence > last + 1) find('GAP', last + 1, `entry ${rangeText(last + 1, sequence - 1)} is missing`);
+      last = Math.max(last, sequence);
+      if (entry === null) {
+        find('EDITED', sequence, `what stands at ${sequence} is no entry`);
+        return;
+      }
+      if (entry.sequence !== sequence || entry.tenant !== tenant) {
+        const says = entry.tenant === tenant ? `entry ${entry.sequence}` : 'an entry of another tenant';
+        find('REORDERED', sequence, `${says} stands in the place of entry ${sequence}`);
+        return;
+      }
+      if (hashOf(entry) !== entry.hash) {
+        find('EDITED', sequence, `entry ${sequence} is not what was hashed`);
+      }
+      follows(entry);
+      hashes.set(sequence, entry.hash);
+      record(entry);
+    },
+    get last() {
+      return last;
+    },
+    hashes,
+    items,
+    findings,
+  };
+}
+
+/** The item and its revision, of an event that is a change of a key or job. */
+export function readChange(eventId: string): { readonly item: string; readonly revision: number } | null {
+  const found = /^((?:key|job)\/.+)\/([1-9][0-9]*)$/.exec(eventId);
+  const [, item, revision] = found ?? [];
+  return item === undefined ? null : { item, revision: Number(revision) };
+}
+
+function rangeText(from: number, to: number): string {
+  return from === to ? `${from}` : `${from} to ${to}`;
+}
