@@ -1,11 +1,11 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError, RotationError } from '../errors/errors.ts';
 import { endRestoreHold } from '../keyring/holds.ts';
-import type { TenantKey } from '../keyring/key.ts';
+import type { Hold, TenantKey } from '../keyring/key.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import { eachKey, type OnProgress } from './begin-restore.ts';
-import { changeKey, timestamp } from './change.ts';
+import { changeKey, getKey, timestamp } from './change.ts';
 import { type JobRequest, requestResweep } from './request-job.ts';
 import type { Restore } from './restore.ts';
 import { changeRestore, getRestore } from './restore-change.ts';
@@ -116,13 +116,27 @@ async function countStore(deps: Deps, key: TenantKey, store: string): Promise<Ce
  * Asks for the sweep that frees the versions of a restore that has ended, where none runs: the one that was asked for at
  * its end may have found a rotation under way. Returns whether it asked.
  */
-export async function resweepRestored(deps: Deps, key: TenantKey, requestedBy: string): Promise<boolean> {
-  const waiting = key.holds.find(({ reason, endedEpoch }) => reason === 'RESTORE' && endedEpoch !== null);
+export async function resweepRestored(
+  deps: Deps,
+  { tenant, purpose }: Pick<TenantKey, 'tenant' | 'purpose'>,
+  requestedBy: string,
+): Promise<boolean> {
+  // Lists lag behind.
+  const key = await getKey(deps, tenant, purpose);
+  const waiting = waitingHold(key);
   if (waiting === undefined || key.rotationId !== null) return false;
-  const { tenant, purpose } = key;
   const reason = `restore ${waiting.holdId}`;
   const { answer } = await requestResweep(deps, { tenant, purpose, requestedBy, reason });
   return answer === 'started' || answer === 'resumed';
+}
+
+/** A restore has ended, and no sweep has freed its versions yet. */
+export function isRestored(key: TenantKey): boolean {
+  return waitingHold(key) !== undefined;
+}
+
+function waitingHold({ holds }: TenantKey): Hold | undefined {
+  return holds.find(({ reason, endedEpoch }) => reason === 'RESTORE' && endedEpoch !== null);
 }
 
 function requireReady({ restoreId, status }: Restore): void {

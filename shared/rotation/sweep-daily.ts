@@ -5,6 +5,7 @@ import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { DAILY_SWEEP, findDueKeys } from './due-keys.ts';
+import { isRestored, resweepRestored } from './end-restore.ts';
 import { finishCalledOff, mayBeHalfCalledOff } from './finish-called-off.ts';
 import { standingHolds } from './holds.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
@@ -17,7 +18,7 @@ import { registerServed } from './served.ts';
 export interface DailySweep {
   /** Jobs whose execution was gone and was started again. */
   recovered: number;
-  /** Rotations that were started because a key is due, or taken up again after a blocker that may have passed. */
+  /** Rotations that were started because a key is due or a restore is over, or taken up again after a blocker that may have passed. */
   rotations: number;
   /** Purges that were started because a version's grace is over. */
   purges: number;
@@ -89,6 +90,14 @@ export async function sweepDaily(
 
   const keys = await deps.ledger.listKeys();
   await each(keys.filter(mayBeHalfCalledOff), (key) => finishCalledOff(deps, key));
+  await each(
+    keys.filter((key) => isRestored(key) && !underWay.has(key.keyId)),
+    async (key) => {
+      if (!(await resweepRestored(deps, key, DAILY_SWEEP))) return;
+      underWay.add(key.keyId);
+      result.rotations += 1;
+    },
+  );
   const { due, skipped } = findDueKeys(keys, deps.config.rotation, deps.clock.now());
   result.skipped = skipped;
   await each(

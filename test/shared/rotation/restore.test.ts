@@ -3,8 +3,9 @@ import { changeVersion, versionOf } from '../../../shared/keyring/change-version
 import { heldBy } from '../../../shared/keyring/holds.ts';
 import { abortRestore, beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { createKey } from '../../../shared/rotation/create-key.ts';
-import { endRestore, resweepRestored } from '../../../shared/rotation/end-restore.ts';
+import { endRestore } from '../../../shared/rotation/end-restore.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import type { MemoryRow } from '../../support/memory-record-store.ts';
@@ -243,11 +244,11 @@ describe('a restore', () => {
     });
     expect(outcome).toBe('CLEAN');
     expect(await heldOn(world, 1)).toContain('RESTORE');
-    expect(await resweepRestored(world.deps, await world.key(), 'daily sweep')).toBe(true);
+    expect(await sweepDaily(world.deps)).toMatchObject({ rotations: 1, failed: 0 });
     await sweep(world);
     expect(await heldOn(world, 1)).toEqual(['BACKUP']);
     expect(world.versions(world.people)).toEqual([3]);
-    expect(await resweepRestored(world.deps, await world.key(), 'daily sweep')).toBe(false);
+    expect(await sweepDaily(world.deps)).toMatchObject({ rotations: 0, failed: 0 });
   });
 
   it('is freed by a rotation that sweeps after its end', async () => {
