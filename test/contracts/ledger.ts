@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Approval, ApprovalRequest } from '../../shared/approvals/approval.ts';
 import type { StoredCertificate } from '../../shared/certificates/certificate.ts';
-import type { TenantKey } from '../../shared/keyring/key.ts';
+import type { CanaryUse, TenantKey } from '../../shared/keyring/key.ts';
 import { createTenantKey } from '../../shared/keyring/versions.ts';
 import type {
   ChunkCounts,
@@ -216,6 +216,77 @@ function describeKeys(ledger: () => Ledger): void {
       conflict,
     );
     expect(await ledger().getKey('nobody', 'default')).toBeNull();
+  });
+
+  describe('what was used', () => {
+    const use: CanaryUse = {
+      version: 1,
+      at: AT,
+      recordSet: 'customers',
+      recordId: ['a', 'ü/#'],
+      field: 'phone',
+    };
+
+    it('is marked on a key that is there, whatever its revision, and the last mark stands', async () => {
+      expect(await ledger().markUsed('acme', 'default', use)).toBe(false);
+      expect(await ledger().getKey('acme', 'default')).toBeNull();
+      await ledger().createKey(testKey());
+      expect(await ledger().markUsed('acme', 'default', use)).toBe(true);
+      const later = { ...use, at: LATER, recordSet: null, recordId: null, field: null };
+      expect(await ledger().markUsed('acme', 'default', later)).toBe(true);
+      expect(await ledger().getKey('acme', 'default')).toEqual(testKey({ canary: later }));
+      expect(await ledger().listKeys()).toEqual([testKey({ canary: later })]);
+    });
+
+    it('is never overwritten by who read the key before it was marked', async () => {
+      await ledger().createKey(testKey());
+      await ledger().markUsed('acme', 'default', use);
+      const conflict = { code: 'REVISION_CONFLICT' };
+      await expect(ledger().replaceKey(testKey({ revision: 2 }))).rejects.toMatchObject(conflict);
+      await ledger().replaceKey(testKey({ revision: 2, canary: use }));
+      await ledger().markUsed('acme', 'default', { ...use, at: LATER });
+      await expect(ledger().replaceKey(testKey({ revision: 3, canary: use }))).rejects.toMatchObject(
+        conflict,
+      );
+    });
+
+    it('does not make a repeated replace a conflict', async () => {
+      await ledger().createKey(testKey());
+      await ledger().replaceKey(testKey({ revision: 2 }));
+      await ledger().markUsed('acme', 'default', use);
+      await expect(ledger().replaceKey(testKey({ revision: 2 }))).resolves.toBeUndefined();
+      expect(await ledger().getKey('acme', 'default')).toEqual(testKey({ revision: 2, canary: use }));
+    });
+
+    it('is taken back only as it was read', async () => {
+      await ledger().createKey(testKey());
+      expect(await ledger().clearUsed('acme', 'default', use)).toBe(false);
+      await ledger().markUsed('acme', 'default', use);
+      expect(await ledger().clearUsed('acme', 'default', { ...use, at: LATER })).toBe(false);
+      expect(await ledger().clearUsed('acme', 'default', use)).toBe(true);
+      expect(await ledger().getKey('acme', 'default')).toEqual(testKey());
+      expect(await ledger().clearUsed('nobody', 'default', use)).toBe(false);
+    });
+
+    it('and a change of the key at the same time: none is lost', async () => {
+      await ledger().createKey(testKey());
+      const marks = range(10).map((i) =>
+        ledger().markUsed('acme', 'default', { ...use, recordId: [String(i)] }),
+      );
+      const [replaced, ...marked] = await Promise.all([
+        ledger()
+          .replaceKey(testKey({ revision: 2 }))
+          .then(
+            () => true,
+            () => false,
+          ),
+        ...marks,
+      ]);
+      expect(marked).toEqual(marks.map(() => true));
+      const key = await ledger().getKey('acme', 'default');
+      expect(key?.canary).not.toBeNull();
+      expect(key?.revision).toBe(replaced ? 2 : 1);
+    });
   });
 
   it('keeps a destroyed version without its blob', async () => {
