@@ -1,7 +1,10 @@
 import type { Deps } from '../deps/deps.ts';
 import { isTombstone } from '../envelope/index.ts';
+import { changeKeyItem } from '../keyring/change-version.ts';
+import type { TenantKey } from '../keyring/key.ts';
 import type { QuarantinedRecord } from '../ledger/ledger.ts';
-import { getKey } from './change.ts';
+import { changeKey, getKey, timestamp } from './change.ts';
+import { backupHolds } from './holds.ts';
 import { namedVersion } from './rewrap-records.ts';
 
 /** Records read at a time when the quarantine is compared with the store. */
@@ -39,14 +42,41 @@ export async function settleQuarantine(
     for (let i = 0; i < records.length; i += BATCH) {
       const batch = records.slice(i, i + BATCH);
       const findings = await lookAt(deps, recordSet, batch, key.keyId, key.active);
+      const settled = batch.filter((_, j) => findings[j] === 'settled');
+      await holdForBackups(deps, key, settled);
+      for (const record of settled) await deps.ledger.deleteQuarantined(record);
       for (const [j, record] of batch.entries()) {
         const finding = findings[j] ?? 'unknown';
-        if (finding === 'settled') await deps.ledger.deleteQuarantined(record);
-        else staying.push({ ...record, finding });
+        if (finding !== 'settled' && finding !== 'given up') staying.push({ ...record, finding });
+        if (finding === 'given up') await deps.ledger.deleteQuarantined(record);
       }
     }
   }
   return staying;
+}
+
+/** `given up`: what backups have in its place cannot be read anyway. */
+type Gone = 'settled' | 'given up';
+
+/**
+ * Until now these stood on versions that were retired without them. The backups that were taken since contain them, and
+ * need their versions for as long as they live. Written before the quarantine forgets them.
+ */
+async function holdForBackups(
+  deps: Deps,
+  { tenant, purpose }: TenantKey,
+  settled: readonly QuarantinedRecord[],
+): Promise<void> {
+  const named = new Set(settled.map(({ version }) => version));
+  if (named.size === 0) return;
+  await changeKey(deps, tenant, purpose, (current) => {
+    const retired = Object.values(current.versions)
+      .filter(({ version, purgeNotBefore }) => named.has(version) && purgeNotBefore !== null)
+      .map(({ version }) => version);
+    if (retired.length === 0) return current;
+    const holds = backupHolds(current, retired, deps.config, timestamp(deps.clock.now()));
+    return changeKeyItem(current, { holds });
+  });
 }
 
 async function lookAt(
@@ -55,13 +85,13 @@ async function lookAt(
   batch: readonly QuarantinedRecord[],
   keyId: string,
   active: number,
-): Promise<readonly (Finding | 'settled')[]> {
+): Promise<readonly (Finding | Gone)[]> {
   // A record set that is no longer declared cannot be looked at: its records stay where they are.
   if (!deps.recordSets.names.includes(recordSet)) return batch.map(() => 'unknown');
   const store = deps.recordSets.store(recordSet);
   const rows = await store.read(batch.map(({ recordId }) => recordId));
   const adoptions = await findAdoptions(deps, batch);
-  return batch.map((record, i): Finding | 'settled' => {
+  return batch.map((record, i): Finding | Gone => {
     const row = rows[i] ?? null;
     if (row === null || row.tenant !== record.tenant) return 'settled';
     const index = store.fields.indexOf(record.field);
@@ -69,7 +99,8 @@ async function lookAt(
     const value = row.values[index] ?? null;
     const adoption = adoptions.has(record.jobId);
     if (value === null) return adoption ? 'plaintext' : 'settled';
-    if (adoption || isTombstone(value)) return 'settled';
+    if (isTombstone(value)) return 'given up';
+    if (adoption) return 'settled';
     const named = namedVersion(value);
     const current = named !== null && named.keyId === keyId && named.version === active;
     return current ? 'settled' : 'stale';

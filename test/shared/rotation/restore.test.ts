@@ -4,6 +4,7 @@ import { heldBy } from '../../../shared/keyring/holds.ts';
 import { abortRestore, beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { createKey } from '../../../shared/rotation/create-key.ts';
 import { endRestore } from '../../../shared/rotation/end-restore.ts';
+import { settleQuarantine } from '../../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
@@ -217,6 +218,7 @@ describe('a restore', () => {
     const after = takeBackup(world);
     world.pass(3600);
     await world.write(world.people, 1, 'person 1');
+    await settleQuarantine(world.deps, TENANT, PURPOSE);
     expect(await purgeFirst(world)).toBe(true);
     await expect(begin(world, after)).rejects.toMatchObject({ code: 'RESTORE_REFUSED' });
   });
@@ -313,6 +315,28 @@ function crashBefore(of: World, name: string): () => void {
     of.faults.before = () => {};
   };
 }
+
+describe('a quarantined value', () => {
+  it('is in the backups that were taken until it was settled, and its version is held for them', async () => {
+    world = await worlds.makeWorld(createMemoryLedger());
+    await fill(world, RECORDS);
+    const row = world.people.rows.get('["1"]');
+    if (row === undefined) throw new Error('no row');
+    const broken = Uint8Array.from(row.values[0] ?? []);
+    broken[broken.length - 1] = (broken.at(-1) ?? 0) ^ 1;
+    row.values[0] = broken;
+    await rotate(world);
+    world.passGrace();
+    expect(await heldOn(world, 1)).toEqual([]);
+    await world.write(world.people, 1, 'person 1');
+    const { job } = await requestPurge(world.deps, PURGE);
+    // The purge is the first to see that it is gone.
+    expect(await runPurge(world, job.jobId)).toBe(false);
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'BLOCKED', blocker: { code: 'HELD' } });
+    expect(await heldOn(world, 1)).toEqual(['BACKUP']);
+    expect(await purgeFirst(world)).toBe(true);
+  });
+});
 
 describe('a restore and the decision to destroy', () => {
   beforeEach(async () => {
