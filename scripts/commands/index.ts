@@ -4,6 +4,9 @@ import { approvalsList } from './approvals-list.ts';
 import { approvalsShow } from './approvals-show.ts';
 import { approve } from './approve.ts';
 import { approversCreate } from './approvers-create.ts';
+import { auditExport } from './audit-export.ts';
+import { auditList } from './audit-list.ts';
+import { auditVerify } from './audit-verify.ts';
 import { cancel } from './cancel.ts';
 import { census } from './census.ts';
 import { censusList } from './census-list.ts';
@@ -85,6 +88,9 @@ export const COMMANDS: readonly Command[] = [
   certificateShow,
   certificateVerify,
   certificateKey,
+  auditList,
+  auditVerify,
+  auditExport,
   inspectEnvelope,
   demo,
   exitCodes,

@@ -31,6 +31,10 @@ export function readSegmentName(name: string): { readonly first: number; readonl
   return found === null ? null : { first: Number(found[1]), last: Number(found[2]) };
 }
 
+export function isAnchorName(name: string): boolean {
+  return name.startsWith(ANCHORS);
+}
+
 export function readAnchorName(name: string): number | null {
   const found = /\/(\d{10})\.jws$/.exec(name);
   return found === null ? null : Number(found[1]);
@@ -43,7 +47,7 @@ const LONGEST = 200;
  * Percent-encoded, so that no name leaves its folder or means another one. No encoded text begins with "%s", and none is
  * "anchors": what would be is spelt with an escape.
  */
-function folderOf(tenant: string): string {
+export function folderOf(tenant: string): string {
   const encoded = encodeURIComponent(tenant).replaceAll('.', '%2E').replaceAll('*', '%2A');
   if (encoded.length > LONGEST) return `%sha256-${createHash('sha256').update(tenant).digest('hex')}`;
   if (encoded === '') return '%service';

@@ -1,0 +1,95 @@
+import { resolve } from 'node:path';
+import type { JWK } from 'jose';
+import { z } from 'zod';
+import type { AuditArchive } from '../../shared/audit/archive.ts';
+import { createFileArchive } from '../../shared/audit/file-archive.ts';
+import { openArchive } from '../../shared/audit/open-archive.ts';
+import { verifyArchives, verifyChains } from '../../shared/audit/verify-all.ts';
+import type { VerifyReport } from '../../shared/audit/verify-chain.ts';
+import { loadConfig } from '../../shared/config/load.ts';
+import { verifyLines } from '../cli/audit-words.ts';
+import { CliError } from '../cli/cli-error.ts';
+import { type Cli, defineCommand, option, TENANT } from '../cli/command.ts';
+import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { counted } from '../cli/format.ts';
+import type { Output } from '../cli/output.ts';
+import { readPublicKeys } from '../cli/public-keys.ts';
+import { findConfig } from '../cli/session.ts';
+
+export const auditVerify = defineCommand({
+  name: 'audit verify',
+  summary: 'Look for anything that was changed in the audit chains',
+  details:
+    "Recomputes every hash of a tenant's chain and compares it with the archive, with the signed anchors in it, and with the\n" +
+    'keys and jobs that it tells of. Names each finding with its place: EDITED, GAP, REORDERED, REPEATED, UNRECORDED,\n' +
+    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ROLLED_BACK. With --offline the archive alone is read, without a stack; that\n' +
+    'needs --key. Ends with exit code 4 when anything is found. What came since the last export can only be compared\n' +
+    'with itself and with the keys and jobs.',
+  json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
+  options: [
+    option(TENANT, 'Only this tenant; otherwise all'),
+    option('--offline', 'Read the archive alone, without a stack'),
+    option(
+      '--archive <folder>',
+      'With --offline: a copy of the archive; otherwise the one that is configured',
+    ),
+    option('--key <file>', 'The public key, or set of keys, as `keyturn certificate key` prints it'),
+  ],
+  examples: [
+    { line: 'keyturn audit verify', says: 'every tenant' },
+    {
+      line: 'keyturn audit verify --offline --archive copy/ --key signing.jwks.json',
+      says: 'an auditor, with a copy of the archive',
+    },
+  ],
+  input: z.object({
+    tenant: z.string().optional(),
+    offline: z.boolean().default(false),
+    archive: z.string().optional(),
+    key: z.string().optional(),
+  }),
+  run: async ({ tenant = null, offline, archive, key }, cli) => {
+    const { out } = cli;
+    const keys = key === undefined ? null : await readPublicKeys(key);
+    if (offline) return show(out, verifyArchives(await open(cli, archive), tenant, required(keys)));
+    if (archive !== undefined) throw usage('--archive goes with --offline');
+    return cli.withSession(async ({ deps }) =>
+      show(out, verifyChains(deps, tenant, keys ?? [await deps.signer.publicKey()])),
+    );
+  },
+});
+
+async function open(cli: Cli, folder: string | undefined): Promise<AuditArchive> {
+  if (folder !== undefined) return createFileArchive(resolve(cli.cwd, folder));
+  const { config } = await loadConfig(await findConfig(cli));
+  return openArchive(config, cli);
+}
+
+/** A key that the stack gives would be the word of whom the auditor does not trust. */
+function required(keys: readonly JWK[] | null): readonly JWK[] {
+  if (keys !== null) return keys;
+  throw usage('--offline needs --key');
+}
+
+function usage(message: string): CliError {
+  return new CliError('USAGE', message, { remedy: '`keyturn certificate key` prints the public key.' });
+}
+
+async function show(out: Output, reports: AsyncGenerator<VerifyReport>): Promise<number> {
+  const all: VerifyReport[] = [];
+  for await (const report of reports) {
+    all.push(report);
+    const [first = '', ...findings] = verifyLines(report);
+    out.line(first);
+    for (const line of findings) out.line(out.paint('red', line));
+  }
+  const findings = all.reduce((sum, report) => sum + report.findings.length, 0);
+  const read = counted(all.length, 'chain');
+  out.line(
+    findings === 0
+      ? out.paint('green', `${read} read: nothing was changed.`)
+      : out.paint('red', `${read} read: ${counted(findings, 'finding')}. docs/runbook.md says what to do.`),
+  );
+  out.result(all);
+  return findings === 0 ? EXIT_CODES.done.code : EXIT_CODES.refused.code;
+}
