@@ -35,7 +35,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   'plan-sweep': state('Cuts the record sets into segments', ['changeJobs']),
   'list-segment': state('Lists stale records and queues them in chunks', ['readKeys', 'changeJobs']),
   'check-sweep': state('Adds up what the workers have reported', ['changeJobs']),
-  'check-barrier': state('Waits until no writer can hold the old version', ['changeJobs']),
+  'check-barrier': state('Waits until no writer can hold the old version', ['changeKeys', 'changeJobs']),
   'take-census': state('Counts key versions from the envelopes themselves', ['changeJobs']),
   'conclude-round': state('Decides by the census: clean, sweep again, or blocked', [
     'readKeys',

@@ -26,7 +26,7 @@ const NEEDS = {
   'provider:rewrap': 'has KEKs wrapped anew inside the provider',
   'provider:inspect': 'asks for the state of root keys',
   'provider:destroy': 'destroys what only the provider holds of a version',
-  'stores:read': 'reads records',
+  'stores:read': 'reads records, and tells their database the lowest version of a key that it may take',
   'stores:write': 'writes records',
   archive: 'reads and adds to the archive of the audit',
   sign: 'signs statements, and shows the public key they are verified with',
@@ -116,7 +116,8 @@ const STORE: MethodNeeds<AdoptableStore> = {
   readPlaintext: ['stores:read'],
   replace: ['stores:read', 'stores:write'],
   replaceFrames: ['stores:read', 'stores:write'],
-  setMinimum: ['stores:read', 'stores:write'],
+  // No record is written by it, and on DynamoDB nothing at all.
+  setMinimum: ['stores:read'],
   fence: ['stores:read', 'stores:write'],
   fill: ['stores:read', 'stores:write'],
   prepareAdoption: ['stores:read', 'stores:write'],

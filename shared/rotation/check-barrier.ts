@@ -2,6 +2,7 @@ import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { callOff, whyCalledOff } from './call-off-purge.ts';
 import { changeJob, getKey, getRunningJob, moveJob } from './change.ts';
+import { raiseAfterBarrier } from './fences.ts';
 import type { Job } from './rotation.ts';
 
 export interface BarrierLook {
@@ -23,6 +24,8 @@ export async function checkBarrier(deps: Deps, jobId: string): Promise<BarrierLo
   }
   const left = job.barrierUntil === null ? 0 : Date.parse(job.barrierUntil) - deps.clock.now();
   if (left > 0) return { passed: false, waitSeconds: waitSeconds(job, Math.ceil(left / 1000)) };
+  // Writers have had their time. The database refuses those that slept through it, before anything is counted.
+  await raiseAfterBarrier(deps, job);
   await changeJob(deps, jobId, (current) =>
     current.status === 'BARRIER' ? moveJob(current, 'CENSUS') : current,
   );

@@ -1,6 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { getKey } from './change.ts';
+import type { Job } from './rotation.ts';
 
 /**
  * The databases' fences against writers that hold a retired version (protocol.md, invariant 5). A store without one
@@ -16,6 +18,19 @@ type FenceDeps = Pick<Deps, 'recordSets'>;
  */
 export async function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void> {
   if (!isBeingRestored(key)) await setFences(deps, key, key.active);
+}
+
+/**
+ * The same, once the barrier of a job has passed. A rotation waited for the writers of the version that it left; any other
+ * job may have come while a rotation's own barrier still runs.
+ */
+export async function raiseAfterBarrier(
+  deps: Pick<Deps, 'recordSets' | 'ledger' | 'clock' | 'config'>,
+  { tenant, purpose, kind, goal }: Job,
+): Promise<void> {
+  const key = await getKey(deps, tenant, purpose);
+  const waited = kind === 'rotate' && goal !== 'RESWEEP';
+  if (waited || isFenceDue(key, deps.clock.now(), deps.config)) await raiseFences(deps, key);
 }
 
 /**

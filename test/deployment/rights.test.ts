@@ -15,7 +15,7 @@ describe('the ledger', () => {
   });
 
   it('every function reads jobs or keys, and no more than asked for', () => {
-    expect(functionsThatMay(on('GetItem', 'KEY#acme#default'))).not.toContain('check-barrier');
+    expect(functionsThatMay(on('GetItem', 'KEY#acme#default'))).not.toContain('check-sweep');
     expect(functionsThatMay(on('Query', 'QUARANTINE#1'))).toEqual([
       'conclude-adoption',
       'conclude-round',
