@@ -1,8 +1,9 @@
 import type { ApprovalRequest } from '../../shared/approvals/approval.ts';
 import type { ApprovalCheck } from '../../shared/approvals/check-approvals.ts';
 import { storedCensusSchema } from '../../shared/ledger/items.ts';
-import { counted, time } from './format.ts';
-import { censusLines, keyName } from './job-words.ts';
+import { censusReport } from './census-words.ts';
+import { time } from './format.ts';
+import { keyName } from './job-words.ts';
 
 /** Requests for approval in words and JSON. Pure. */
 
@@ -42,17 +43,10 @@ export function requestLines(request: ApprovalRequest): string[] {
   ];
 }
 
-/** A census by record set; anything else field by field. */
-function evidenceLines({ evidence }: ApprovalRequest): string[] {
+/** A census with all that it did not read; anything else field by field. */
+function evidenceLines({ tenant, purpose, evidence }: ApprovalRequest): string[] {
   const census = storedCensusSchema.shape.result.safeParse(evidence);
-  if (census.success) {
-    const { takenAt, excluded } = census.data;
-    return [
-      `census   of ${time(takenAt)}`,
-      ...censusLines({ census: census.data }).map((line) => `         ${line}`),
-      `         ${counted(excluded.length, 'exclusion')}, with their reasons: keyturn approvals show --json`,
-    ];
-  }
+  if (census.success) return censusReport({ tenant, purpose }, census.data);
   return Object.entries(evidence).map(([name, value]) => `${name.padEnd(9)}${JSON.stringify(value)}`);
 }
 

@@ -86,6 +86,8 @@ export async function requestApproval(deps: ApprovalDeps, wanted: Approvable): P
       expiresAt: timestamp(since + deps.config.approvals.expirySeconds * 1000 + later),
     };
     const requestId = requestIdOf(binding);
+    // People type it in a command, where what begins with a dash is an option.
+    if (requestId.startsWith('-')) continue;
     const request = { ...binding, requestId, requestedAt, summary, evidence };
     const { status, item } = await deps.ledger.createApprovalRequest(request);
     // The same was asked for in the same instant, and is void: no approval of that one may count for this one.
