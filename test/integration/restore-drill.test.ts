@@ -11,7 +11,7 @@ import { beginRestore } from '../../shared/rotation/begin-restore.ts';
 import { endRestore } from '../../shared/rotation/end-restore.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
-import { createPeople, emailOf, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
+import { createPeople, emailOf, PEOPLE, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
 import {
   DATABASE,
   eventually,
@@ -35,6 +35,8 @@ const HOUR = 3600;
 
 interface Drill {
   readonly stack: Pick<TestStack, 'deps' | 'pool'>;
+  /** The restore brings the rows back, and nothing else. */
+  readonly keepsFence: boolean;
   takeBackup(): Promise<void>;
   restoreBackup(): Promise<void>;
 }
@@ -72,10 +74,18 @@ async function run(drill: Drill): Promise<void> {
   const people = await createPeople(stack, COUNT);
   const backupTime = new Date().toISOString();
   await drill.takeBackup();
+  // As strict as it gets: the database itself takes nothing below the minimum version.
+  const records = deps.recordSets.store(PEOPLE);
+  await records.fence?.install();
+  const minimum = async () => {
+    const keyId = (await deps.ledger.getKey(TENANT, 'default'))?.keyId ?? '';
+    return (await records.fence?.minimums([keyId]))?.get(keyId);
+  };
 
   const rotation = await requestRotation(deps, KEY);
   expect((await jobEnded(stack, rotation.job.jobId)).status).toBe('COMPLETED');
   expect(await versionsOf(stack)).toEqual({ '2': COUNT });
+  expect(await minimum()).toBe(2);
   await people.write(7, 'written after the backup');
   await expectReadable(people, new Map([[7, 'written after the backup']]));
 
@@ -85,6 +95,7 @@ async function run(drill: Drill): Promise<void> {
   const registered = await beginRestore(deps, { store: 'main', backupTime, requestedBy: 'test' });
   expect(registered).toMatchObject({ status: 'READY', keys: 1 });
   expect(await stateOf(stack, 1)).toBe('RETIRING');
+  expect(await minimum()).toBe(1);
 
   await drill.restoreBackup();
   expect(await versionsOf(stack)).toEqual({ '1': COUNT });
@@ -101,6 +112,7 @@ async function run(drill: Drill): Promise<void> {
   expect((await jobEnded(stack, keys[0]?.jobId ?? '')).status).toBe('COMPLETED');
   expect(await versionsOf(stack)).toEqual({ '2': COUNT });
   await expectReadable(people, texts);
+  if (drill.keepsFence) expect(await minimum()).toBe(2);
 
   const again = await purgeDue(stack);
   expect(await jobEnded(stack, again.jobId)).toMatchObject({ status: 'COMPLETED', blocker: null });
@@ -130,6 +142,7 @@ describe('a restore drill', () => {
       const file = pg.escapeLiteral(join(rows[0].data_directory, 'people.copy'));
       await run({
         stack,
+        keepsFence: true,
         takeBackup: async () => void (await stack.pool.query(`COPY people TO ${file}`)),
         restoreBackup: async () =>
           void (await stack.pool.query(`BEGIN; TRUNCATE people; COPY people FROM ${file}; COMMIT`)),
@@ -184,6 +197,8 @@ describe('a restore drill', () => {
       const file = join(dir, `backup-${randomBytes(4).toString('hex')}.dump`);
       await run({
         stack: { deps: stack.deps, pool },
+        // The whole database, as it was before the fence was installed.
+        keepsFence: false,
         takeBackup: () => dump(system, url, file),
         restoreBackup: () => restore(system, url, file),
       });
