@@ -67,13 +67,13 @@ export async function sweepDaily(
   // Before rotations start, so that none starts under a root key that cannot be used; but to wrap ten thousand KEKs anew
   // takes minutes, and must leave time for the rest.
   await each([null], async () => {
+    await attempt(deps, result, async () => {
+      if (await deps.state.rewrap()) deps.log.info('state key wrapped anew', { step: 'sweep' });
+    });
     const kept = remainingMs() / 2;
     const { failed, left } = await reconcileRootKeys(deps, { remainingMs: () => remainingMs() - kept });
     result.failed += failed;
     result.left += left;
-  });
-  await each([null], async () => {
-    if (await deps.state.rewrap()) deps.log.info('state key wrapped anew', { step: 'sweep' });
   });
   const rotations = jobs.filter(({ kind }) => kind === 'rotate');
   const underWay = new Set(rotations.flatMap(({ keyId, status }) => (status === 'BLOCKED' ? [] : [keyId])));
