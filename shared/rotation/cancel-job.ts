@@ -93,7 +93,7 @@ export function callOffPurge(key: TenantKey, version: number): TenantKey | null 
 }
 
 /** Changes nothing but the revision: whoever read the key before has to read it, and the job, again. */
-function touch(key: TenantKey): TenantKey {
+export function touch(key: TenantKey): TenantKey {
   return changeKeyItem(key, {});
 }
 

@@ -1,7 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
-import { callOffPurge, decided } from './cancel-job.ts';
+import { callOffPurge, decided, touch } from './cancel-job.ts';
 import { changeJob, changeKey, getJob, getKey, timestamp } from './change.ts';
 import { pauseJob, resumeJob } from './pause-job.ts';
 import { lookAgain } from './root-key-trouble.ts';
@@ -28,7 +28,7 @@ export async function pauseByPerson(deps: Deps, jobId: string, by: string): Prom
 /** After the job: a step that looked at it before finds the key changed, or has fenced the version, and this takes it back. */
 export async function callOffPaused(deps: Deps, { jobId, tenant, purpose, from }: Job): Promise<void> {
   await changeKey(deps, tenant, purpose, async (key) =>
-    isPausedByPerson(await getJob(deps, jobId)) ? (callOffPurge(key, from) ?? key) : key,
+    isPausedByPerson(await getJob(deps, jobId)) ? (callOffPurge(key, from) ?? touch(key)) : key,
   );
 }
 

@@ -1,9 +1,11 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
+import type { TenantKey } from '../keyring/key.ts';
 import { proveKek } from '../keyring/key-check.ts';
 import { proveVersion as markProved } from '../keyring/versions.ts';
-import { changeKey, getKey, getRunningJob, timestamp } from './change.ts';
+import { changeKey, changeKeyOf, getKey, getRunningJob, timestamp } from './change.ts';
 import { askProvider } from './root-key-trouble.ts';
+import type { Job } from './rotation.ts';
 
 /**
  * Step 2: reads the stored version back, unwraps it through the provider and checks that it wraps and unwraps.
@@ -13,14 +15,16 @@ export async function proveVersion(deps: Deps, jobId: string): Promise<void> {
   const job = await getRunningJob(deps, jobId);
   // A re-sweep goes on with the version that is active.
   if (job.goal === 'RESWEEP') return;
-  await askProvider(deps, job, () => proveStoredVersion(deps, job.tenant, job.purpose, job.to));
+  await askProvider(deps, job, () => proveStoredVersion(deps, job.tenant, job.purpose, job.to, job));
 }
 
+/** `job`: whose step it is; left out for a key that is being made. */
 export async function proveStoredVersion(
   deps: Pick<Deps, 'ledger' | 'provider' | 'clock'>,
   tenant: string,
   purpose: string,
   version: number,
+  job?: Job,
 ): Promise<void> {
   const key = await getKey(deps, tenant, purpose);
   const stored = versionOf(key, version);
@@ -32,7 +36,6 @@ export async function proveStoredVersion(
     version,
     stored.check,
   );
-  await changeKey(deps, tenant, purpose, (current) =>
-    markProved(current, version, check, timestamp(deps.clock.now())),
-  );
+  const prove = (current: TenantKey) => markProved(current, version, check, timestamp(deps.clock.now()));
+  await (job === undefined ? changeKey(deps, tenant, purpose, prove) : changeKeyOf(deps, job, prove));
 }
