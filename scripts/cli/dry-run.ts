@@ -53,7 +53,9 @@ export function dryRunJson({ census, plan }: DryRunReport): object {
 
 export function printDryRun(out: Output, key: TenantKey, { census, plan }: DryRunReport): void {
   out.line(out.paint('bold', `Dry run: nothing was changed. A rotation of ${keyName(key)} now:`));
-  for (const line of censusReport(key, census)) out.line(line);
+  // They were looked for, as one of the obstacles.
+  const excluded = census.excluded.filter(({ why }) => why !== 'NOT_SEARCHED');
+  for (const line of censusReport(key, { ...census, excluded })) out.line(line);
   out.line();
   const most = plan.loads.some(({ records, values }) => records !== values) ? 'at most ' : '';
   out.line(

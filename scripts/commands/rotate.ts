@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { TenantKey } from '../../shared/keyring/key.ts';
+import { getKey } from '../../shared/rotation/change.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { ROTATION_MODES } from '../../shared/rotation/rotation.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, NO_WAIT, option, PURPOSE, TENANT } from '../cli/command.ts';
+import { runDryRuns } from '../cli/dry-run.ts';
 import { type Asked, askAll, exitCodeOfJobs, type Followed, follow, requestedBy } from '../cli/follow.ts';
 import { jobJson, keyName, nameOf } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
@@ -21,7 +23,7 @@ export const rotate = defineCommand({
     'version may be purged. A rotation that runs already is joined. Ctrl-C leaves it running in the stack.\n' +
     'Ends with exit code 4 when a rotation is BLOCKED, and asking again takes it up from there; PAUSED by a person\n' +
     '(`keyturn resume`), or for its root key, and then it goes on by itself when that is enabled; or CANCELLED.',
-  json: '{answer: "started" | "running" | "resumed" | "completed" | "paused", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, pause, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}',
+  json: '{answer: "started" | "running" | "resumed" | "completed" | "paused", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, pause, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}; with --dry-run {tenant, purpose, keyId, from, to, records, values, unreadable, loads, requests, price, prices, time, obstacles, census}, with --all {dryRuns: [the same]}',
   options: [
     option(TENANT, 'Whose key'),
     PURPOSE(),
@@ -32,10 +34,15 @@ export const rotate = defineCommand({
     option('--records-per-second <n>', 'Most records a second, or none. Left out: as configured').argParser(
       numberOrNone,
     ),
+    option(
+      '--dry-run',
+      'Change nothing: count, and say what it would ask for, cost and take, and what would block it',
+    ),
     NO_WAIT(),
   ],
   examples: [
     { line: 'keyturn rotate --tenant acme', says: 'and watch it to its end' },
+    { line: 'keyturn rotate --tenant acme --dry-run', says: 'what would it do, cost and take?' },
     { line: 'keyturn rotate --tenant acme --mode re-encrypt', says: 'new data keys too' },
     { line: 'keyturn rotate --all --no-wait --json', says: 'from a schedule' },
   ],
@@ -45,11 +52,19 @@ export const rotate = defineCommand({
     all: z.boolean().default(false),
     mode: z.enum(ROTATION_MODES).optional(),
     recordsPerSecond: z.number().nullable().optional(),
+    dryRun: z.boolean().default(false),
     wait: z.boolean(),
   }),
-  run: async ({ tenant, purpose, all, mode, recordsPerSecond, wait }, { out, withSession }: Cli) => {
+  run: async ({ tenant, purpose, all, mode, recordsPerSecond, dryRun, wait }, { out, withSession }: Cli) => {
     if ((tenant === undefined) !== all) throw new CliError('USAGE', 'Name one key by --tenant, or say --all');
     return withSession(async ({ deps }) => {
+      if (dryRun) {
+        const keys =
+          tenant === undefined
+            ? (await deps.ledger.listKeys()).filter(({ active }) => active > 0)
+            : [await getKey(deps, tenant, purpose)];
+        return runDryRuns(deps, out, keys, { all, recordsPerSecond });
+      }
       const ask = (key: KeyName) =>
         requestRotation(deps, {
           tenant: key.tenant,

@@ -7,23 +7,20 @@ import { mergeResults } from './search-results.ts';
 
 /** Columns that hold envelopes and that no record set declares: what a census by the configuration never sees. */
 
-/** Searches every store now, without a limit of time. `version` 0: no version in particular. */
+/** Searches a store now, without a limit of time. `version` 0: no version in particular. */
 export async function findUndeclared(
   deps: Pick<Deps, 'recordSets' | 'config'>,
+  store: string,
   { keyId }: Pick<TenantKey, 'keyId'>,
   version: number,
-): Promise<readonly StoreFindings[]> {
-  const findings: StoreFindings[] = [];
-  for (const store of deps.recordSets.stores) {
-    const search = deps.recordSets.search(store);
-    const results: SearchResult[] = [];
-    for (const part of await search.parts(deps.config.rotation.segments)) {
-      const scope: SearchScope = { keyId, version };
-      results.push(await search.search(part, scope, Number.POSITIVE_INFINITY));
-    }
-    findings.push({ store, ...mergeResults(results) });
+): Promise<StoreFindings> {
+  const search = deps.recordSets.search(store);
+  const results: SearchResult[] = [];
+  for (const part of await search.parts(deps.config.rotation.segments)) {
+    const scope: SearchScope = { keyId, version };
+    results.push(await search.search(part, scope, Number.POSITIVE_INFINITY));
   }
-  return findings;
+  return { store, ...mergeResults(results) };
 }
 
 export function undeclaredOf(findings: readonly StoreFindings[]): UndeclaredColumn[] {

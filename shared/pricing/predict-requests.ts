@@ -57,6 +57,8 @@ const LEDGER_WRITES_A_PAGE = 2;
 const LEDGER_READS = 50;
 const LEDGER_READS_A_CALL = 3;
 const LEDGER_READS_A_SEGMENT = 5;
+/** A look at a sweep that goes on: four times within one call, and the job. */
+const LEDGER_READS_A_LOOK = 13;
 /** States that a rotation of one round enters besides those of its segments, with one wait for the barrier. */
 const TRANSITIONS = 18;
 const TRANSITIONS_A_SEGMENT = 4;
@@ -98,7 +100,11 @@ export function predictRequests(
     sqs: { sendBatches: pages, messages: chunks, receivesAndDeletes: 2 * calls },
     ledger: {
       writes: LEDGER_WRITES + segments + LEDGER_WRITES_A_PAGE * pages + calls,
-      reads: LEDGER_READS + LEDGER_READS_A_CALL * calls + LEDGER_READS_A_SEGMENT * segments + looks,
+      reads:
+        LEDGER_READS +
+        LEDGER_READS_A_CALL * calls +
+        LEDGER_READS_A_SEGMENT * segments +
+        LEDGER_READS_A_LOOK * looks,
     },
     kms: { generate: 1, decrypt: 1 + 2 * Math.max(1, Math.min(settings.workers, calls)) },
     stepFunctions: {

@@ -1,5 +1,6 @@
-import { findUndeclared, nameOfColumn, undeclaredOf } from '../census/undeclared.ts';
+import { findUndeclared, undeclaredOf } from '../census/undeclared.ts';
 import type { Deps } from '../deps/deps.ts';
+import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import {
   billedUnits,
@@ -218,13 +219,28 @@ async function findObstacles(deps: Deps, key: TenantKey, census: CensusResult): 
   }
   const unread = unreadTables(key, deps.config);
   if (unread.length > 0) add('purge', 'SERVED_UNREAD', `No record set declares ${describeTables(unread)}`);
-  const undeclared = undeclaredOf(await findUndeclared(deps, key, key.active));
-  const own = undeclared.filter(({ ofKey }) => ofKey > 0);
-  if (own.length > 0) {
-    const names = own.map(nameOfColumn).join(', ');
-    add('purge', 'UNDECLARED_ENVELOPES', `These hold envelopes and no record set declares them: ${names}`);
+  for (const [store, message] of await undeclaredIn(deps, key)) {
+    add('purge', 'UNDECLARED_ENVELOPES', `Store ${store}: ${message}`);
   }
   const holds = standingHolds(key, key.active, deps.clock.now(), deps.config);
   if (holds.length > 0) add('purge', 'HELD', `Version ${key.active} is held: ${describeHolds(holds)}`);
   return obstacles;
+}
+
+/** By store: the columns that nobody declared, or why it could not be searched. One that fails stops no other. */
+async function undeclaredIn(deps: Deps, key: TenantKey): Promise<readonly (readonly [string, string])[]> {
+  const found: [string, string][] = [];
+  for (const store of deps.recordSets.stores) {
+    try {
+      const columns = undeclaredOf([await findUndeclared(deps, store, key, key.active)]);
+      const names = columns.filter(({ ofKey }) => ofKey > 0).map(({ table, column }) => `${table}.${column}`);
+      if (names.length > 0) {
+        found.push([store, `no record set declares ${names.join(', ')}, which hold envelopes of the key`]);
+      }
+    } catch (error) {
+      if (!(error instanceof KeyturnError)) throw error;
+      found.push([store, `could not be searched for envelopes that nobody declared (${error.code})`]);
+    }
+  }
+  return found;
 }

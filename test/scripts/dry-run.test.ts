@@ -114,7 +114,7 @@ describe('keyturn rotate --dry-run', () => {
       'purge SERVED_UNREAD',
       'purge UNDECLARED_ENVELOPES',
     ]);
-    expect(ended.stdout).toContain('main.public.old.x');
+    expect(ended.stdout).toContain('Store main: no record set declares public.old.x');
   });
 
   it('says of every key what it would cost in all', async () => {
