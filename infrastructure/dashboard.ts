@@ -38,6 +38,10 @@ export function dashboard(stage: Stage): Resources {
     graph('Keys over their age, purges that wait', own('Maximum', 'KeysOverdue', 'PurgesAwaitingApproval')),
     graph('Stale records, as censuses count them', own('Maximum', 'StaleRecords')),
     graph('Quarantine', own('Maximum', 'QuarantinedRecords')),
+    graph(
+      'Forged state, uses of versions before their purge',
+      own('Sum', 'StateForged', 'PendingVersionsUsed'),
+    ),
     graph('Work queue', queue('ApproximateNumberOfMessagesVisible', 'WorkQueue')),
     graph('Dead letters', queue('ApproximateNumberOfMessagesVisible', 'WorkDeadLetters', 'EventDeadLetters')),
     graph('Chunks that failed', own('Sum', 'ChunksFailed')),

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
@@ -12,15 +13,17 @@ import { METRICS_NAMESPACE } from '../shared/metrics/metrics.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
 import { createAwsKmsProvider } from '../shared/providers/aws-kms/aws-kms-provider.ts';
 import { createKmsClients } from '../shared/providers/aws-kms/client.ts';
+import { writeBody } from '../shared/queue/message-body.ts';
 import { requestPurge, requestRotation } from '../shared/rotation/request-job.ts';
 import { alarmSchema, isInAlarm, type Sample } from './support/alarm-state.ts';
 import { createApprovers } from './support/approvers.ts';
 import { createRunner, type FunctionName } from './support/function-runner.ts';
 import { createMemoryLedger } from './support/memory-ledger.ts';
 import { runPurge, runRotation } from './support/memory-machine.ts';
-import { fill, KEY, prepareWorlds, TENANT, type World } from './support/memory-world.ts';
+import { fill, KEY, PURPOSE, prepareWorlds, TENANT, type World } from './support/memory-world.ts';
 import { readMetricLines } from './support/metric-lines.ts';
 import { linesWritten } from './support/standard-output.ts';
+import { createTestState } from './support/state-key.ts';
 import { createTestRootKeys, type TestRootKeys } from './support/test-root-keys.ts';
 
 /**
@@ -112,6 +115,14 @@ class Scene {
 
   async approve(requestId: string | null, name: string): Promise<void> {
     await approve(this.world.deps, requestId ?? '', name, people.signer(name));
+  }
+
+  /** A purge that has begun. */
+  async fence(): Promise<void> {
+    await this.rotate();
+    this.world.passGrace();
+    const { jobId } = (await requestPurge(this.world.deps, { ...KEY, version: 1 })).job;
+    await this.call('begin-purge', { jobId });
   }
 
   spoil(): void {
@@ -274,6 +285,31 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     quiet: async (scene) => {
       await scene.rotate();
       await scene.approve(await scene.purge(), 'alice');
+      await scene.call('monitor');
+    },
+  },
+  StateForged: {
+    fires: async (scene) => {
+      const chunk = {
+        v: 1 as const,
+        jobId: randomUUID(),
+        tenant: TENANT,
+        recordSet: 'people',
+        progress: null,
+      };
+      const body = await writeBody(createTestState('attacker'), { ...chunk, keys: [['1']] });
+      await scene.call('process-chunk', { Records: [{ messageId: '1', body }] });
+    },
+    quiet: (scene) => scene.rotate(),
+  },
+  PendingVersionsUsed: {
+    fires: async (scene) => {
+      await scene.fence();
+      await scene.world.makeKeyring().version(TENANT, PURPOSE, 1);
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await scene.fence();
       await scene.call('monitor');
     },
   },

@@ -7,9 +7,19 @@ import type { Log, LogFields } from '../../shared/log/log.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
 import { writeBody } from '../../shared/queue/message-body.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import { createApprovers } from '../support/approvers.ts';
 import { createRunner, FUNCTIONS, type FunctionName } from '../support/function-runner.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
-import { FIELDS, fill, KEY, prepareWorlds, TENANT, type World } from '../support/memory-world.ts';
+import {
+  FIELDS,
+  fill,
+  KEY,
+  NO_APPROVALS,
+  PURPOSE,
+  prepareWorlds,
+  TENANT,
+  type World,
+} from '../support/memory-world.ts';
 import { testState } from '../support/state-key.ts';
 import { createTestRootKeys } from '../support/test-root-keys.ts';
 
@@ -27,8 +37,12 @@ const logged = new Set<string | undefined>();
 const note = (_: string, fields?: LogFields) => logged.add(fields?.code);
 const log: Log = { info: note, warn: note, error: note };
 
-async function makeWorld(rotation: object = {}, provider?: RootKeyProvider): Promise<World> {
-  const other = { log, ...(provider !== undefined && { provider }) };
+async function makeWorld(
+  rotation: object = {},
+  provider?: RootKeyProvider,
+  approvals: object = NO_APPROVALS,
+): Promise<World> {
+  const other = { log, approvals, ...(provider !== undefined && { provider }) };
   const world = await worlds.makeWorld(createMemoryLedger(), rotation, other);
   await fill(world, 6);
   runner.watch(world);
@@ -170,6 +184,24 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     await runner.call(world, 'begin-purge', { jobId: purging.job.jobId });
     const error = { Error: 'PermanentError', Cause: 'X: y' };
     await runner.call(world, 'stop-job', { jobId: purging.job.jobId, error });
+  },
+  'a version that is asked for during its purge, and while its purge waits for approvals': async () => {
+    const people = await createApprovers('alice');
+    const needsOne = { required: 1, approvers: await people.configured('alice') };
+    for (const approvals of [NO_APPROVALS, needsOne]) {
+      const world = await makeWorld({}, undefined, approvals);
+      const { job } = await requestRotation(world.deps, KEY);
+      await rotate(world, job.jobId);
+      world.passGrace();
+      const purging = await requestPurge(world.deps, { ...KEY, version: 1 });
+      if (approvals === NO_APPROVALS) await runner.call(world, 'begin-purge', { jobId: purging.job.jobId });
+      else await purge(world, purging.job.jobId).catch(() => undefined);
+      await world.makeKeyring().version(TENANT, PURPOSE, 1);
+      await runner.call(world, 'monitor', {});
+      const { status, attempt } = await world.job(purging.job.jobId);
+      expect([status, attempt]).toEqual(approvals === NO_APPROVALS ? ['BLOCKED', 1] : ['REQUESTED', 2]);
+    }
+    await people.remove();
   },
   'a root key that is disabled when a step is to run': async () => {
     for (const name of ['create-version', 'prove-version', 'stop-job'] as const) {
