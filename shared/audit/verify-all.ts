@@ -1,0 +1,79 @@
+import { decodeJwt, type JWK } from 'jose';
+import type { Deps } from '../deps/deps.ts';
+import { anchorSchema } from './anchor.ts';
+import { folderOf, isAnchorName } from './archive-names.ts';
+import { readSegment } from './segment.ts';
+import { type VerifyDeps, type VerifyReport, verifyArchive, verifyChain } from './verify-chain.ts';
+
+/** Every tenant's chain, or the named one's, one after the other: the largest is held in memory whole. */
+export async function* verifyChains(
+  deps: VerifyDeps,
+  tenant: string | null,
+  publicKeys: readonly JWK[],
+): AsyncGenerator<VerifyReport> {
+  const keys = Map.groupBy(await deps.ledger.listKeys(), (key) => key.tenant);
+  const jobs = Map.groupBy(await deps.ledger.listJobs(), (job) => job.tenant);
+  const marks = (await deps.audit.listExportMarks()).map((mark) => mark.tenant);
+  const tenants =
+    tenant === null ? [...new Set([...keys.keys(), ...jobs.keys(), ...marks])].sort() : [tenant];
+  for (const name of tenants) {
+    const items = { keys: keys.get(name) ?? [], jobs: jobs.get(name) ?? [] };
+    yield await verifyChain(deps, name, items, publicKeys);
+  }
+}
+
+/** The same from the archive alone. */
+export async function* verifyArchives(
+  archive: Deps['archive'],
+  tenant: string | null,
+  publicKeys: readonly JWK[],
+): AsyncGenerator<VerifyReport> {
+  const tenants = tenant === null ? await archivedTenants(archive) : [tenant];
+  for (const name of tenants) yield await verifyArchive(archive, name, publicKeys);
+}
+
+/** Whose chains the archive holds. What it holds of somebody that can no longer be told is given by its folder. */
+async function archivedTenants(archive: Deps['archive']): Promise<readonly string[]> {
+  const folders = Map.groupBy(await archive.list(''), (name) => name.slice(0, name.lastIndexOf('/')));
+  const found = new Set<string>();
+  for (const [folder, names] of folders) {
+    const own = folder.replace(/^anchors\//, '');
+    const tenant = await tenantOf(archive, names, own);
+    found.add(tenant ?? decodeFolder(own));
+  }
+  return [...found].sort();
+}
+
+/** As an object says that belongs into that folder. */
+async function tenantOf(
+  archive: Deps['archive'],
+  names: readonly string[],
+  folder: string,
+): Promise<string | null> {
+  for (const name of names) {
+    const bytes = await archive.get(name);
+    const tenant = bytes === null ? null : isAnchorName(name) ? anchored(bytes) : recorded(bytes);
+    if (tenant !== null && folderOf(tenant) === folder) return tenant;
+  }
+  return null;
+}
+
+function anchored(bytes: Uint8Array): string | null {
+  try {
+    return anchorSchema.safeParse(decodeJwt(new TextDecoder().decode(bytes))).data?.tenant ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function recorded(bytes: Uint8Array): string | null {
+  return readSegment(bytes).find((entry) => entry !== null)?.tenant ?? null;
+}
+
+function decodeFolder(folder: string): string {
+  try {
+    return decodeURIComponent(folder);
+  } catch {
+    return folder;
+  }
+}
