@@ -46,7 +46,7 @@ function asksFor(needs: readonly Need[], name: string): boolean {
   // The ledger's state key is wrapped by it.
   if (name === 'KEYTURN_ROOT_KEY_ARN')
     return needs.some((need) => need === 'ledger' || need.startsWith('provider:'));
-  if (name === 'KEYTURN_AUDIT_BUCKET') return needs.some((need: string) => need === 'archive');
+  if (name === 'KEYTURN_AUDIT_BUCKET') return needs.includes('archive');
   if (name === 'KEYTURN_SIGNING_KEY_ARN') return needs.includes('sign');
   const { need } = VARIABLES[name as keyof typeof VARIABLES];
   return need === null || needs.includes(need);

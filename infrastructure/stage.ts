@@ -72,6 +72,12 @@ function checkDeployable(config: Config, fileName: string): Pick<Stage, 'provide
       'Leave signing out, and the stack makes a KMS key; or set it to type: aws-kms.',
     );
   }
+  if (config.audit?.archive.type === 'file') {
+    throw refuse(
+      'the audit archive is a folder on one machine, and is not deployed',
+      'Leave audit out, and the stack makes a bucket; or set audit.archive to type: s3.',
+    );
+  }
   for (const [name, store] of Object.entries(config.stores)) {
     if (store.type === 'postgres' && store.secret === undefined) {
       throw refuse(

@@ -1,5 +1,6 @@
 import { accessPolicies } from './access.ts';
 import { alarms } from './alarms.ts';
+import { archive } from './archive.ts';
 import type { Resources } from './cloudformation.ts';
 import { dashboard } from './dashboard.ts';
 import { events } from './events.ts';
@@ -30,6 +31,7 @@ function resources(stage: Stage): Resources {
   return {
     ...keys(stage),
     ...ledger(stage),
+    ...archive(stage),
     ...queues(stage),
     ...events(stage),
     ...stateMachines(stage),

@@ -51,7 +51,7 @@ function life({ times, soakSeconds, purge, holds }: Certificate): string[] {
   const soak = soakSeconds === null ? '' : ` after ${duration(soakSeconds)} in which nothing asked for it`;
   return [
     'Its life',
-    ...rows.map(([name, at]) => `  ${name.padEnd(17)}${at === null ? '-' : time(at)}`),
+    ...rows.map(([name, at]) => `  ${name.padEnd(18)}${at === null ? '-' : time(at)}`),
     `  Destroyed by purge ${purge.jobId}, asked for by ${purge.requestedBy}${soak}.`,
     ...holds.map(
       ({ reason, store, by, until }) =>

@@ -80,6 +80,6 @@ function erased(ledgerBackupSeconds: number): string {
   const rest =
     'Copies of the ledger that were made in another way are not covered, and the root key could unwrap what they hold.';
   return ledgerBackupSeconds === 0
-    ? `The wrapped KEK was erased from the ledger, which has no backups of its own. ${rest}`
+    ? `The wrapped KEK was erased from the ledger, which has no backups of its own; its files may hold the bytes until they are compacted. ${rest}`
     : `The wrapped KEK was erased from the ledger. Its point-in-time backups hold it for up to ${ledgerBackupSeconds / DAY} days more, and until then the root key could unwrap it. ${rest}`;
 }
