@@ -8,6 +8,7 @@ import type { Deps } from '../../shared/deps/deps.ts';
 import { fillRandom } from '../../shared/envelope/seed.ts';
 import { STATE_MACHINES } from '../../shared/executions/executions.ts';
 import { createKmsClients } from '../../shared/providers/aws-kms/client.ts';
+import { columnsFinding } from './columns-finding.ts';
 import type { Cli } from './command.ts';
 import { shownError } from './failures.ts';
 import { checkFence, keyWords, selectFences } from './fences.ts';
@@ -26,7 +27,7 @@ export interface Check {
   readonly remedy: string | null;
 }
 
-type Finding =
+export type Finding =
   | string
   | { readonly warning: string; readonly remedy: string }
   | { readonly failed: string; readonly remedy: string };
@@ -111,6 +112,11 @@ async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report
       // DynamoDB tells a table's tenants only to who reads, and pays for, every item of it.
       if (reachable === false) await check(`keys of ${name}`, () => keysFinding(deps, name));
       if (reachable === false) await check(`fence of ${name}`, () => fenceFinding(deps, name));
+    }
+    for (const store of deps.recordSets.stores) {
+      // A search of DynamoDB reads, and pays for, every item: `census --completeness` does it.
+      if (deps.config.stores[store]?.type === 'dynamodb') continue;
+      await check(`columns of ${store}`, () => columnsFinding(deps, store));
     }
   } finally {
     await deps.close();

@@ -17,7 +17,8 @@ export const doctor = defineCommand({
   summary: 'Check everything, and say what to do about what is wrong',
   details:
     'Looks at Node, configuration, keystore, timing, stack, ledger, queue, state machines, clock, and each record set\n' +
-    'with its keys. Prints a line for each with a remedy where one is needed, and never stops at the first failure.\n' +
+    'with its keys; and in PostgreSQL for columns that hold envelopes and that nobody declares, for half a minute at\n' +
+    'most. Prints a line for each with a remedy where one is needed, and never stops at the first failure.\n' +
     'Ends with exit code 4 if anything failed; warnings are not failures.',
   json: '{ok: boolean, checks: [{name, status: "ok" | "warning" | "failed" | "skipped", message, remedy}]}',
   examples: [{ line: 'keyturn doctor', says: 'after init, after a change, before a rotation' }],

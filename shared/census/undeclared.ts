@@ -7,18 +7,19 @@ import { mergeResults } from './search-results.ts';
 
 /** Columns that hold envelopes and that no record set declares: what a census by the configuration never sees. */
 
-/** Searches a store now, without a limit of time. `version` 0: no version in particular. */
+/** Searches a store now. `version` 0: no version in particular. */
 export async function findUndeclared(
   deps: Pick<Deps, 'recordSets' | 'config'>,
   store: string,
   { keyId }: Pick<TenantKey, 'keyId'>,
   version: number,
+  deadline = Number.POSITIVE_INFINITY,
 ): Promise<StoreFindings> {
   const search = deps.recordSets.search(store);
   const results: SearchResult[] = [];
   for (const part of await search.parts(deps.config.rotation.segments)) {
     const scope: SearchScope = { keyId, version };
-    results.push(await search.search(part, scope, Number.POSITIVE_INFINITY));
+    results.push(await search.search(part, scope, deadline));
   }
   return { store, ...mergeResults(results) };
 }
