@@ -12,7 +12,12 @@ export const approvalsShow = defineCommand({
     'why an approval does not count.',
   json: '{requestId, action, tenant, purpose, keyId, version, restoreEpoch, subject, evidence, expiresAt, requestedBy, status, required, approved, over, approvals: [{approver, at, breakGlass, jws, verified, why}]}',
   arguments: [{ name: '<request>', description: 'Its id: `keyturn approvals list`' }],
-  examples: [{ line: 'keyturn approvals show <request>', says: 'read before you approve' }],
+  examples: [
+    {
+      line: 'keyturn approvals show fb1wZRwO8OjmBFcaRy2V6O1MxMrubkUrLtdTaaOHiwU',
+      says: 'read before you approve',
+    },
+  ],
   input: z.object({ request: z.string() }),
   run: ({ request: requestId }, { out, withSession }) =>
     withSession(async ({ deps }) => {

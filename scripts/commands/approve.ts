@@ -36,8 +36,14 @@ export const approve = defineCommand({
     YES(),
   ],
   examples: [
-    { line: 'keyturn approve <request> --as alice --key-file alice.key', says: 'on one machine' },
-    { line: 'keyturn approve <request> --as alice', says: "in AWS, with alice's KMS key" },
+    {
+      line: 'keyturn approve fb1wZRwO8OjmBFcaRy2V6O1MxMrubkUrLtdTaaOHiwU --as alice --key-file alice.key',
+      says: 'on one machine',
+    },
+    {
+      line: 'keyturn approve fb1wZRwO8OjmBFcaRy2V6O1MxMrubkUrLtdTaaOHiwU --as alice',
+      says: "in AWS, with alice's KMS key",
+    },
   ],
   input: z.object({
     request: z.string(),
