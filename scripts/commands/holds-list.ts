@@ -33,7 +33,7 @@ export const holdsList = defineCommand({
         keyName(key),
         hold.versions.join(', '),
         hold.reason,
-        hold.until === null ? 'released' : time(hold.until),
+        hold.until === null ? 'its release' : time(hold.until),
         hold.holdId,
         why(hold),
       ]);

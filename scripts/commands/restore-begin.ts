@@ -37,7 +37,7 @@ export const restoreBegin = defineCommand({
       out.line(out.paint('green', `Restore ${restore.restoreId} is registered: you may restore now.`));
       out.line(`  store   ${restore.store}, backup of ${time(restore.backupTime)}`);
       out.line(`  held    every version that it may contain, of ${counted(restore.keys ?? 0, 'key')}`);
-      out.line('  then    when all rows are back, and before anything else is purged:');
+      out.line('  then    when all rows are back:');
       out.line(`          keyturn restore end ${restore.restoreId}`);
       out.result(restoreJson(restore));
       return EXIT_CODES.done.code;
