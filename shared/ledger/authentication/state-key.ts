@@ -5,7 +5,7 @@ import type { Clock } from '../../clock/clock.ts';
 import { type ErrorDetail, KeyturnError, LedgerError } from '../../errors/errors.ts';
 import type { Timestamp } from '../../keyring/key.ts';
 import { keyCheck } from '../../keyring/key-check.ts';
-import type { RootKeyProvider, WrappedKek } from '../../providers/root-key-provider.ts';
+import type { RootKeyProvider, RootKeyStatus, WrappedKek } from '../../providers/root-key-provider.ts';
 import { itemKeys, LIST_INDEX, LIST_KEY, LISTS } from '../attributes.ts';
 import { wrappedKekSchema } from '../items.ts';
 import { createOne, type Kind, readOne, replaceOne } from '../stored-items.ts';
@@ -22,6 +22,8 @@ const KEY_BYTES = 32;
 
 interface StateKey {
   readonly wrapped: WrappedKek;
+  /** What it was wrapped by before, until a later run has found that `wrapped` unwraps: the way back, as of every KEK. */
+  readonly formerWrapped: WrappedKek | null;
   readonly provider: string;
   /** See key-check.ts: another wrapping must give the very same KEK. */
   readonly check: string;
@@ -33,6 +35,7 @@ const STATE_KEY: Kind<StateKey> = {
   name: 'state key',
   schema: z.object({
     wrapped: wrappedKekSchema,
+    formerWrapped: wrappedKekSchema.nullable(),
     provider: z.string(),
     check: z.string(),
     createdAt: z.iso.datetime(),
@@ -76,7 +79,7 @@ export function createState({ client, tableName, provider, clock, mayMake }: Sta
     const wrapped = await provider.generateKek(STATE_CONTEXT);
     const check = checkOf(await provider.unwrapKek(wrapped, STATE_CONTEXT));
     const createdAt = new Date(clock.now()).toISOString();
-    const made = { wrapped, provider: provider.name, check, createdAt, revision: 1 };
+    const made = { wrapped, formerWrapped: null, provider: provider.name, check, createdAt, revision: 1 };
     // Whoever was first has made it.
     return (await createOne(table, STATE_KEY, made)).item;
   };
@@ -85,7 +88,7 @@ export function createState({ client, tableName, provider, clock, mayMake }: Sta
     const stored = await read();
     if (stored === null && use === 'verify') throw stateKeyGone();
     try {
-      return derive(await unwrap(provider, stored ?? (await make())));
+      return derive(await unwrapEither(provider, stored ?? (await make())));
     } catch (error) {
       throw asLedgerError(error);
     }
@@ -98,19 +101,12 @@ export function createState({ client, tableName, provider, clock, mayMake }: Sta
       if (stored === null) return false;
       try {
         const current = await provider.inspectRootKey(provider.rootKeyFor(STATE_CONTEXT.tenant));
-        const { rootKeyId, materialId } = stored.wrapped;
-        const isCurrent =
-          rootKeyId === current.rootKeyId &&
-          (current.materialId === null || materialId === current.materialId);
-        if (isCurrent || current.state !== 'ENABLED') return false;
-        const wrapped = await provider.rewrapKek(stored.wrapped, STATE_CONTEXT);
-        // The provider has not come to its new material everywhere yet.
-        if (wrapped.rootKeyId === rootKeyId && wrapped.materialId === materialId) return false;
-        const next = { ...stored, wrapped, revision: stored.revision + 1 };
-        // Proved before it takes the place of the only one that works.
-        await unwrap(provider, next);
-        await replaceOne(table, STATE_KEY, next);
-        return true;
+        const next = current.state === 'ENABLED' ? await rewrapped(provider, stored, current) : null;
+        if (next === null) return false;
+        // Proved before it takes the place of one that works.
+        await unwrap(provider, stored, next.wrapped);
+        await replaceOne(table, STATE_KEY, { ...stored, ...next, revision: stored.revision + 1 });
+        return next.wrapped !== stored.wrapped;
       } catch (error) {
         throw asLedgerError(error);
       }
@@ -118,7 +114,45 @@ export function createState({ client, tableName, provider, clock, mayMake }: Sta
   };
 }
 
-async function unwrap(provider: RootKeyProvider, { wrapped, check, ...key }: StateKey): Promise<KeyObject> {
+type Wrappings = Pick<StateKey, 'wrapped' | 'formerWrapped'>;
+
+/** Null: there is nothing to do. */
+async function rewrapped(
+  provider: RootKeyProvider,
+  { wrapped, formerWrapped }: StateKey,
+  current: RootKeyStatus,
+): Promise<Wrappings | null> {
+  if (isUnder(current, wrapped)) return formerWrapped === null ? null : { wrapped, formerWrapped: null };
+  // The former root key is the current one again: also when the one in between is gone.
+  if (formerWrapped !== null && isUnder(current, formerWrapped))
+    return { wrapped: formerWrapped, formerWrapped: null };
+  const after = await provider.rewrapKek(wrapped, STATE_CONTEXT);
+  // The provider has not come to its new material everywhere yet.
+  const same = after.rootKeyId === wrapped.rootKeyId && after.materialId === wrapped.materialId;
+  return same ? null : { wrapped: after, formerWrapped: wrapped };
+}
+
+function isUnder({ rootKeyId, materialId }: RootKeyStatus, wrapped: WrappedKek): boolean {
+  return wrapped.rootKeyId === rootKeyId && (materialId === null || wrapped.materialId === materialId);
+}
+
+async function unwrapEither(provider: RootKeyProvider, key: StateKey): Promise<KeyObject> {
+  const { wrapped, formerWrapped } = key;
+  try {
+    return await unwrap(provider, key, wrapped);
+  } catch (error) {
+    if (formerWrapped === null) throw error;
+    return unwrap(provider, key, formerWrapped).catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function unwrap(
+  provider: RootKeyProvider,
+  { check, ...key }: StateKey,
+  wrapped: WrappedKek,
+): Promise<KeyObject> {
   if (key.provider !== provider.name) {
     throw new LedgerError(
       'LEDGER_UNAVAILABLE',

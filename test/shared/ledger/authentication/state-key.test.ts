@@ -160,9 +160,30 @@ describe('a root key that was replaced or has new material', () => {
     const rootKeyId = roots.provider.rootKeyFor(STATE_CONTEXT.tenant);
     roots.rotate(rootKeyId);
     expect(await open().rewrap()).toBe(true);
+    expect((await stored())?.['formerWrapped']?.M).toBeDefined();
+    expect(await open().verify(BYTES, mac)).toBe(true);
+    // The next run finds it proved, and gives the former wrapping up.
+    expect(await open().rewrap()).toBe(false);
+    expect((await stored())?.['formerWrapped']?.NULL).toBe(true);
     expect(await open().rewrap()).toBe(false);
     expect(await open().verify(BYTES, mac)).toBe(true);
-    expect((await stored())?.['revision']?.N).toBe('2');
+    expect((await stored())?.['revision']?.N).toBe('3');
+  });
+
+  it('has a way back until it is proved, also when the new one is gone', async () => {
+    const mac = await open().mac(BYTES);
+    const before = roots.provider.rootKeyFor(STATE_CONTEXT.tenant);
+    const next = roots.add();
+    roots.ofTenant.set(STATE_CONTEXT.tenant, next);
+    expect(await open().rewrap()).toBe(true);
+    expect((await stored())?.['wrapped']?.M?.['rootKeyId']?.S).toBe(next);
+    roots.set(next, 'PENDING_DELETION');
+    expect(await open().verify(BYTES, mac)).toBe(true);
+    expect(await open().rewrap()).toBe(false);
+    roots.ofTenant.set(STATE_CONTEXT.tenant, before);
+    expect(await open().rewrap()).toBe(true);
+    expect((await stored())?.['wrapped']?.M?.['rootKeyId']?.S).toBe(before);
+    expect(await open().verify(BYTES, mac)).toBe(true);
   });
 
   it('never gives the working wrapping up for one that gives another key', async () => {
