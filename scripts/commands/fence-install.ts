@@ -9,7 +9,7 @@ export const fenceInstall = defineCommand({
   name: 'fence install',
   summary: "Have PostgreSQL refuse versions below their key's minimum",
   details:
-    'Adds a trigger to the table of the record set, and the schema "keyturn" with the minimum version of each key. From\n' +
+    'Adds a trigger to the table of the record set, and the schema "keyturn_fence" with the minimum version of each key. From\n' +
     'then on a writer that holds a retired version is refused by the database itself, however long it was frozen\n' +
     '(SQLSTATE KT001). A rotation raises the minimum when its propagation barrier has passed; a rollback or restore lowers\n' +
     'it. Run again it changes nothing, or mends what differs. It waits for the table at most some seconds, never with\n' +

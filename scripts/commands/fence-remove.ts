@@ -8,7 +8,7 @@ export const fenceRemove = defineCommand({
   name: 'fence remove',
   summary: 'Take the fences away',
   details:
-    'Drops the trigger and its function and, with the last fence of the database, the minimums and the schema "keyturn".\n' +
+    'Drops the trigger and its function and, with the last fence of the database, the minimums and the schema "keyturn_fence".\n' +
     'Nothing is left behind. From then on the propagation barrier alone holds back writers with a retired version.',
   json: '{removed: [record sets], notInstalled: [...]}',
   options: [

@@ -100,14 +100,14 @@ describe('a rotation with a fence', () => {
   });
 
   it('that lost its minimums is found out and mended', async () => {
-    await stack.pool.query('DELETE FROM keyturn.minimum_version');
+    await stack.pool.query('DELETE FROM keyturn_fence.minimum_version');
     expect(await check()).toMatchObject({
       status: 'broken',
       problems: ['it takes version 1 of acme/default, whose active version is 2'],
     });
     expect(await raiseAll(stack.deps)).toEqual({ raised: 1, waiting: 0 });
     expect(await check()).toMatchObject({ status: 'holds' });
-    await stack.pool.query('UPDATE keyturn.minimum_version SET minimum = 9, revision = 0');
+    await stack.pool.query('UPDATE keyturn_fence.minimum_version SET minimum = 9, revision = 0');
     expect(await check()).toMatchObject({
       status: 'broken',
       problems: ['it refuses the active version of acme/default: 2, below its minimum 9'],
@@ -161,7 +161,7 @@ describe('a rotation with a fence', () => {
   it('takes whatever it is given again once it is removed', async () => {
     await stack.deps.recordSets.store('people').fence?.remove();
     await write(old, 2000);
-    const left = await stack.pool.query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn'");
+    const left = await stack.pool.query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn_fence'");
     expect(left.rows).toEqual([]);
   });
 });

@@ -138,9 +138,10 @@ function stateOf(recordSet: string, { shape, found }: Survey): FenceState {
   if (!isOurFunction(found, shape.fields)) {
     problems.push('the function of its trigger is not the one that this release installs');
   }
-  if (!found.minimums) problems.push('the table keyturn.minimum_version is gone, so that every write fails');
+  if (!found.minimums)
+    problems.push('the table keyturn_fence.minimum_version is gone, so that every write fails');
   else if (found.mayRaise === false) {
-    problems.push(`the role ${found.role} may not INSERT and UPDATE keyturn.minimum_version`);
+    problems.push(`the role ${found.role} may not INSERT and UPDATE keyturn_fence.minimum_version`);
   }
   for (const who of found.replicas) {
     problems.push(`${who} sets session_replication_role to replica, in which no trigger fires`);
@@ -269,7 +270,7 @@ async function altering(
 function notAllowed({ recordSet, config }: TableConnection, cause: unknown): RecordStoreError {
   return new RecordStoreError(
     'STORE_DENIED',
-    `Record set "${recordSet}": the role may not change the triggers of table "${config.table}", or the schema "keyturn"`,
+    `Record set "${recordSet}": the role may not change the triggers of table "${config.table}", or the schema "keyturn_fence"`,
     {
       cause,
       remedy: `Run as the owner of both what \`keyturn fence install --record-set ${recordSet} --sql\` prints.`,

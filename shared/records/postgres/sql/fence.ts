@@ -38,27 +38,28 @@ export function functionName(recordSet: string): string {
 }
 
 function quotedFunction(recordSet: string): string {
-  return `keyturn.${quote(functionName(recordSet))}`;
+  return `keyturn_fence.${quote(functionName(recordSet))}`;
 }
 
 /**
  * The minimums, for every writer to read and only for their owner and the pipeline to change. The identifier of a key
  * and the numbers of its versions stand in every envelope: they are no secret.
  */
+// Not "keyturn": a role of that name would find the schema in front of its search_path, and make its tables there.
 export const CREATE_MINIMUMS: readonly string[] = [
-  'CREATE SCHEMA IF NOT EXISTS keyturn',
-  `CREATE TABLE IF NOT EXISTS keyturn.minimum_version (
+  'CREATE SCHEMA IF NOT EXISTS keyturn_fence',
+  `CREATE TABLE IF NOT EXISTS keyturn_fence.minimum_version (
   key_id bytea PRIMARY KEY CHECK (octet_length(key_id) = ${KEY_ID_LENGTH}),
   minimum int8 NOT NULL CHECK (minimum BETWEEN 1 AND 4294967295),
   revision int8 NOT NULL,
   changed_at timestamptz NOT NULL DEFAULT now()
 )`,
-  'GRANT USAGE ON SCHEMA keyturn TO PUBLIC',
-  'GRANT SELECT ON keyturn.minimum_version TO PUBLIC',
+  'GRANT USAGE ON SCHEMA keyturn_fence TO PUBLIC',
+  'GRANT SELECT ON keyturn_fence.minimum_version TO PUBLIC',
 ];
 
 export function grantMinimums(role: string): string {
-  return `GRANT INSERT, UPDATE ON keyturn.minimum_version TO ${quote(role)}`;
+  return `GRANT INSERT, UPDATE ON keyturn_fence.minimum_version TO ${quote(role)}`;
 }
 
 export const FUNCTION_SETTINGS: readonly string[] = ['search_path=pg_catalog, pg_temp'];
@@ -95,7 +96,7 @@ function checkField({ column, form }: FieldColumn): string {
   kid := ${kidAt(form, value)};
   IF octet_length(kid) = ${KID_LENGTH} THEN
     version := ('x' || encode(substr(kid, ${KEY_ID_LENGTH + 1}, 4), 'hex'))::bit(32)::int8;
-    required := (SELECT m.minimum FROM keyturn.minimum_version AS m WHERE m.key_id = substr(kid, 1, ${KEY_ID_LENGTH}));
+    required := (SELECT m.minimum FROM keyturn_fence.minimum_version AS m WHERE m.key_id = substr(kid, 1, ${KEY_ID_LENGTH}));
     IF version > 0 AND version < required AND ${exact} IS DISTINCT FROM OLD.${quote(column)} THEN
       RAISE EXCEPTION USING ERRCODE = '${REFUSED}',
         MESSAGE = format('keyturn: table %I.%I, column %I: an envelope of version %s is refused, the minimum version of its key is %s', TG_TABLE_SCHEMA, TG_TABLE_NAME, ${pg.escapeLiteral(column)}, version, required),
@@ -122,17 +123,17 @@ export function dropFunction(recordSet: string): string {
   return `DROP FUNCTION IF EXISTS ${quotedFunction(recordSet)}()`;
 }
 
-export const DROP_MINIMUMS = 'DROP TABLE IF EXISTS keyturn.minimum_version';
+export const DROP_MINIMUMS = 'DROP TABLE IF EXISTS keyturn_fence.minimum_version';
 /** Never CASCADE: what somebody else put there stays. */
-export const DROP_SCHEMA = 'DROP SCHEMA keyturn';
+export const DROP_SCHEMA = 'DROP SCHEMA keyturn_fence';
 
 /** What is left in the schema. */
 export const REMAINS: Statement = {
   text: `
 SELECT json_build_object(
-  'schema', to_regnamespace('keyturn') IS NOT NULL,
-  'functions', (SELECT count(*) FROM pg_proc WHERE pronamespace = to_regnamespace('keyturn')),
-  'relations', (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('keyturn'))
+  'schema', to_regnamespace('keyturn_fence') IS NOT NULL,
+  'functions', (SELECT count(*) FROM pg_proc WHERE pronamespace = to_regnamespace('keyturn_fence')),
+  'relations', (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('keyturn_fence'))
 ) AS remains`,
 };
 
@@ -142,15 +143,15 @@ export function installedFence(recordSet: string, table: string): Statement {
     text: `
 SELECT json_build_object(
   'role', current_user,
-  'minimums', to_regclass('keyturn.minimum_version') IS NOT NULL,
-  'mayRaise', CASE WHEN to_regclass('keyturn.minimum_version') IS NOT NULL
-    THEN has_table_privilege(to_regclass('keyturn.minimum_version'), 'INSERT')
-      AND has_table_privilege(to_regclass('keyturn.minimum_version'), 'UPDATE') END,
+  'minimums', to_regclass('keyturn_fence.minimum_version') IS NOT NULL,
+  'mayRaise', CASE WHEN to_regclass('keyturn_fence.minimum_version') IS NOT NULL
+    THEN has_table_privilege(to_regclass('keyturn_fence.minimum_version'), 'INSERT')
+      AND has_table_privilege(to_regclass('keyturn_fence.minimum_version'), 'UPDATE') END,
   'function', (
     SELECT json_build_object('source', p.prosrc, 'language', l.lanname, 'volatility', p.provolatile,
       'definer', p.prosecdef, 'settings', coalesce(to_json(p.proconfig), '[]'))
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-    WHERE p.pronamespace = to_regnamespace('keyturn') AND p.proname = $2 AND p.pronargs = 0),
+    WHERE p.pronamespace = to_regnamespace('keyturn_fence') AND p.proname = $2 AND p.pronargs = 0),
   'triggers', (
     SELECT coalesce(json_agg(json_build_object(
       'table', r.relid::regclass::text,
@@ -159,7 +160,7 @@ SELECT json_build_object(
       'type', t.tgtype,
       'bare', t.tgqual IS NULL AND t.tgnargs = 0,
       'function', (SELECT p.proname FROM pg_proc p
-        WHERE p.oid = t.tgfoid AND p.pronamespace = to_regnamespace('keyturn')),
+        WHERE p.oid = t.tgfoid AND p.pronamespace = to_regnamespace('keyturn_fence')),
       'columns', (SELECT coalesce(json_agg(a.attname), '[]') FROM pg_attribute a
         WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[]))
     ) ORDER BY r.relid = to_regclass($1) DESC, r.relid::regclass::text), '[]')
@@ -181,14 +182,14 @@ SELECT json_build_object(
 }
 
 export const HAS_MINIMUMS: Statement = {
-  text: `SELECT to_regclass('keyturn.minimum_version') IS NOT NULL AS there`,
+  text: `SELECT to_regclass('keyturn_fence.minimum_version') IS NOT NULL AS there`,
 };
 
 /** What a later revision said stands; of the same revision, the lower one: a repeat changes nothing. */
 export function setMinimum({ keyId, version, revision }: MinimumVersion): Statement {
   return {
     text: `
-INSERT INTO keyturn.minimum_version AS m (key_id, minimum, revision) VALUES ($1::bytea, $2::int8, $3::int8)
+INSERT INTO keyturn_fence.minimum_version AS m (key_id, minimum, revision) VALUES ($1::bytea, $2::int8, $3::int8)
 ON CONFLICT (key_id) DO UPDATE SET minimum = excluded.minimum, revision = excluded.revision, changed_at = now()
 WHERE excluded.revision > m.revision OR (excluded.revision = m.revision AND excluded.minimum < m.minimum)`,
     values: [keyIdBytes(keyId), version, revision],
@@ -199,7 +200,7 @@ export function readMinimums(keyIds: readonly string[]): Statement {
   return {
     text: `
 SELECT encode(m.key_id, 'hex')::uuid::text AS id, m.minimum::float8 AS minimum
-FROM keyturn.minimum_version AS m WHERE m.key_id = ANY ($1::bytea[])`,
+FROM keyturn_fence.minimum_version AS m WHERE m.key_id = ANY ($1::bytea[])`,
     values: [keyIds.map((keyId) => Buffer.from(keyIdBytes(keyId)))],
   };
 }

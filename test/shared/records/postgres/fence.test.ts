@@ -41,7 +41,7 @@ async function open(
 
 async function close(): Promise<void> {
   await fixture.close();
-  await query('DROP SCHEMA IF EXISTS keyturn CASCADE');
+  await query('DROP SCHEMA IF EXISTS keyturn_fence CASCADE');
 }
 
 describe('a fence of PostgreSQL', () => {
@@ -265,27 +265,27 @@ describe('a fence of PostgreSQL', () => {
     [
       'watches fewer columns or events',
       `DROP TRIGGER zz_keyturn_fence_people ON %T;
-       CREATE TRIGGER zz_keyturn_fence_people BEFORE INSERT ON %T FOR EACH ROW EXECUTE FUNCTION keyturn.fence_people()`,
+       CREATE TRIGGER zz_keyturn_fence_people BEFORE INSERT ON %T FOR EACH ROW EXECUTE FUNCTION keyturn_fence.fence_people()`,
       /^the trigger is not the one/,
     ],
     [
       'has a condition',
       `DROP TRIGGER zz_keyturn_fence_people ON %T;
        CREATE TRIGGER zz_keyturn_fence_people BEFORE INSERT OR UPDATE OF secret ON %T FOR EACH ROW
-       WHEN (NEW.tenant = 'x') EXECUTE FUNCTION keyturn.fence_people()`,
+       WHEN (NEW.tenant = 'x') EXECUTE FUNCTION keyturn_fence.fence_people()`,
       /^the trigger is not the one/,
     ],
     [
       'has another function',
-      `CREATE OR REPLACE FUNCTION keyturn.fence_people() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`,
+      `CREATE OR REPLACE FUNCTION keyturn_fence.fence_people() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`,
       /^the function of its trigger is not/,
     ],
     [
       'runs as its owner',
-      'ALTER FUNCTION keyturn.fence_people() SECURITY DEFINER',
+      'ALTER FUNCTION keyturn_fence.fence_people() SECURITY DEFINER',
       /^the function of its trigger is not/,
     ],
-    ['has no minimums', 'DROP TABLE keyturn.minimum_version', /every write fails/],
+    ['has no minimums', 'DROP TABLE keyturn_fence.minimum_version', /every write fails/],
   ])('that %s is found, and mended by another installation', async (_, broken, message) => {
     await fence.install();
     await query(broken.replaceAll('%T', fixture.table));
@@ -328,23 +328,23 @@ describe('a fence of PostgreSQL', () => {
       await other.close();
     }
     await insert(1, envelope(1));
-    const left = await query(`SELECT 'schema' FROM pg_namespace WHERE nspname = 'keyturn'
+    const left = await query(`SELECT 'schema' FROM pg_namespace WHERE nspname = 'keyturn_fence'
       UNION ALL SELECT 'trigger' FROM pg_trigger WHERE tgname LIKE '%keyturn%'`);
     expect(left.rows).toEqual([]);
   });
 
   it('leaves what somebody else keeps in its schema', async () => {
     await fence.install();
-    await query('CREATE TABLE keyturn.mine (id int)');
+    await query('CREATE TABLE keyturn_fence.mine (id int)');
     expect(await fence.remove()).toBe(true);
-    expect((await query('SELECT * FROM keyturn.mine')).rows).toEqual([]);
+    expect((await query('SELECT * FROM keyturn_fence.mine')).rows).toEqual([]);
   });
 
   it('goes with its table, and what is left of it can be removed', async () => {
     await fence.install();
     await query(`DROP TABLE ${fixture.table}`);
     expect(await fence.remove()).toBe(true);
-    expect((await query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn'")).rows).toEqual([]);
+    expect((await query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn_fence'")).rows).toEqual([]);
   });
 
   it('is installed by two at once', async () => {
@@ -364,7 +364,7 @@ describe('a fence of PostgreSQL', () => {
       await insert(1, envelope(1));
       await expect(installing).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
       expect(await fence.check()).toEqual({ installed: false, problems: [] });
-      expect((await query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn'")).rows).toEqual([]);
+      expect((await query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn_fence'")).rows).toEqual([]);
     } finally {
       await holder.query('ROLLBACK');
       holder.release();
@@ -426,8 +426,8 @@ describe('a fence of PostgreSQL', () => {
       await expect(write(1)).rejects.toMatchObject(refused);
       await write(2);
       for (const text of [
-        'UPDATE keyturn.minimum_version SET minimum = 1',
-        'DELETE FROM keyturn.minimum_version',
+        'UPDATE keyturn_fence.minimum_version SET minimum = 1',
+        'DELETE FROM keyturn_fence.minimum_version',
         `ALTER TABLE ${fixture.table} DISABLE TRIGGER USER`,
         `DROP TRIGGER zz_keyturn_fence_people ON ${fixture.table}`,
         'SET session_replication_role = replica',
@@ -436,7 +436,7 @@ describe('a fence of PostgreSQL', () => {
       }
       // Names of its own in front of the system's change nothing.
       await application.pool.query(`BEGIN; CREATE TEMP TABLE minimum_version (key_id bytea, minimum int8);
-        SET LOCAL search_path = pg_temp, keyturn, public`);
+        SET LOCAL search_path = pg_temp, keyturn_fence, public`);
       await expect(write(1)).rejects.toMatchObject(refused);
       await application.pool.query('ROLLBACK');
     });
@@ -458,7 +458,7 @@ describe('a fence of PostgreSQL', () => {
     it('one that may not raise is named', async () => {
       await fence.install();
       const { problems } = (await application.store.fence?.check()) ?? { problems: [] };
-      expect(problems).toEqual(['the role app may not INSERT and UPDATE keyturn.minimum_version']);
+      expect(problems).toEqual(['the role app may not INSERT and UPDATE keyturn_fence.minimum_version']);
       await expect(
         application.store.setMinimum({ keyId: KEY_ID, version: 2, revision: 1 }),
       ).rejects.toMatchObject({ code: 'STORE_DENIED' });
