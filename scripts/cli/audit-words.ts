@@ -1,5 +1,6 @@
 import type { AuditEntry, AuditValue } from '../../shared/audit/entry.ts';
 import type { ExportReport } from '../../shared/audit/export-chains.ts';
+import { SERVICE } from '../../shared/audit/outbox.ts';
 import type { VerifyReport } from '../../shared/audit/verify-chain.ts';
 import { counted, time } from './format.ts';
 
@@ -28,13 +29,17 @@ function valueText(value: AuditValue): string {
   return Array.isArray(value) ? value.join(', ') : String(value);
 }
 
+export function chainName(tenant: string): string {
+  return tenant === SERVICE ? 'the service itself' : tenant;
+}
+
 /** A line a tenant, and one for each finding under it. */
 export function verifyLines({ tenant, entries, archived, anchors, findings }: VerifyReport): string[] {
   const inLedger = entries === null ? '' : `${counted(entries, 'entry', 'entries')}, `;
   const read = `${inLedger}${counted(archived, 'entry', 'entries')} archived, ${counted(anchors, 'anchor')}`;
   const verdict = findings.length === 0 ? 'as it was written' : counted(findings.length, 'finding');
   return [
-    `${tenant}: ${read}: ${verdict}`,
+    `${chainName(tenant)}: ${read}: ${verdict}`,
     ...findings.map(({ code, where, message }) => `  ${code} (${where}): ${message}`),
   ];
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { entryAt } from '../../shared/audit/outbox.ts';
-import { entryRow } from '../cli/audit-words.ts';
-import { defineCommand, option, required, TENANT, wholeNumber } from '../cli/command.ts';
+import { entryAt, SERVICE } from '../../shared/audit/outbox.ts';
+import { chainName, entryRow } from '../cli/audit-words.ts';
+import { defineCommand, option, TENANT, wholeNumber } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { table } from '../cli/format.ts';
 
@@ -14,14 +14,14 @@ export const auditList = defineCommand({
     '`keyturn audit verify` says what is wrong.',
   json: 'an array of {tenant, sequence, eventId, at, actor, type, detail, previous, hash}',
   options: [
-    required(TENANT, 'Whose chain'),
+    option(TENANT, "Whose chain; left out: the service's own, which tells of restores"),
     option('--limit <number>', 'At most so many entries').argParser(wholeNumber).default(20),
   ],
   examples: [
     { line: 'keyturn audit list --tenant acme', says: 'what was done last' },
     { line: 'keyturn audit list --tenant acme --limit 1000 --json', says: 'for a script' },
   ],
-  input: z.object({ tenant: z.string(), limit: z.number() }),
+  input: z.object({ tenant: z.string().default(SERVICE), limit: z.number() }),
   run: ({ tenant, limit }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const last = await deps.audit.lastAuditEntry(tenant);
@@ -31,7 +31,7 @@ export const auditList = defineCommand({
         const entry = entryAt(tenant, item);
         return entry === null ? [String(item.sequence), '-', 'broken', '-', '-'] : entryRow(entry);
       });
-      if (rows.length === 0) out.line(`The audit chain of ${tenant} is empty.`);
+      if (rows.length === 0) out.line(`The audit chain of ${chainName(tenant)} is empty.`);
       for (const line of rows.length === 0 ? [] : table(['>entry', 'at', 'what', 'who', 'of'], rows))
         out.line(line);
       out.result(items.flatMap((item) => entryAt(tenant, item) ?? []));

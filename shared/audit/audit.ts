@@ -3,7 +3,7 @@ import { type Chain, createChain } from './chain.ts';
 import { type AuditEvent, type AuditStore, isPending, type LedgerStore, type OpenOutbox } from './outbox.ts';
 
 /** The port to the audit for what is no change of an item: events, exports, verification. */
-export interface Audit extends AuditStore, Pick<LedgerStore, 'readKey' | 'readJob'> {
+export interface Audit extends AuditStore, Pick<LedgerStore, 'readKey' | 'readJob' | 'readRestore'> {
   /** Puts an event of the tenant into its chain, once however often it is recorded. */
   record(tenant: string, event: RecordedEvent): Promise<void>;
   /** Appends the outbox's event, if it is not in the chain yet, and closes the outbox. */

@@ -1,7 +1,11 @@
+import type { ApprovalRequest } from '../approvals/approval.ts';
 import type { Clock } from '../clock/clock.ts';
+import { LedgerError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { CreateResult, Ledger } from '../ledger/ledger.ts';
+import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
+import { createAudit } from './audit.ts';
 import { type Chain, createChain } from './chain.ts';
 import {
   type Description,
@@ -9,8 +13,24 @@ import {
   describeKeyChange,
   jobEventId,
   keyEventId,
+  restoreEventId,
 } from './describe.ts';
-import { type Audited, isPending, type LedgerStore, type Outbox, type PendingEvent } from './outbox.ts';
+import {
+  describeApproval,
+  describeApprovalRequest,
+  describeApprovalVoid,
+  describeCensus,
+  describeCertificate,
+  describeRestore,
+} from './describe-words.ts';
+import {
+  type Audited,
+  isPending,
+  type LedgerStore,
+  type Outbox,
+  type PendingEvent,
+  SERVICE,
+} from './outbox.ts';
 
 /**
  * The ledger that everybody but applications writes through. Each change of state is described by a pure function, left
@@ -36,6 +56,7 @@ export function createAuditedLedger(
   store: LedgerStore,
   { clock, actor, chain = createChain(store) }: AuditParts,
 ): Ledger {
+  const audit = createAudit(store, { clock, actor, chain });
   const eventOf = (
     tenant: string,
     eventId: string,
@@ -56,19 +77,19 @@ export function createAuditedLedger(
     return isPending(outbox) ? chain.append(tenant, outbox, outbox.afterSequence) : outbox.sequence;
   };
 
-  const created = async <T extends { readonly tenant: string }>(
-    item: T,
+  const created = async <T>(
+    tenant: string,
     eventId: string,
     described: Description,
     write: (ledger: Ledger) => Promise<CreateResult<T>>,
   ): Promise<CreateResult<T>> => {
-    const event = eventOf(item.tenant, eventId, described, await chain.reach(item.tenant));
+    const event = eventOf(tenant, eventId, described, await chain.reach(tenant));
     const result = await write(store.leaving(event));
-    if (result.status === 'created') await chain.append(item.tenant, event, event.afterSequence);
+    if (result.status === 'created') await chain.append(tenant, event, event.afterSequence);
     return result;
   };
 
-  const replaced = async <T extends { readonly tenant: string; readonly revision: number }>(
+  const replaced = async <T extends { readonly revision: number }>(
     kind: Replaceable<T>,
     next: T,
     write: (ledger: Ledger) => Promise<void>,
@@ -77,41 +98,101 @@ export function createAuditedLedger(
     const before = kept?.item.revision === next.revision - 1 ? kept : await kind.read(next);
     // Not there, or changed since: the ledger says so.
     if (before === null || before.item.revision !== next.revision - 1) return write(store);
-    const afterSequence = await settle(next.tenant, before.outbox);
+    const tenant = kind.tenantOf(next);
+    const afterSequence = await settle(tenant, before.outbox);
     const described = kind.describe(before.item, next);
-    const event = eventOf(next.tenant, kind.eventId(next), described, afterSequence);
+    const event = eventOf(tenant, kind.eventId(next), described, afterSequence);
     await write(store.leaving(event));
-    const sequence = await chain.append(next.tenant, event, afterSequence);
+    const sequence = await chain.append(tenant, event, afterSequence);
     kind.kept.put({ item: next, outbox: { eventId: event.eventId, sequence } });
   };
 
   const keys: Replaceable<TenantKey> = {
+    tenantOf: ({ tenant }) => tenant,
     kept: keep(({ tenant, purpose }) => JSON.stringify([tenant, purpose])),
     read: ({ tenant, purpose }) => store.readKey(tenant, purpose),
     eventId: keyEventId,
     describe: describeKeyChange,
   };
   const jobs: Replaceable<Job> = {
+    tenantOf: ({ tenant }) => tenant,
     kept: keep(({ jobId }) => jobId),
     read: ({ jobId }) => store.readJob(jobId),
     eventId: jobEventId,
     describe: describeJobChange,
+  };
+  const restores: Replaceable<Restore> = {
+    tenantOf: () => SERVICE,
+    kept: keep(({ restoreId }) => restoreId),
+    read: ({ restoreId }) => store.readRestore(restoreId),
+    eventId: restoreEventId,
+    describe: describeRestore,
+  };
+
+  const requestOf = async (requestId: string): Promise<ApprovalRequest> => {
+    const request = await store.getApprovalRequest(requestId);
+    if (request !== null) return request;
+    throw new LedgerError('LEDGER_NOT_FOUND', `There is no approval request ${requestId}`);
   };
 
   return {
     ...store,
     getKey: async (tenant, purpose) => keys.kept.put(await store.readKey(tenant, purpose)),
     createKey: (key) =>
-      created(key, keyEventId(key), describeKeyChange(null, key), (ledger) => ledger.createKey(key)),
+      created(key.tenant, keyEventId(key), describeKeyChange(null, key), (ledger) => ledger.createKey(key)),
     replaceKey: (key, ...more) => replaced(keys, key, (ledger) => ledger.replaceKey(key, ...more)),
     getJob: async (jobId) => jobs.kept.put(await store.readJob(jobId)),
     createJob: (job) =>
-      created(job, jobEventId(job), describeJobChange(null, job), (ledger) => ledger.createJob(job)),
+      created(job.tenant, jobEventId(job), describeJobChange(null, job), (ledger) => ledger.createJob(job)),
     replaceJob: (job) => replaced(jobs, job, (ledger) => ledger.replaceJob(job)),
+    getRestore: async (restoreId) => restores.kept.put(await store.readRestore(restoreId)),
+    createRestore: (restore) =>
+      created(SERVICE, restoreEventId(restore), describeRestore(null, restore), (ledger) =>
+        ledger.createRestore(restore),
+      ),
+    replaceRestore: (restore) => replaced(restores, restore, (ledger) => ledger.replaceRestore(restore)),
+
+    createApprovalRequest: (request) =>
+      created(
+        request.tenant,
+        `approval-request/${request.requestId}`,
+        describeApprovalRequest(request),
+        (ledger) => ledger.createApprovalRequest(request),
+      ),
+    async createApproval(approval) {
+      const request = await requestOf(approval.requestId);
+      const eventId = `approval/${approval.requestId}/${approval.approver}`;
+      return created(request.tenant, eventId, describeApproval(request, approval), (ledger) =>
+        ledger.createApproval(approval),
+      );
+    },
+    async voidApprovalRequest(entry) {
+      const request = await requestOf(entry.requestId);
+      const eventId = `approval-void/${entry.requestId}`;
+      return created(request.tenant, eventId, describeApprovalVoid(request, entry), (ledger) =>
+        ledger.voidApprovalRequest(entry),
+      );
+    },
+    createCertificate: (certificate) =>
+      created(
+        certificate.tenant,
+        `certificate/${certificate.keyId}/${certificate.version}`,
+        describeCertificate(certificate),
+        (ledger) => ledger.createCertificate(certificate),
+      ),
+    async putStoredCensus(census) {
+      const result = await store.putStoredCensus(census);
+      // It changes no state: what it found is in the chain with the job that it decides on, too. So it has no outbox.
+      const { tenant, censusId } = result.item;
+      await audit.record(tenant, { eventId: `census/${censusId}`, ...describeCensus(result.item) });
+      return result;
+    },
   };
 }
 
 interface Replaceable<T> {
+  /** Whose chain tells of it. */
+  tenantOf(item: T): string;
   readonly kept: Kept<T>;
   read(item: T): Promise<Audited<T> | null>;
   eventId(item: T): string;

@@ -1,4 +1,5 @@
 import type { Hold, KeyVersion, TenantKey } from '../keyring/key.ts';
+import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { digestOf } from '../signing/canonical-json.ts';
 import type { AuditValue } from './entry.ts';
@@ -16,6 +17,10 @@ export function keyEventId({ keyId, revision }: Pick<TenantKey, 'keyId' | 'revis
 
 export function jobEventId({ jobId, revision }: Pick<Job, 'jobId' | 'revision'>): string {
   return `job/${jobId}/${revision}`;
+}
+
+export function restoreEventId({ restoreId, revision }: Pick<Restore, 'restoreId' | 'revision'>): string {
+  return `restore/${restoreId}/${revision}`;
 }
 
 /** `before` is null for a new key. */

@@ -5,7 +5,7 @@ import { AuditError, KeyturnError } from '../errors/errors.ts';
 import { ANCHOR_TYPE, type Anchor, anchorSchema } from './anchor.ts';
 import { anchorName, segmentName } from './archive-names.ts';
 import type { AuditEntry } from './entry.ts';
-import { type ExportMark, entryAt } from './outbox.ts';
+import { type ExportMark, entryAt, SERVICE } from './outbox.ts';
 import { SEGMENT_ENTRIES, writeSegment } from './segment.ts';
 
 export interface ExportReport {
@@ -52,6 +52,7 @@ export async function exportChains(
   const tenants = new Set([
     ...(await deps.ledger.listKeys()).map(({ tenant }) => tenant),
     ...outboxes.map(({ event }) => event.tenant),
+    SERVICE,
     ...marks.keys(),
   ]);
   await inLanes([...tenants], LANES, async (tenant) => {

@@ -1,5 +1,6 @@
 import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import type { CreateResult, Ledger } from '../ledger/ledger.ts';
+import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
 import type { AuditEntry, AuditValue } from './entry.ts';
 
@@ -8,6 +9,9 @@ import type { AuditEntry, AuditValue } from './entry.ts';
  * event in the item itself, its outbox; then it is appended to the chain. After a crash in between, the event is still
  * there, and whoever changes the item next, or the hourly export, appends it. So there is no change without its entry.
  */
+
+/** The chain of what is no single tenant's: restores of stores. No tenant has an empty name. */
+export const SERVICE = '';
 
 /** What happened, before it has a place in a chain. */
 export interface AuditEvent {
@@ -100,4 +104,5 @@ export interface LedgerStore extends Ledger, AuditStore {
   leaving(event: PendingEvent): Ledger;
   readKey(tenant: string, purpose: string): Promise<Audited<TenantKey> | null>;
   readJob(jobId: string): Promise<Audited<Job> | null>;
+  readRestore(restoreId: string): Promise<Audited<Restore> | null>;
 }

@@ -2,6 +2,7 @@ import { decodeJwt, type JWK } from 'jose';
 import type { Deps } from '../deps/deps.ts';
 import { anchorSchema } from './anchor.ts';
 import { folderOf, isAnchorName } from './archive-names.ts';
+import { SERVICE } from './outbox.ts';
 import { readSegment } from './segment.ts';
 import { type VerifyDeps, type VerifyReport, verifyArchive, verifyChain } from './verify-chain.ts';
 
@@ -14,10 +15,16 @@ export async function* verifyChains(
   const keys = Map.groupBy(await deps.ledger.listKeys(), (key) => key.tenant);
   const jobs = Map.groupBy(await deps.ledger.listJobs(), (job) => job.tenant);
   const marks = (await deps.audit.listExportMarks()).map((mark) => mark.tenant);
-  const tenants =
-    tenant === null ? [...new Set([...keys.keys(), ...jobs.keys(), ...marks])].sort() : [tenant];
+  const restores = await deps.ledger.listRestores();
+  const own = restores.length > 0 ? [SERVICE] : [];
+  const every = new Set([...keys.keys(), ...jobs.keys(), ...marks, ...own]);
+  const tenants = tenant === null ? [...every].sort() : [tenant];
   for (const name of tenants) {
-    const items = { keys: keys.get(name) ?? [], jobs: jobs.get(name) ?? [] };
+    const items = {
+      keys: keys.get(name) ?? [],
+      jobs: jobs.get(name) ?? [],
+      restores: name === SERVICE ? restores : [],
+    };
     yield await verifyChain(deps, name, items, publicKeys);
   }
 }
@@ -71,6 +78,7 @@ function recorded(bytes: Uint8Array): string | null {
 }
 
 function decodeFolder(folder: string): string {
+  if (folder === folderOf(SERVICE)) return SERVICE;
   try {
     return decodeURIComponent(folder);
   } catch {

@@ -3,11 +3,12 @@ import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { verifyJws } from '../signing/verify-jws.ts';
 import { ANCHOR_TYPE, type Anchor, anchorSchema } from './anchor.ts';
 import { anchorPrefix, readAnchorName, readSegmentName, segmentPrefix } from './archive-names.ts';
-import { jobEventId, keyEventId } from './describe.ts';
+import { jobEventId, keyEventId, restoreEventId } from './describe.ts';
 import type { Finding } from './findings.ts';
 import { type Audited, isPending } from './outbox.ts';
 import { readSegment } from './segment.ts';
@@ -24,10 +25,11 @@ export interface VerifyReport {
 
 export type VerifyDeps = Pick<Deps, 'archive' | 'audit' | 'ledger'>;
 
-/** Keys and jobs as they were listed, all of the tenant. */
+/** Items as they were listed, all of the tenant; restores are the service's own. */
 export interface ListedItems {
   readonly keys: readonly TenantKey[];
   readonly jobs: readonly Job[];
+  readonly restores: readonly Restore[];
 }
 
 interface Archived {
@@ -46,7 +48,7 @@ const LANES = 8;
 export async function verifyChain(
   deps: VerifyDeps,
   tenant: string,
-  { keys, jobs }: ListedItems,
+  listed: ListedItems,
   publicKeys: readonly JWK[],
 ): Promise<VerifyReport> {
   // Mark, archive, chain: each is behind the next one, never ahead.
@@ -55,7 +57,7 @@ export async function verifyChain(
   const lost = compareMark(tenant, mark?.sequence ?? 0, archived);
   const walk = startWalk(tenant, 'ledger');
   await walkOn(deps.audit, tenant, walk);
-  const items = await compareItems(deps, tenant, walk, { keys, jobs });
+  const items = await compareItems(deps, tenant, walk, listed);
   return {
     tenant,
     entries: walk.last,
@@ -210,7 +212,7 @@ function compareArchive(tenant: string, ledger: Walk, { walk, anchors }: Archive
 /** A chain that was rewritten from its beginning need not be told entry by entry. */
 const MOST_NAMED = 20;
 
-/** One key or job, as the ledger has it now. */
+/** One key, job or restore, as the ledger has it now. */
 interface Item {
   readonly name: string;
   readonly listed: number;
@@ -222,25 +224,24 @@ async function compareItems(
   deps: VerifyDeps,
   tenant: string,
   walk: Walk,
-  { keys, jobs }: ListedItems,
+  { keys, jobs, restores }: ListedItems,
 ): Promise<readonly Finding[]> {
   const items = new Map<string, Item>();
   for (const [name, recorded] of walk.items) items.set(name, recordedItem(deps, tenant, name, recorded));
-  for (const key of keys) {
-    const item = keyItem(deps, tenant, key.purpose, key.keyId, key.revision);
-    items.set(item.name, item);
-  }
-  for (const job of jobs) {
-    const item = jobItem(deps, job.jobId, job.revision);
-    items.set(item.name, item);
-  }
+  const listed = [
+    ...keys.map(({ purpose, keyId, revision }) => keyItem(deps, tenant, purpose, keyId, revision)),
+    ...jobs.map(({ jobId, revision }) => jobItem(deps, jobId, revision)),
+    ...restores.map(({ restoreId, revision }) => restoreItem(deps, restoreId, revision)),
+  ];
+  for (const item of listed) items.set(item.name, item);
   const found = await inLanes([...items.values()], LANES, (item) => compareItem(deps, tenant, walk, item));
   return found.flatMap((finding) => finding ?? []);
 }
 
 function recordedItem(deps: VerifyDeps, tenant: string, name: string, { purpose }: RecordedItem): Item {
   const id = name.slice(name.indexOf('/') + 1);
-  return name.startsWith('key/') ? keyItem(deps, tenant, purpose, id, 0) : jobItem(deps, id, 0);
+  if (name.startsWith('key/')) return keyItem(deps, tenant, purpose, id, 0);
+  return name.startsWith('job/') ? jobItem(deps, id, 0) : restoreItem(deps, id, 0);
 }
 
 function keyItem(
@@ -267,6 +268,15 @@ function jobItem({ audit }: VerifyDeps, jobId: string, listed: number): Item {
     listed,
     read: () => audit.readJob(jobId),
     eventId: (revision) => jobEventId({ jobId, revision }),
+  };
+}
+
+function restoreItem({ audit }: VerifyDeps, restoreId: string, listed: number): Item {
+  return {
+    name: `restore/${restoreId}`,
+    listed,
+    read: () => audit.readRestore(restoreId),
+    eventId: (revision) => restoreEventId({ restoreId, revision }),
   };
 }
 

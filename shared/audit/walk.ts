@@ -10,7 +10,7 @@ export interface Walk {
   readonly last: number;
   /** Hashes as the entries have them, by number. */
   readonly hashes: ReadonlyMap<number, string>;
-  /** By item (`key/<id>`, `job/<id>`): the revision of its last entry, and of a key its purpose. */
+  /** By item (`key/<id>`, `job/<id>`, `restore/<id>`): the revision of its last entry, and of a key its purpose. */
   readonly items: ReadonlyMap<string, RecordedItem>;
   readonly findings: readonly Finding[];
 }
@@ -91,9 +91,9 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
   };
 }
 
-/** The item and its revision, of an event that is a change of a key or job. */
+/** The item and its revision, of an event that is a change of a key, job or restore. */
 export function readChange(eventId: string): { readonly item: string; readonly revision: number } | null {
-  const found = /^((?:key|job)\/.+)\/([1-9][0-9]*)$/.exec(eventId);
+  const found = /^((?:key|job|restore)\/.+)\/([1-9][0-9]*)$/.exec(eventId);
   const [, item, revision] = found ?? [];
   return item === undefined ? null : { item, revision: Number(revision) };
 }

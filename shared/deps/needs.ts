@@ -65,6 +65,7 @@ const AUDIT: MethodNeeds<Audit> = {
   putExportMark: ['ledger'],
   readKey: ['ledger'],
   readJob: ['ledger'],
+  readRestore: ['ledger'],
   record: ['ledger'],
   settle: ['ledger'],
 };

@@ -71,7 +71,7 @@ const MARK: Kind<ExportMark> = {
   listed: ({ tenant }) => ({ list: LISTS.exportMarks, order: `${tenant}#` }),
 };
 
-type Outboxes = Pick<LedgerStore, 'leaving' | 'readKey' | 'readJob'>;
+type Outboxes = Pick<LedgerStore, 'leaving' | 'readKey' | 'readJob' | 'readRestore'>;
 
 /** `ledgerOn` makes the ledger that is to write outboxes, or whose reads are to show them, on a table of its own. */
 export function createOutboxes<Table extends TableClient>(
@@ -99,6 +99,7 @@ export function createOutboxes<Table extends TableClient>(
       }),
     readKey: (tenant, purpose) => read((ledger) => ledger.getKey(tenant, purpose)),
     readJob: (jobId) => read((ledger) => ledger.getJob(jobId)),
+    readRestore: (restoreId) => read((ledger) => ledger.getRestore(restoreId)),
   };
 }
 

@@ -32,7 +32,11 @@ export function leaveInOutbox(items: Items, name: string): void {
 /** `nameOf` gives the name under which an item stands in its map. */
 export function withMemoryAudit(
   ledger: Ledger,
-  kinds: Readonly<Record<string, Items>> & { readonly keys: Items; readonly jobs: Items },
+  kinds: Readonly<Record<string, Items>> & {
+    readonly keys: Items;
+    readonly jobs: Items;
+    readonly restores: Items;
+  },
   nameOf: (...parts: readonly unknown[]) => string,
 ): LedgerStore {
   const chains = new Map<string, AuditEntry[]>();
@@ -72,6 +76,11 @@ export function withMemoryAudit(
     readJob: async (jobId) => {
       const outbox = audited({}, kinds.jobs, jobId)?.outbox ?? null;
       const item = await ledger.getJob(jobId);
+      return item === null ? null : { item, outbox };
+    },
+    readRestore: async (restoreId) => {
+      const outbox = audited({}, kinds.restores, nameOf(restoreId))?.outbox ?? null;
+      const item = await ledger.getRestore(restoreId);
       return item === null ? null : { item, outbox };
     },
     async createAuditEntry(entry) {

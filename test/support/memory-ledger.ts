@@ -197,7 +197,7 @@ export function createMemoryLedger(): LedgerStore {
       ),
     async check() {},
   };
-  const kinds = { keys, jobs, restores, approvalRequests, approvalVoids, approvals };
+  const kinds = { keys, jobs, restores, certificates, approvalRequests, approvalVoids, approvals };
   return withMemoryAudit(ledger, kinds, id);
 }
 

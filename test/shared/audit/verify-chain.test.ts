@@ -92,7 +92,7 @@ function makeService(store: LedgerStore = createMemoryLedger()): Service {
     export: () => exportChains(deps),
     async verify({ chain, audit: other } = {}) {
       const shown = chain === undefined ? {} : { listAuditEntries: listOf(chain) };
-      const items = { keys: await ledger.listKeys(), jobs: await ledger.listJobs() };
+      const items = { keys: await ledger.listKeys(), jobs: await ledger.listJobs(), restores: [] };
       const report = await verifyChain(
         { archive, audit: { ...audit, ...shown, ...other }, ledger },
         TENANT,
@@ -254,7 +254,7 @@ describe('a key or job', () => {
     const report = await verifyChain(
       { archive: service.archive, audit: { ...service.audit, readKey }, ledger },
       TENANT,
-      { keys, jobs: await ledger.listJobs() },
+      { keys, jobs: await ledger.listJobs(), restores: [] },
       [],
     );
     expect(codes(report.findings)).toEqual(['ROLLED_BACK']);
@@ -268,7 +268,7 @@ describe('a key or job', () => {
     const report = await verifyChain(
       { archive: service.archive, audit: { ...service.audit, readJob }, ledger },
       TENANT,
-      { keys: await ledger.listKeys(), jobs: [] },
+      { keys: await ledger.listKeys(), jobs: [], restores: [] },
       [],
     );
     expect(codes(report.findings)).toEqual(['ROLLED_BACK']);
