@@ -235,7 +235,7 @@ async function undeclaredIn(deps: Deps, key: TenantKey): Promise<readonly (reado
       const columns = undeclaredOf([await findUndeclared(deps, store, key, key.active)]);
       const names = columns.filter(({ ofKey }) => ofKey > 0).map(({ table, column }) => `${table}.${column}`);
       if (names.length > 0) {
-        found.push([store, `no record set declares ${names.join(', ')}, which hold envelopes of the key`]);
+        found.push([store, `envelopes of the key stand where no record set looks: ${names.join(', ')}`]);
       }
     } catch (error) {
       if (!(error instanceof KeyturnError)) throw error;

@@ -93,7 +93,7 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
   const census = addUp(counted.map(ofKey(own)), {
     ...{ version: job.from, active, reach },
     at: timestamp(deps.clock.now()),
-    takenBy: `job ${job.jobId}, asked for by ${job.requestedBy}`,
+    takenBy: `${job.requestedBy} (job ${job.jobId})`,
     excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], searched }),
     undeclared: searched === null ? null : undeclaredOf(searched),
     place: (recordSet) => placeOf(deps.config, recordSet),

@@ -114,7 +114,9 @@ describe('keyturn rotate --dry-run', () => {
       'purge SERVED_UNREAD',
       'purge UNDECLARED_ENVELOPES',
     ]);
-    expect(ended.stdout).toContain('Store main: no record set declares public.old.x');
+    expect(ended.stdout).toContain(
+      'Store main: envelopes of the key stand where no record set looks: public.old.x',
+    );
   });
 
   it('says of every key what it would cost in all', async () => {

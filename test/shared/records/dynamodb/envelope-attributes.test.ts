@@ -3,6 +3,7 @@ import { toText } from '../../../../shared/envelope/text.ts';
 import { createDynamoDbSearch } from '../../../../shared/records/dynamodb/envelope-attributes.ts';
 import { createSlots } from '../../../../shared/records/dynamodb/slots.ts';
 import { envelope, KEY_ID, OTHER_KEY_ID } from '../../../contracts/record-store.ts';
+import { describeStoreSearch } from '../../../contracts/store-search.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../../support/dynamodb.ts';
 import { FIXED_TENANT, makeFixture, STRING_KEY } from '../../../support/dynamodb-records.ts';
 
@@ -103,4 +104,25 @@ describe('a search of DynamoDB tables', () => {
       message: expect.stringContaining('Store "tables", table "nowhere"'),
     });
   });
+});
+
+describeStoreSearch('DynamoDB, binary and strings', async () => {
+  const fixture = await makeFixture(dynamodb.client, STRING_KEY);
+  const declared = [{ table: fixture.table, columns: ['declared'] }];
+  const { client } = dynamodb;
+  return {
+    table: fixture.table,
+    search: createDynamoDbSearch({ store: 'searched', declared, client, slots: createSlots(4) }),
+    async insert(rows) {
+      for (const [i, { declared: a, left, other }] of rows.entries()) {
+        await fixture.put({
+          id: { S: `p${i}` },
+          ...(a && { declared: { B: a } }),
+          ...(left && { left: { B: left } }),
+          ...(other && { other: { S: toText(other) } }),
+        });
+      }
+    },
+    close: fixture.close,
+  };
 });

@@ -7,6 +7,7 @@ import { createPostgresSearch } from '../../../../shared/records/postgres/envelo
 import { createPostgresPool } from '../../../../shared/records/postgres/pool.ts';
 import type { SearchResult } from '../../../../shared/records/store-search.ts';
 import { envelope, KEY_ID, kek, OTHER_KEY_ID } from '../../../contracts/record-store.ts';
+import { describeStoreSearch } from '../../../contracts/store-search.ts';
 import { startTestPostgres, type TestPostgres } from '../../../support/postgres.ts';
 
 let postgres: TestPostgres;
@@ -303,4 +304,24 @@ describe('a search of a PostgreSQL database', () => {
     if (process.env['KEYTURN_SHOW_TIMES'] !== undefined)
       console.log(`1,450 columns: ${seconds.toFixed(2)} s`);
   });
+});
+
+describeStoreSearch('PostgreSQL, bytea and text', async () => {
+  await admin.query('CREATE TABLE people (id serial, declared bytea, "left" bytea, other text)');
+  const declared = [{ table: 'people', columns: ['declared'] }];
+  return {
+    table: 'public.people',
+    search: createPostgresSearch({ store: 'searched', declared, pool }),
+    async insert(rows) {
+      for (const { declared: a = null, left = null, other = null } of rows) {
+        await admin.query('INSERT INTO people (declared, "left", other) VALUES ($1, $2, $3)', [
+          a && Buffer.from(a),
+          left && Buffer.from(left),
+          other && Buffer.from(other).toString('base64url'),
+        ]);
+      }
+    },
+    // The database is the test's.
+    close: async () => {},
+  };
 });
