@@ -103,7 +103,7 @@ describe('a rotation whose key is changed while its chunks are queued', () => {
     world.restart();
     const waiting = [...world.queue];
     expect(await workOn(world, waiting)).toEqual(waiting);
-    const failure: unknown = await STATE_FUNCTIONS.RetireVersion(world.deps)({ jobId }, context).catch(
+    const failure: unknown = await STATE_FUNCTIONS.ActivateVersion(world.deps)({ jobId }, context).catch(
       (error: unknown) => error,
     );
     const Cause = failure instanceof Error ? failure.message : '';
