@@ -35,7 +35,10 @@ export function dashboard(stage: Stage): Resources {
         { stat: 'Maximum', id: 'age', visible: false },
       ],
     ]),
-    graph('Keys over their age, purges that wait', own('Maximum', 'KeysOverdue', 'PurgesAwaitingApproval')),
+    graph(
+      'Keys over their age, purges that wait',
+      own('Maximum', 'KeysOverdue', 'PurgesAwaitingApproval', 'BreakGlassApprovals'),
+    ),
     graph('Stale records, as censuses count them', own('Maximum', 'StaleRecords')),
     graph('Quarantine', own('Maximum', 'QuarantinedRecords')),
     graph(

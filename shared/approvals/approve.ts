@@ -4,7 +4,7 @@ import { readPublicKey } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { Approval, ApprovalRequest } from './approval.ts';
 import { APPROVAL_TYPE, isRequester, statementOf } from './binding.ts';
-import { type ApprovalCheck, type ApprovalDeps, checkApprovals } from './check-approvals.ts';
+import { type ApprovalCheck, type ApprovalDeps, checkApprovals, rememberOver } from './check-approvals.ts';
 
 /** One person's word for a request: signed by them, and written down once. */
 
@@ -18,6 +18,7 @@ export async function checkMayApprove(
   approver: string,
 ): Promise<ApprovalCheck> {
   const check = await checkApprovals(deps, requestId);
+  await rememberOver(deps, check);
   const why = await whyNot(deps, check, approver);
   if (why === null) return check;
   throw new ApprovalError('APPROVAL_REFUSED', `${approver} cannot approve ${requestId}: ${why.message}`, {

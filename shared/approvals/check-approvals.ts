@@ -12,7 +12,7 @@ export interface ApprovalCheck {
   /** Approvals that count: of distinct approvers that are configured now, each signed by the key that is pinned now. */
   readonly valid: readonly Approval[];
   readonly refused: readonly { readonly approval: Approval; readonly why: string }[];
-  /** Why no approval of it counts any more; null: it is open. Once it is so it stays so. */
+  /** Why no approval of it counts any more; null: it is open. */
   readonly over: string | null;
   readonly required: number;
   /** Open, and approved by as many as the configuration requires now. */
@@ -23,8 +23,8 @@ export type ApprovalDeps = Pick<Deps, 'ledger' | 'config' | 'clock'>;
 
 /**
  * Reads a request with its approvals and verifies all of it anew: that it is what its id says, that its key and restore
- * epoch are as they were, that it is neither expired, void nor used up by a destruction, and each approval. Throws
- * APPROVAL_NOT_FOUND, and APPROVAL_INVALID when somebody changed the request in the ledger.
+ * epoch are as they were, that it is neither expired, void nor used up by a destruction, and each approval. It only reads.
+ * Throws APPROVAL_NOT_FOUND, and APPROVAL_INVALID when somebody changed the request in the ledger.
  *
  * That an action other than a purge happens once is its caller's to see to: by evidence that is gone once it has happened
  * (the hold, the record's value).
@@ -59,6 +59,14 @@ export async function readRequest(
   });
 }
 
+/**
+ * Writes down what makes an approval be refused, or another request be made: a clock or a setting that is set back does not
+ * bring it to life again.
+ */
+export async function rememberOver(deps: ApprovalDeps, { request, over }: ApprovalCheck): Promise<void> {
+  if (over !== null) await voidRequest(deps, request.requestId, over);
+}
+
 /** Writes down that no approval of it counts any more. The first reason stands. */
 export async function voidRequest(deps: ApprovalDeps, requestId: string, why: string): Promise<void> {
   const at = new Date(deps.clock.now()).toISOString();
@@ -74,11 +82,8 @@ async function whyOver(deps: ApprovalDeps, request: ApprovalRequest): Promise<st
   const used = Object.values(key.versions).find(({ approvedBy }) => approvedBy === requestId);
   if (used !== undefined) return `it was used for version ${used.version}`;
   if (key.restoreEpoch !== restoreEpoch) return 'a store was restored since';
-  if (!isExpired(request, deps.clock.now(), deps.config.rotation.clockSkewSeconds)) return null;
-  const why = `it expired at ${request.expiresAt}`;
-  // Written down: a clock that is set back does not bring it to life again.
-  await voidRequest(deps, requestId, why);
-  return why;
+  const expired = isExpired(request, deps.clock.now(), deps.config.rotation.clockSkewSeconds);
+  return expired ? `it expired at ${request.expiresAt}` : null;
 }
 
 /** Null: it counts. */

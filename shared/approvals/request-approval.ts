@@ -4,7 +4,7 @@ import type { Timestamp } from '../keyring/key.ts';
 import { digestOf } from '../signing/canonical-json.ts';
 import type { Approval, ApprovalBinding, ApprovalRequest } from './approval.ts';
 import { isRequester, requestIdOf } from './binding.ts';
-import { type ApprovalCheck, type ApprovalDeps, checkApprovals } from './check-approvals.ts';
+import { type ApprovalCheck, type ApprovalDeps, checkApprovals, rememberOver } from './check-approvals.ts';
 
 /** What people are asked to agree to. */
 export interface Approvable
@@ -60,6 +60,7 @@ async function findOpen(deps: ApprovalDeps, wanted: Approvable): Promise<Approva
     if (!same) continue;
     const check = await checkApprovals(deps, request.requestId);
     if (check.approved) return check;
+    await rememberOver(deps, check);
     if (check.over === null) found ??= check;
   }
   return found;

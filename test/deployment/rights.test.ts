@@ -80,6 +80,7 @@ describe('the ledger', () => {
     expect(functionsThatMay(on('PutItem', 'KEY#acme#default'))).toEqual([
       'activate-version',
       'begin-purge',
+      'check-barrier',
       'create-version',
       'destroy-version',
       'kms-event',
@@ -221,6 +222,8 @@ describe('wildcards', () => {
     Traces: 'X-Ray segments have no resource to name',
     LogDelivery: "log deliveries are the account's: they have no resource to name",
     LookAtAndStopJobs: 'executions of the three state machines, each named by its job',
+    KeepInArchive: 'names of objects are made as the chain grows',
+    ReadArchive: 'names of objects are made as the chain grows',
     DestroyVersionKeys: 'a key for one version is made later; its tag and the window bind the right',
     NetworkInterfaces:
       'Lambda makes the interfaces, so their ids are not known before; the code is denied it',
