@@ -1,4 +1,4 @@
-import { rotationRequestEventSchema } from '../../shared/bus/rotation-request.ts';
+import { type RotationRequestEvent, rotationRequestEventSchema } from '../../shared/bus/rotation-request.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { type RotationAnswer, requestByEvent } from '../../shared/rotation/request-by-event.ts';
 import { type CreateHandler, lambda, PermanentError, step } from '../lambda.ts';
@@ -7,8 +7,32 @@ const answer = step(rotationRequestEventSchema, async (deps, event) => {
   // Which version it asks to leave follows from when it was sent: sent again, one from the future rotates again.
   if (Date.parse(event.time) - deps.clock.now() > mostAheadMs(deps))
     throw new PermanentError('INPUT_INVALID: time', null);
-  return requestByEvent(deps, event);
+  const answered = await requestByEvent(deps, event);
+  await recordRequest(deps, event, answered);
+  return answered;
 });
+
+/** Of a key that is there; sent again, it is in the audit once. */
+async function recordRequest(
+  deps: Deps,
+  { source, time, detail: { tenant, purpose, requestId, requestedBy, reason } }: RotationRequestEvent,
+  { answer: given, jobId }: RotationAnswer,
+): Promise<void> {
+  await deps.audit.record(tenant, {
+    eventId: `request/${source}/${requestId}`,
+    type: 'rotation.requested',
+    detail: {
+      source,
+      requestId,
+      requestedBy,
+      reason: reason ?? null,
+      purpose,
+      sentAt: time,
+      answer: given,
+      jobId,
+    },
+  });
+}
 
 /** The sender's clock may differ from ours by so much. */
 const AT_LEAST_SECONDS = 300;
@@ -29,7 +53,7 @@ export const create: CreateHandler<RotationAnswer | null> = (deps) => {
     }
   };
 };
-export const needs = ['ledger', 'executions', 'provider:inspect'] as const;
+export const needs = ['ledger', 'executions', 'provider:inspect', 'provider:destroy'] as const;
 export const handler = lambda(create, needs);
 
 /** The sender's event, not ours: its field names are logged, and nothing that it holds. */

@@ -12,6 +12,7 @@ export const needs = [
   'provider:inspect',
   'provider:rewrap',
   'provider:unwrap',
+  'provider:destroy',
   'bus',
 ] as const;
 export const handler = lambda(create, needs);

@@ -210,6 +210,9 @@ function retire(
   numbers: readonly number[],
   { purgeNotBefore, rotationId, holds = key.holds }: Retirement,
 ): TenantKey {
+  // The lock is not given up with a version that only its holder knows of.
+  const unused = Object.values(key.versions).find(({ state }) => state === 'PRE_ACTIVE');
+  if (unused !== undefined) throw refused(key, unused, 'is PRE_ACTIVE still');
   const versions = { ...key.versions };
   for (const number of numbers) {
     const found = versionOf(key, number);

@@ -6,7 +6,13 @@ import { LedgerError } from '../../shared/errors/errors.ts';
 import type { Log, LogFields } from '../../shared/log/log.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
 import { writeBody } from '../../shared/queue/message-body.ts';
-import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import {
+  requestAdoption,
+  requestPurge,
+  requestResweep,
+  requestRotation,
+} from '../../shared/rotation/request-job.ts';
+import { requestRollback } from '../../shared/rotation/rollback.ts';
 import { createApprovers } from '../support/approvers.ts';
 import { createRunner, FUNCTIONS, type FunctionName } from '../support/function-runner.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
@@ -174,6 +180,30 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     const request = { tenant: TENANT, recordSet: 'people', requestedBy: 'test' };
     const { job } = await requestAdoption(world.deps, request);
     expect(await adopt(world, job.jobId)).toBe('CLEAN');
+  },
+  'a rollback, and a sweep after a restore': async () => {
+    const world = await makeWorld();
+    const { job } = await requestRotation(world.deps, KEY);
+    await rotate(world, job.jobId);
+    const { request: back } = await requestRollback(world.deps, { ...KEY, to: 1 });
+    expect(await rotate(world, back?.job.jobId ?? '')).toBe('CLEAN');
+    const resweep = await requestResweep(world.deps, { ...KEY, reason: 'restore r' });
+    expect(await rotate(world, resweep.job.jobId)).toBe('CLEAN');
+  },
+  'a rotation that was cancelled by a command that died': async () => {
+    for (const finish of ['rotation-request', 'sweep'] as const) {
+      const world = await makeWorld();
+      const { jobId } = (await requestRotation(world.deps, KEY)).job;
+      await runner.call(world, 'create-version', { jobId });
+      const job = await world.job(jobId);
+      const cancelled = { by: 'ann', at: world.clock.timestamp() };
+      await world.ledger.replaceJob({ ...job, status: 'CANCELLED', cancelled, revision: job.revision + 1 });
+      world.pass(60);
+      if (finish === 'sweep') await runner.call(world, 'sweep', {});
+      else await request(world);
+      expect((await world.key()).rotationId).toBeNull();
+      expect((await world.key()).versions['2']?.state).toBe('DESTROYED');
+    }
   },
   'a purge that failed': async () => {
     const world = await makeWorld();

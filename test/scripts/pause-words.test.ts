@@ -8,12 +8,12 @@ import { testJob, testKey } from '../contracts/ledger.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
 const ROOT_KEY = { reason: 'ROOT_KEY', rootKeyId: 'arn:aws:kms:x:1:key/2', by: null, at: AT } as const;
-const PERSON = { reason: 'PERSON', rootKeyId: null, by: null, at: AT } as const;
+const PERSON = { reason: 'PERSON', rootKeyId: null, by: 'person:ann', at: AT } as const;
 
 describe('a paused job', () => {
   it.each([
     [ROOT_KEY, `paused: root key ${ROOT_KEY.rootKeyId} cannot be used; it goes on by itself when it can`],
-    [PERSON, 'paused by a person'],
+    [PERSON, 'paused by person:ann at 2026-01-01 00:00:00 UTC; `keyturn resume` takes it up'],
   ])('says why it rests: %j', (pause, words) => {
     const job = testJob({ status: 'PAUSED', pause });
     expect(stepOf(job)).toBe(words);
@@ -22,8 +22,8 @@ describe('a paused job', () => {
 
   it('is not waited for, and is no success', () => {
     const over = JOB_STATUSES.filter((status) => isOver(testJob({ status })));
-    expect(over).toEqual(['COMPLETED', 'BLOCKED', 'PAUSED']);
-    expect(over.map((status) => exitCodeOfJobs([testJob({ status })]))).toEqual([0, 4, 4]);
+    expect(over).toEqual(['COMPLETED', 'BLOCKED', 'PAUSED', 'CANCELLED']);
+    expect(over.map((status) => exitCodeOfJobs([testJob({ status })]))).toEqual([0, 4, 4, 4]);
   });
 });
 

@@ -15,7 +15,10 @@ import {
   activateVersion,
   addVersion,
   createTenantKey,
+  endResweep,
+  lockKey,
   proveVersion,
+  releaseLock,
   retireFrom,
 } from '../../../shared/keyring/versions.ts';
 
@@ -39,6 +42,10 @@ const CHANGES: readonly Change[] = [
         (key) =>
           addVersion(key, { wrapped, provider: 'local', at, rotationId, leaves: key.active }),
     ),
+    ...ROTATIONS.flatMap((r): Change[] => [
+      (key) => releaseLock(key, r, at),
+      (key) => endResweep(key, { purgeNotBefore: at, rotationId: r }),
+    ]),
     ...VERSIONS.flatMap((v): Change[] => [
       (key) => proveVersion(key, v, `check ${v}`, at),
       ...[null, ...ROTATIONS].map(
@@ -50,6 +57,11 @@ const CHANGES: readonly Change[] = [
         (r): Change =>
           (key) =>
             retireFrom(key, v, { purgeNotBefore: at, rotationId: r }),
+      ),
+      ...ROTATIONS.map(
+        (r): Change =>
+          (key) =>
+            lockKey(key, { rotationId: r, leaves: key.active, to: v }),
       ),
       (key) => beginDestroy(key, v, at),
       ...[0, 1].map(
@@ -115,13 +127,16 @@ function checkInvariants(key: TenantKey): void {
     // A wrapping that is being proved for the first time is not replaced, and nothing of a destroyed KEK is left.
     if (found.state === 'PRE_ACTIVE' || found.state === 'DESTROYED') expect(found.formerWrapped).toBeNull();
     expect(found.suspended !== null).toBe(found.state === 'SUSPENDED');
-    if (found.state !== 'PRE_ACTIVE')
+    // Given up before it was ever active: nothing names it.
+    const unused = found.state === 'DESTROYED' && found.activatedAt === null;
+    if (found.state !== 'PRE_ACTIVE' && !unused)
       expect([found.provedAt, found.check, found.activatedAt]).not.toContain(null);
-    if (found.state === 'DESTROY_PENDING' || found.state === 'DESTROYED') {
+    if (found.state === 'DESTROY_PENDING' || (found.state === 'DESTROYED' && !unused)) {
       expect(found.purgeNotBefore).not.toBeNull();
       expect((found.destroyPendingAt ?? '') >= (found.purgeNotBefore ?? '')).toBe(true);
     }
-    if (found.state === 'DESTROYED') expect(found.destroyAuthorizedAt).not.toBeNull();
+    if (found.state === 'DESTROYED' && !unused) expect(found.destroyAuthorizedAt).not.toBeNull();
+    if (found.state === 'PRE_ACTIVE' && key.active > 0) expect(key.rotationId).not.toBeNull();
   }
 }
 

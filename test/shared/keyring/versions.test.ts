@@ -10,10 +10,15 @@ import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspensio
 import {
   activateVersion,
   addVersion,
+  allLeft,
   createTenantKey,
+  endResweep,
   highestVersion,
+  leftBehind,
+  lockKey,
   nextVersion,
   proveVersion,
+  releaseLock,
   retireFrom,
 } from '../../../shared/keyring/versions.ts';
 
@@ -87,6 +92,8 @@ describe('the whole way of a version', () => {
       destroyAuthorizedAt: at(11),
       destroyedAt: at(12),
       retiredBy: ROTATION,
+      erased: [{ rootKeyId: 'local:1', materialId: null }],
+      approvedBy: null,
     });
     expect(v(destroyed, 2)).toMatchObject({ state: 'ACTIVE', activatedAt: at(3), wrapped });
   });
@@ -209,6 +216,97 @@ describe('retiring', () => {
     expect(
       v(retireFrom(shorter, 1, { purgeNotBefore: at(10), rotationId: ROTATION }), 1)?.purgeNotBefore,
     ).toBe(at(10));
+  });
+});
+
+describe('taking the lock alone', () => {
+  const back = { rotationId: 'rollback', leaves: 2, to: 1 };
+
+  it('of a rollback voids the purge date of the version that comes back', () => {
+    const lockedBack = lockKey(retired, back);
+    expect(lockedBack).toMatchObject({ rotationId: 'rollback', active: 2 });
+    expect(v(lockedBack, 1)).toMatchObject({ state: 'RETIRING', purgeNotBefore: null, retiredBy: null });
+    expect(() => beginDestroy(lockedBack, 1, at(30))).toThrow(STATE);
+    expect(lockKey(lockedBack, back)).toBe(lockedBack);
+    expect(v(activateVersion(lockedBack, 1, at(11), 'rollback'), 1)?.state).toBe('ACTIVE');
+  });
+
+  it('of a re-sweep changes nothing else', () => {
+    const lockedSweep = lockKey(retired, { rotationId: 'resweep', leaves: 2, to: 2 });
+    expect(lockedSweep).toEqual({ ...retired, rotationId: 'resweep', revision: retired.revision + 1 });
+  });
+
+  it('is refused while another holds it, to what is not active, and from anything but RETIRING', () => {
+    expect(() => lockKey(second, back)).toThrow(STATE);
+    expect(() => lockKey(retired, { ...back, leaves: 1, to: 2 })).toThrow(STATE);
+    expect(() => lockKey(created, { ...back, leaves: 0 })).toThrow(STATE);
+    for (const key of [pending, destroyed, suspendVersion(retired, 1, SUSPENSION)]) {
+      expect(() => lockKey(key, back)).toThrow(STATE);
+    }
+  });
+});
+
+describe('giving the lock up', () => {
+  it('gives up a version that was made and not activated, and no number is used again', () => {
+    for (const key of [locked, provedSecond]) {
+      const free = releaseLock(key, ROTATION, at(5));
+      expect(free).toMatchObject({ rotationId: null, active: 1 });
+      expect(v(free, 2)).toMatchObject({
+        state: 'DESTROYED',
+        wrapped: null,
+        destroyedAt: at(5),
+        activatedAt: null,
+      });
+      expect(v(free, 1)).toEqual(v(key, 1));
+      expect(nextVersion(free)).toBe(3);
+      expect(releaseLock(free, ROTATION, at(6))).toBe(free);
+    }
+  });
+
+  it('changes no version that was activated, and nothing of another rotation', () => {
+    const free = releaseLock(second, ROTATION, at(5));
+    expect(free.versions).toEqual(second.versions);
+    expect(v(free, 1)).toMatchObject({ state: 'RETIRING', purgeNotBefore: null });
+    expect(releaseLock(second, 'another', at(5))).toBe(second);
+  });
+});
+
+describe('what a clean census retires', () => {
+  const cancelled = releaseLock(second, ROTATION, at(4));
+  const third = [
+    (key: TenantKey) => addVersion(key, { ...added(5), rotationId: 'next', leaves: 2 }),
+    (key: TenantKey) => proveVersion(key, 3, 'check-3', at(6)),
+    (key: TenantKey) => activateVersion(key, 3, at(7), 'next'),
+  ].reduce((key, change) => change(key), cancelled);
+
+  it('is the version that is left, and any other that nobody has retired', () => {
+    expect(leftBehind(third, 2)).toEqual([1, 2]);
+    const free = retireFrom(third, 2, { purgeNotBefore: at(20), rotationId: 'next' });
+    for (const version of [1, 2])
+      expect(v(free, version)).toMatchObject({
+        purgeNotBefore: at(20),
+        retiredBy: 'next',
+        state: 'RETIRING',
+      });
+    expect(v(free, 3)).toMatchObject({ purgeNotBefore: null, retiredBy: null });
+    expect(retireFrom(free, 2, { purgeNotBefore: at(21), rotationId: 'next' })).toBe(free);
+  });
+
+  it('leaves the date alone of one that was retired before; a re-sweep makes it later, never earlier', () => {
+    const dated = withVersion(third, 1, { purgeNotBefore: at(10), retiredBy: 'first' });
+    expect(leftBehind(dated, 2)).toEqual([2]);
+    expect(v(retireFrom(dated, 2, { purgeNotBefore: at(20), rotationId: 'next' }), 1)?.purgeNotBefore).toBe(
+      at(10),
+    );
+    expect(allLeft(dated)).toEqual([1, 2]);
+    const swept = endResweep(dated, { purgeNotBefore: at(20), rotationId: 'next', holds: [] });
+    expect(v(swept, 1)).toMatchObject({ purgeNotBefore: at(20), retiredBy: 'first' });
+    expect(v(swept, 2)).toMatchObject({ purgeNotBefore: at(20), retiredBy: 'next' });
+    const later = withVersion(third, 1, { purgeNotBefore: at(30), retiredBy: 'first' });
+    expect(v(endResweep(later, { purgeNotBefore: at(20), rotationId: 'next' }), 1)?.purgeNotBefore).toBe(
+      at(30),
+    );
+    expect(() => endResweep(swept, { purgeNotBefore: at(20), rotationId: 'next' })).toThrow(STATE);
   });
 });
 
