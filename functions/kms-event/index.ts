@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import { SERVICE } from '../../shared/audit/outbox.ts';
+import type { Deps } from '../../shared/deps/deps.ts';
 import { reconcileDoubtful } from '../../shared/rotation/doubtful-root-keys.ts';
 import { type RootKeyReport, reconcileRootKeys } from '../../shared/rotation/reconcile-root-keys.ts';
 import { lambda, step, TransientError } from '../lambda.ts';
+import { summarize } from './event-summary.ts';
 import { concernsRootKey, keyReferences } from './key-references.ts';
 
 /** What the schedule `root-keys` sends. No rule lets an event of this source come here. */
@@ -28,6 +31,7 @@ export const create = step(z.unknown(), async (deps, event, context) => {
     prove: false,
     remainingMs,
   });
+  await recordEvent(deps, event, report);
   // All that could be done is done. Lambda tries the rest again; answered, the event would be gone until the next sweep.
   const { failed, left } = report;
   if (failed + left > 0) throw new TransientError(`INCOMPLETE: ${failed} failed, ${left} left`, null);
@@ -35,6 +39,15 @@ export const create = step(z.unknown(), async (deps, event, context) => {
 });
 export const needs = ['ledger', 'executions', 'bus', 'provider:inspect', 'provider:rewrap'] as const;
 export const handler = lambda(create, needs);
+
+/** Only of a root key in use: of others anybody in the account can make as many events as they like. */
+async function recordEvent(deps: Deps, event: unknown, report: RootKeyReport): Promise<void> {
+  const summary = summarize(event);
+  if (summary === null || report.rootKeys === 0) return;
+  const { rootKeys, changedKeys, pausedJobs, resumedJobs } = report;
+  const detail = { name: summary.name, rootKeys, changedKeys, pausedJobs, resumedJobs };
+  await deps.audit.record(SERVICE, { eventId: `kms/${summary.id}`, type: 'kms.event', detail });
+}
 
 /** null: nothing had to be looked at. */
 function answer(report: RootKeyReport | null) {

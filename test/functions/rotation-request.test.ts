@@ -152,7 +152,7 @@ describe('a rotation request on the bus', () => {
 
   it('that meets a fault that passes is thrown to be tried again, and counted as nothing', async () => {
     world.faults.before = (call) => {
-      if (call === 'ledger.getKey') throw new LedgerError('LEDGER_UNAVAILABLE', 'down', { retryable: true });
+      if (call === 'ledger.readKey') throw new LedgerError('LEDGER_UNAVAILABLE', 'down', { retryable: true });
     };
     await expect(handle(asked())).rejects.toBeInstanceOf(TransientError);
     world.faults.before = () => {
