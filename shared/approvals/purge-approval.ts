@@ -72,7 +72,7 @@ function sinceCensus(deps: ApprovalDeps, { takenAt }: CensusResult): { since?: s
 export function whyVoid(
   request: ApprovalRequest,
   job: Pick<Job, 'tenant' | 'purpose' | 'keyId' | 'from' | 'restoreEpoch'>,
-  key: Pick<TenantKey, 'keyId' | 'restoreEpoch'>,
+  key: Pick<TenantKey, 'keyId' | 'restoreEpoch' | 'versions'>,
   census: CensusResult,
 ): string | null {
   const same =
@@ -86,6 +86,10 @@ export function whyVoid(
   const { restoreEpoch } = request;
   if (restoreEpoch !== key.restoreEpoch || restoreEpoch !== job.restoreEpoch)
     return 'a store was restored since';
+  const { destroyPendingAt = null } = key.versions[String(job.from)] ?? {};
+  // Whatever called the purge off in between, nobody had seen it when they approved.
+  if (destroyPendingAt === null || request.requestedAt < destroyPendingAt)
+    return 'the version was fenced anew since, and its rehearsal began again';
   // The evidence is what its digest says, or it would not have been read.
   return isDeepStrictEqual(findingsOf(request.evidence), findingsOf(census))
     ? null

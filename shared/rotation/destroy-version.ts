@@ -53,9 +53,11 @@ export async function destroyVersion(
     }
   }
   await destroyAtProvider(deps, job);
-  const counted = await changeJob(deps, jobId, (current) =>
-    isDeepStrictEqual(current.census, census) ? current : { ...current, census },
-  );
+  const { approvedBy: approvalId } = versionOf(await getKey(deps, job.tenant, job.purpose), job.from);
+  const counted = await changeJob(deps, jobId, (current) => {
+    const next = { ...current, census, approvalId };
+    return isDeepStrictEqual(current, next) ? current : next;
+  });
   await issueCertificate(deps, counted);
   const now = timestamp(deps.clock.now());
   const ended = await changeJob(deps, jobId, (current) =>

@@ -42,6 +42,8 @@ export async function takeUpAgain(
       // A new attempt sweeps and counts afresh, with its full number of rounds.
       maxRounds: job.round + deps.config.rotation.maxRounds,
       blocker: null,
+      // What was approved before it stopped, or was cancelled, was another purge.
+      approvalId: job.status === 'PAUSED' ? job.approvalId : null,
       completedAt: null,
     });
   });

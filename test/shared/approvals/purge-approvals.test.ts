@@ -474,8 +474,23 @@ describe('what comes while approvals are waited for', () => {
     await resume(jobId);
     // The new attempt fences it anew: another rehearsal, in which it may be called off again.
     const before = world.clock.now();
-    await run(jobId);
+    expect(await run(jobId)).toBe('waits');
     expect(world.clock.now() - before).toBeGreaterThanOrEqual(SOAK * 1000);
+    expect((await world.job(jobId)).approvalId).not.toBe(requestId);
+    expect((await checkApprovals(world.deps, requestId)).over).toMatch(/fenced anew|expired/);
+  });
+
+  it('approvals of before it stopped count for no later purge', async () => {
+    const { jobId, requestId } = await waiting();
+    await sign(requestId, 'alice', 'bob');
+    const where = { recordSet: null, recordId: null, field: null };
+    await world.ledger.markUsed(TENANT, PURPOSE, { version: 1, at: world.clock.timestamp(), ...where });
+    await resume(jobId);
+    expect(await run(jobId)).toBe('blocked');
+    expect((await requestPurge(world.deps, PURGE)).job.approvalId).toBeNull();
+    await expect(sign(requestId, 'carol')).rejects.toMatchObject(refused);
+    expect(await run(jobId)).toBe('waits');
+    expect((await checkApprovals(world.deps, (await world.job(jobId)).approvalId ?? '')).valid).toEqual([]);
   });
 });
 
