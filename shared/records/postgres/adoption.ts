@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Clock } from '../../clock/clock.ts';
 import { RecordStoreError } from '../../errors/errors.ts';
 import type { AdoptableStore, RecordStore } from '../record-store.ts';
 import type { Catalog } from './catalog.ts';
@@ -14,6 +15,7 @@ import { inTransaction, NO_QUERY_TIMEOUT } from './transaction.ts';
 export interface AdoptionOptions {
   readonly scanRows: number;
   readonly lockTimeoutMs: number;
+  readonly clock: Clock;
 }
 
 type Adoption = Omit<AdoptableStore, keyof RecordStore>;
@@ -47,7 +49,7 @@ export function createAdoption(connection: TableConnection, options: AdoptionOpt
       }),
 
     dropPlaintext: (verify, onProgress) =>
-      connection.guard(() => dropPlaintext(connection, options.lockTimeoutMs, verify, onProgress)),
+      connection.guard(() => dropPlaintext(connection, options, verify, onProgress)),
   };
 }
 

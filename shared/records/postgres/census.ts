@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { Clock } from '../../clock/clock.ts';
 import { kidOf } from '../../envelope/kek.ts';
 import { RecordStoreError } from '../../errors/errors.ts';
 import type { CensusCount, CensusReach, Scope } from '../record-store.ts';
@@ -21,12 +21,17 @@ const markSchema = z.tuple([z.object({ mark: z.string().transform(BigInt).nullab
  *
  * @param db autocommits, so that the mark itself does not stay open.
  */
-export async function awaitEarlierWriters(db: Queryable, where: string, waitMs: number): Promise<void> {
-  const deadline = Date.now() + waitMs;
+export async function awaitEarlierWriters(
+  db: Queryable,
+  where: string,
+  waitMs: number,
+  clock: Clock,
+): Promise<void> {
+  const deadline = clock.now() + waitMs;
   const mark = await readMark(db, MARK, where);
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
     if ((await readMark(db, OLDEST_OPEN, where)) > mark) return;
-    const left = deadline - Date.now();
+    const left = deadline - clock.now();
     if (left <= 0) {
       throw new RecordStoreError(
         'STORE_OPEN_TRANSACTIONS',
@@ -38,7 +43,7 @@ export async function awaitEarlierWriters(db: Queryable, where: string, waitMs: 
         },
       );
     }
-    await sleep(Math.min(pause, left));
+    await clock.sleep(Math.min(pause, left));
   }
 }
 

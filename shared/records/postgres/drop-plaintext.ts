@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { Clock } from '../../clock/clock.ts';
 import { RecordStoreError } from '../../errors/errors.ts';
 import type { PlaintextRecord, RecordKey } from '../record-store.ts';
 import type { TableConnection } from './connection.ts';
@@ -27,6 +27,11 @@ import { inTransaction, NO_QUERY_TIMEOUT, type Queryable, type Statement } from 
 
 const PAGE = 500;
 
+interface DropOptions {
+  readonly lockTimeoutMs: number;
+  readonly clock: Clock;
+}
+
 type Verify = (records: readonly PlaintextRecord[]) => Promise<void>;
 
 /**
@@ -37,7 +42,7 @@ type Verify = (records: readonly PlaintextRecord[]) => Promise<void>;
  */
 export async function dropPlaintext(
   connection: TableConnection,
-  lockTimeoutMs: number,
+  { lockTimeoutMs, clock }: DropOptions,
   verify: Verify,
   onProgress: (rows: number) => void = () => {},
 ): Promise<readonly string[]> {
@@ -74,7 +79,7 @@ export async function dropPlaintext(
       await verifyKeys(tx, keys);
     }
     await run('CLOSE written');
-    await lockOutReaders(tx, connection, lockTimeoutMs);
+    await lockOutReaders(tx, connection, lockTimeoutMs, clock);
     await run(dropColumns(config.table, left));
     return left;
   });
@@ -98,9 +103,10 @@ async function lockOutReaders(
   tx: Queryable,
   { config, recordSet }: TableConnection,
   timeoutMs: number,
+  clock: Clock,
 ): Promise<void> {
   const run = (text: string) => tx.query({ text });
-  const deadline = Date.now() + timeoutMs;
+  const deadline = clock.now() + timeoutMs;
   await run(lockTimeout(Math.min(LOCK_WAIT_MS, timeoutMs)));
   for (;;) {
     const [{ waits }] = waitsSchema.parse((await tx.query(holdersThatWait(config.table))).rows);
@@ -110,9 +116,9 @@ async function lockOutReaders(
       await run(lockTable(config.table, 'ACCESS EXCLUSIVE'));
       return;
     } catch (error) {
-      if (sqlState(error) !== LOCK_NOT_AVAILABLE || Date.now() >= deadline) throw error;
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE || clock.now() >= deadline) throw error;
       await run('ROLLBACK TO SAVEPOINT readers');
-      await sleep(LOCK_PAUSE_MS);
+      await clock.sleep(LOCK_PAUSE_MS);
     }
   }
 }

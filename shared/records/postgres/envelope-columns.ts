@@ -74,7 +74,7 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
     search: (text, scope, deadline) =>
       guard(async () => {
         const { part, of } = parsePart(text);
-        await awaitEarlierWriters(db, `Store "${store}"`, options.openTransactionWaitMs ?? 30_000);
+        await awaitEarlierWriters(db, `Store "${store}"`, options.openTransactionWaitMs ?? 30_000, clock);
         const found: FoundColumn[] = [];
         const unsearched: Unsearched[] = [];
         for (const table of await listTables()) {

@@ -39,6 +39,7 @@ export interface PostgresRecordStoreOptions {
 export function createPostgresRecordStore(options: PostgresRecordStoreOptions): AdoptableStore {
   const { recordSet, config, pool } = options;
   const connection = new TableConnection(recordSet, config, pool);
+  const { clock = systemClock } = options;
   const scanRows = options.scanRows ?? 20_000;
   const lockTimeoutMs = options.lockTimeoutMs ?? 5_000;
   const waitMs = options.openTransactionWaitMs ?? 30_000;
@@ -92,14 +93,14 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
 
     census: (scope, segment, reach) =>
       connection.guard(async () => {
-        await awaitEarlierWriters(connection.db, place, waitMs);
+        await awaitEarlierWriters(connection.db, place, waitMs, clock);
         return connection.transaction(BEGIN_CENSUS, (db, shape) =>
           countEnvelopes(db, shape, scope, parseSegment(segment, shape.keys), reach, place),
         );
       }),
 
-    ...createAdoption(connection, { scanRows, lockTimeoutMs }),
-    ...createFencing(connection, { clock: options.clock ?? systemClock, lockTimeoutMs }),
+    ...createAdoption(connection, { scanRows, lockTimeoutMs, clock }),
+    ...createFencing(connection, { lockTimeoutMs, clock }),
 
     async close() {
       if (options.closePool === true) await pool.end();

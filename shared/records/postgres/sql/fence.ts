@@ -77,12 +77,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $fence$${functionBody(
 export function functionBody(fields: readonly FieldColumn[]): string {
   return `
 DECLARE
+  -- Taken before the minimum is read: whoever read an older one is waited for by every later census.
+  writer xid8 := pg_current_xact_id();
   kid bytea;
   version int8;
   required int8;
 BEGIN
-  -- The transaction's id before the minimum is read: whoever read an older one is waited for by every later census.
-  PERFORM pg_current_xact_id();
 ${fields.map(checkField).join('')}  RETURN NEW;
 END
 `;
