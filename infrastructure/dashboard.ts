@@ -51,6 +51,16 @@ export function dashboard(stage: Stage): Resources {
     graph('KMS calls and errors', own('Sum', 'KmsCalls', 'KmsErrors', 'KmsDenied', 'KmsThrottled')),
     graph('KMS latency (ms)', [...own('p50', 'KmsLatency'), ...own('p99', 'KmsLatency')]),
     graph('Root keys', own('Maximum', 'RootKeysUnusable', 'RootKeyMaterialExpiring')),
+    graph(
+      'Audit',
+      own(
+        'Maximum',
+        'AuditEntriesPending',
+        'AuditExportFailures',
+        'AuditChainsBroken',
+        'AuditExportCompleted',
+      ),
+    ),
     graph('Daily sweep', own('Sum', 'SweepCompleted', 'SweepFailures', 'KeksRewrapped', 'RequestsRefused')),
   ];
   const body = { widgets: widgets.map((widget, i) => place(widget, i, stage.deployment.region)) };

@@ -8,7 +8,7 @@ import { queues } from '../infrastructure/queues.ts';
 import { readStage } from '../infrastructure/stage.ts';
 import { SCHEDULES } from '../local/event-parts.ts';
 import { approve } from '../shared/approvals/approve.ts';
-import { KeyturnError, RotationError } from '../shared/errors/errors.ts';
+import { AuditError, KeyturnError, RotationError } from '../shared/errors/errors.ts';
 import { METRICS_NAMESPACE } from '../shared/metrics/metrics.ts';
 import { createPowertoolsMetrics } from '../shared/metrics/powertools-metrics.ts';
 import { createAwsKmsProvider } from '../shared/providers/aws-kms/aws-kms-provider.ts';
@@ -360,6 +360,42 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     quiet: async (scene) => {
       await scene.call('sweep');
       scene.pass(25 * HOUR);
+    },
+  },
+  AuditExportMissing: {
+    fires: async (scene) => {
+      await scene.call('export-audit');
+      scene.pass(3 * HOUR + 1);
+    },
+    quiet: async (scene) => {
+      await scene.call('export-audit');
+      // The latest minute of the schedule's window, and a run that lasts.
+      scene.pass(2 * HOUR);
+    },
+  },
+  AuditExportFailures: {
+    fires: async (scene) => {
+      scene.world.faults.before = (call) => {
+        if (call === 'archive.put') throw new AuditError('AUDIT_DENIED', 'no');
+      };
+      await scene.call('export-audit');
+    },
+    quiet: async (scene) => {
+      await scene.call('export-audit');
+    },
+  },
+  AuditChainBroken: {
+    fires: async (scene) => {
+      await scene.call('export-audit');
+      await scene.rotate();
+      // Somebody puts another archive in its place.
+      scene.world.archive.objects.clear();
+      await scene.call('export-audit');
+    },
+    quiet: async (scene) => {
+      await scene.call('export-audit');
+      await scene.rotate();
+      await scene.call('export-audit');
     },
   },
   SweepFailures: {

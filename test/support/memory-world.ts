@@ -28,7 +28,7 @@ import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
-import { createMemoryArchive } from './memory-archive.ts';
+import { createMemoryArchive, type MemoryArchive } from './memory-archive.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record-store.ts';
 import { testState } from './state-key.ts';
 
@@ -72,6 +72,8 @@ export interface World {
   readonly elsewhere: { found: SearchResult };
   /** Messages that were sent and not yet deleted. */
   readonly queue: ChunkMessage[];
+  /** Where the audit is exported to. */
+  readonly archive: MemoryArchive;
   /** What went to the bus. */
   readonly published: KeyturnEvent[];
   /** By name. */
@@ -149,6 +151,7 @@ async function makeWorld(
   const elsewhere: World['elsewhere'] = { found: { found: [], unsearched: [] } };
   const queue: ChunkMessage[] = [];
   const published: KeyturnEvent[] = [];
+  const archive = createMemoryArchive();
   const executions: World['executions'] = new Map();
   const faults: Faults = { before: () => {}, after: () => {} };
   const meter: World['meter'] = { metrics: silentMetrics };
@@ -189,7 +192,7 @@ async function makeWorld(
         if (execution !== undefined) execution.running = false;
       },
     },
-    archive: createMemoryArchive(),
+    archive,
     bus: {
       async publish(events: readonly KeyturnEvent[]) {
         published.push(...structuredClone(events));
@@ -289,6 +292,7 @@ async function makeWorld(
     elsewhere,
     queue,
     published,
+    archive,
     executions,
     get crashed() {
       return running.dead;
