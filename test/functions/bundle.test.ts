@@ -16,7 +16,7 @@ import { makeStackFolder } from '../support/stack.ts';
  * an X-Ray daemon that listens. Once bundled to CommonJS as it is deployed, once as the ES module that it is.
  */
 
-const SOURCE = fileURLToPath(new URL('../../functions/check-barrier/index.ts', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../functions/prove-version/index.ts', import.meta.url));
 const JOB = '6f1a1f0e-5d5b-5c1c-9a53-0f0a3d1d7c11';
 const TENANT = 'tenant-4711';
 
