@@ -148,6 +148,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
     expect(await rotate(world, rotation?.jobId ?? '')).toBe('CLEAN');
     world.passGrace();
     await runner.call(world, 'monitor', {});
+    await runner.call(world, 'export-audit', {});
     await runner.call(world, 'sweep', {});
     const [due] = await world.ledger.listJobs({ kind: 'purge' });
     expect(await purge(world, due?.jobId ?? '')).toEqual({ destroyed: true });
@@ -232,6 +233,15 @@ const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = {
       expect([status, attempt]).toEqual(approvals === NO_APPROVALS ? ['BLOCKED', 1] : ['REQUESTED', 2]);
     }
     await people.remove();
+  },
+  'a version that is asked for in the rehearsal of its purge': async () => {
+    const world = await makeWorld();
+    await rotate(world, (await requestRotation(world.deps, KEY)).job.jobId);
+    world.passGrace();
+    const { jobId } = (await requestPurge(world.deps, { ...KEY, version: 1 })).job;
+    await runner.call(world, 'begin-purge', { jobId });
+    await world.makeKeyring().version(TENANT, PURPOSE, 1);
+    expect(await runner.call(world, 'check-barrier', { jobId })).toMatchObject({ blocked: true });
   },
   'a root key that is disabled when a step is to run': async () => {
     for (const name of ['create-version', 'prove-version', 'stop-job'] as const) {

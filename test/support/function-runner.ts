@@ -27,6 +27,7 @@ const PORTS: readonly string[] = [
   'executions',
   'provider',
   'store',
+  'signer',
 ] satisfies GuardedPort[];
 
 function isPort(name: string): name is GuardedPort {
