@@ -2,7 +2,7 @@ import type { Need } from '../shared/deps/needs.ts';
 import { readArchive } from './archive.ts';
 import { getAtt, type Resource, type Resources } from './cloudformation.ts';
 import { roleName, signingKeyArn } from './names.ts';
-import { LEDGER_RIGHTS, type LedgerRight, makeStateKey, type Statement, statementsFor } from './rights.ts';
+import { makeStateKey, operatorLedger, type Statement, statementsFor } from './rights.ts';
 import type { Stage } from './stage.ts';
 
 /**
@@ -15,9 +15,10 @@ export function accessPolicies(stage: Stage): Resources {
       // All that it writes is that it asked for a version that is about to be destroyed.
       ...statementsFor(stage, ['provider:unwrap'], ['readKeys', 'markUse']),
     ]),
-    OperatorPolicy: policy(stage, 'operator', 'Use the keyturn command line', [
-      ...statementsFor(stage, OPERATOR_NEEDS, OPERATOR_LEDGER),
-      makeStateKey(stage),
+    // Two, because one managed policy is too short for all of it.
+    OperatorPolicy: policy(stage, 'operator', 'Use the keyturn command line, with operator-keys', [
+      ...statementsFor(stage, ['executions', 'queue'], []),
+      ...operatorLedger(),
       // To verify certificates and the audit chain; people sign with keys of their own.
       {
         Sid: 'ShowSigningKey',
@@ -33,23 +34,22 @@ export function accessPolicies(stage: Stage): Resources {
         Resource: [getAtt('LedgerTable'), getAtt('WorkQueue'), getAtt('WorkDeadLetters')],
       },
     ]),
+    OperatorKeysPolicy: policy(stage, 'operator-keys', 'Keys and records, for the keyturn command line', [
+      ...statementsFor(stage, OPERATOR_KEYS_AND_RECORDS, []),
+      makeStateKey(stage),
+    ]),
   };
 }
 
-const OPERATOR_NEEDS: readonly Need[] = [
+const OPERATOR_KEYS_AND_RECORDS: readonly Need[] = [
+  // The state key, which authenticates what is in it.
   'ledger',
-  'executions',
-  'queue',
   'provider:generate',
   'provider:unwrap',
   'provider:inspect',
   'stores:read',
   'stores:write',
 ];
-
-const OPERATOR_LEDGER = (Object.keys(LEDGER_RIGHTS) as LedgerRight[]).filter(
-  (right) => right !== 'reportChunks' && right !== 'addQuarantined',
-);
 
 function policy(
   stage: Stage,

@@ -30,5 +30,6 @@ export function outputs(
       Value: ref('ApplicationPolicy'),
     },
     OperatorPolicyArn: { Description: 'For people with the command line', Value: ref('OperatorPolicy') },
+    OperatorKeysPolicyArn: { Description: 'And this one beside it', Value: ref('OperatorKeysPolicy') },
   };
 }

@@ -20,10 +20,10 @@ function contextOf(names: readonly string[]): Record<string, string | readonly s
 
 describe('the root key', () => {
   it.each([
-    ['kms:Decrypt', ['process-chunk', 'prove-version', 'sweep'], ['ApplicationPolicy', 'OperatorPolicy']],
-    ['kms:GenerateDataKeyWithoutPlaintext', ['create-version'], ['OperatorPolicy']],
+    ['kms:Decrypt', ['process-chunk', 'prove-version', 'sweep'], ['ApplicationPolicy', 'OperatorKeysPolicy']],
+    ['kms:GenerateDataKeyWithoutPlaintext', ['create-version'], ['OperatorKeysPolicy']],
     // Everybody who uses it, for the state key too: a refused use is explained by its state.
-    ['kms:DescribeKey', functionsThatNeed('ledger'), ['ApplicationPolicy', 'OperatorPolicy']],
+    ['kms:DescribeKey', functionsThatNeed('ledger'), ['ApplicationPolicy', 'OperatorKeysPolicy']],
     ['kms:ReEncryptFrom', ['kms-event', 'sweep'], []],
     ['kms:ReEncryptTo', ['kms-event', 'sweep'], []],
   ])('%s: only %j, and outside the stack %j', (action, functions, others) => {
@@ -63,12 +63,12 @@ describe('the state key', () => {
 
   it('is unwrapped by all who use the ledger, and by no application', () => {
     expect(functionsThatMay(on('kms:Decrypt'))).toEqual(functionsThatNeed('ledger'));
-    expect(othersThatMay(on('kms:Decrypt'))).toEqual(['OperatorPolicy']);
+    expect(othersThatMay(on('kms:Decrypt'))).toEqual(['OperatorKeysPolicy']);
   });
 
   it('is made by the command line alone', () => {
     expect(functionsThatMay(on('kms:GenerateDataKeyWithoutPlaintext'))).toEqual([]);
-    expect(othersThatMay(on('kms:GenerateDataKeyWithoutPlaintext'))).toEqual(['OperatorPolicy']);
+    expect(othersThatMay(on('kms:GenerateDataKeyWithoutPlaintext'))).toEqual(['OperatorKeysPolicy']);
   });
 
   it("is never under a tenant's key", () => {

@@ -105,7 +105,9 @@ describe('the ledger', () => {
       { action: 'dynamodb:UpdateTable', resource: table },
     ]) {
       expect(functionsThatMay(request), request.action).toEqual([]);
-      expect(othersThatMay(request), request.action).toEqual([]);
+      // People find the keys that a restore may touch without an index.
+      const readsAll = request.action === 'dynamodb:Scan' ? ['OperatorPolicy'] : [];
+      expect(othersThatMay(request), request.action).toEqual(readsAll);
     }
   });
 });

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { accessPolicies } from '../../infrastructure/access.ts';
+import { archive } from '../../infrastructure/archive.ts';
+import { environmentOf } from '../../infrastructure/environment.ts';
 import { keys } from '../../infrastructure/keys.ts';
 import { MOST_NAMED_KEYS } from '../../infrastructure/names.ts';
-import { IN_CONTEXT, statementsFor } from '../../infrastructure/rights.ts';
+import { IN_CONTEXT, OF_STATE_KEY, OF_TENANTS, statementsFor } from '../../infrastructure/rights.ts';
 import { functionRoles } from '../../infrastructure/roles.ts';
 import { filesOf, readStage } from '../../infrastructure/stage.ts';
 import { template } from '../../infrastructure/template.ts';
@@ -45,6 +47,12 @@ describe("a stage's file", () => {
       'a database without TLS',
       { stores: { main: { type: 'postgres', secret: SECRET, tls: 'off' } } },
       /without TLS/,
+    ],
+    ['a signing key in a file', { signing: { type: 'local', keyFile: 'k' } }, /local signing key/],
+    [
+      'an archive in a folder',
+      { audit: { archive: { type: 'file', folder: 'f' } } },
+      /a folder on one machine/,
     ],
     ['an unknown setting', { deployment: { region: 'eu-central-1', regoin: 'x' } }, /regoin/],
     ['a bad region', { deployment: { region: 'Frankfurt' } }, /AWS region/],
@@ -95,11 +103,25 @@ describe("a stage's file", () => {
     expect(MonitorSchedule?.Properties?.['ScheduleExpression']).toBe('rate(15 minutes)');
   });
 
+  it('with a signing key and an audit bucket of its own makes neither, and gives rights on those', async () => {
+    const key = ROOT_KEY.replace(/0$/, '1');
+    const audit = { archive: { type: 's3', bucket: 'evidence' } };
+    const stage = await stageOf({ signing: { type: 'aws-kms', key }, audit });
+    const made = { ...keys(stage), ...archive(stage) };
+    expect(Object.keys(made)).toEqual(['RootKey', 'AlarmKey']);
+    const role = JSON.stringify(functionRoles(stage)['ExportAuditRole']);
+    expect(role).toContain(key);
+    expect(role).toContain(':s3:::evidence');
+    const environment = environmentOf(stage, ['sign', 'archive']);
+    for (const name of ['KEYTURN_SIGNING_KEY_ARN', 'KEYTURN_AUDIT_BUCKET'])
+      expect(environment).not.toHaveProperty(name);
+  });
+
   it('with a root key of its own makes none', async () => {
     const stage = await stageOf({ provider: { type: 'aws-kms', rootKey: ROOT_KEY } });
     const { keys } = await import('../../infrastructure/keys.ts');
     const { functionRoles } = await import('../../infrastructure/roles.ts');
-    expect(Object.keys(keys(stage))).toEqual(['AlarmKey']);
+    expect(Object.keys(keys(stage))).toEqual(['SigningKey', 'AlarmKey']);
     expect(JSON.stringify(functionRoles(stage)['ProveVersionRole'])).toContain(ROOT_KEY);
   });
 });
@@ -152,7 +174,8 @@ describe('checks before a deployment', () => {
     for (const { Resource, Action, Condition } of uses) {
       if (!JSON.stringify(Resource).includes('key/*')) continue;
       const readsOnly = [Action].flat().every((action) => /^kms:(Describe|Get|List)/.test(action));
-      expect(readsOnly || Condition === IN_CONTEXT).toBe(true);
+      const inContext = [IN_CONTEXT, OF_TENANTS, OF_STATE_KEY].some((one) => one === Condition);
+      expect(readsOnly || inContext).toBe(true);
     }
     expect(JSON.stringify(uses).includes('key/*')).toBe(count >= MOST_NAMED_KEYS);
   });

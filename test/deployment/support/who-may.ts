@@ -20,6 +20,7 @@ const OTHERS = [
   'SchedulerRole',
   'ApplicationPolicy',
   'OperatorPolicy',
+  'OperatorKeysPolicy',
 ];
 
 export function othersThatMay(request: Request): string[] {
