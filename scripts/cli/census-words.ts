@@ -15,6 +15,7 @@ export function censusReport(
   if (Object.keys(coverage).length === 0) {
     return [
       `No declared record set holds fields of ${keyName(key)}: nothing was read.`,
+      ...undeclaredLines(result),
       ...excludedLines(result),
     ];
   }
@@ -61,7 +62,6 @@ export function undeclaredLine(column: UndeclaredColumn): string {
   return `${name}${copy}: ${counted(envelopes, 'envelope')}, ${of}`;
 }
 
-/** The same reason in one line for a store. */
 function excludedLines({ excluded }: CensusResult): string[] {
   if (excluded.length === 0) return [];
   const lines = excluded.map(({ store, table: name, columns, why, more }) => {

@@ -22,7 +22,8 @@ export const rotate = defineCommand({
     'reading every envelope. Shows the progress to the end, then the counts, what the census read, and when the old\n' +
     'version may be purged. A rotation that runs already is joined. Ctrl-C leaves it running in the stack.\n' +
     'Ends with exit code 4 when a rotation is BLOCKED, and asking again takes it up from there; PAUSED by a person\n' +
-    '(`keyturn resume`), or for its root key, and then it goes on by itself when that is enabled; or CANCELLED.',
+    '(`keyturn resume`), or for its root key, and then it goes on by itself when that is enabled; or CANCELLED.\n' +
+    'With --dry-run it changes nothing, and ends with exit code 4 when something stops the rotation itself.',
   json: '{answer: "started" | "running" | "resumed" | "completed" | "paused", job: {jobId, status, from, to, progress, census, purgeNotBefore, blocker, pause, …}}; with --all {rotations: [the same, or {tenant, purpose, error}]}; with --dry-run {tenant, purpose, keyId, from, to, records, values, unreadable, loads, requests, price, prices, time, obstacles, census}, with --all {dryRuns: [the same]}',
   options: [
     option(TENANT, 'Whose key'),

@@ -106,7 +106,8 @@ describe('a process that dies', () => {
       ports.add(hit.split('.')[0] ?? '');
     }
     expect(at).toBeGreaterThan(100);
-    expect([...ports].sort()).toEqual(['bus', 'executions', 'ledger', 'provider', 'queue', 'store']);
+    const all = ['bus', 'executions', 'ledger', 'provider', 'queue', 'search', 'signer', 'store'];
+    expect([...ports].sort()).toEqual(all);
   });
 
   it('on a real ledger, at some of them', async () => {
