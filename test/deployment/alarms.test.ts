@@ -35,6 +35,7 @@ const NO_ALARM: Readonly<Record<string, string>> = {
   JobsRunning: 'MonitorSilent watches that it is measured',
   OldestKeyAge: 'KeysOverdue compares it with the policy',
   KeksRewrapped: 'what is meant to happen',
+  AuditEntriesPending: 'AuditExportMissing and AuditExportFailures watch that they come to an end',
   KmsCalls: 'what is meant to happen',
   KmsLatency: 'slow is not wrong',
   KmsErrors: 'denied and throttled ones alarm; a root key that fails otherwise shows as unusable',

@@ -185,9 +185,10 @@ describe('the deletion of a key', () => {
   });
 
   it.each([7, 30])(
-    'with a window of %i days: only the purge function, of a key that was made for one version',
+    'with a window of %i days: by a purge, or by who gives up a version that never encrypted; of a key that was made for one version',
     (days) => {
-      expect(functionsThatMay(deletion(days, 'version'))).toEqual(['destroy-version']);
+      expect(functionsThatMay(deletion(days, 'version'))).toEqual(functionsThatNeed('provider:destroy'));
+      expect(functionsThatNeed('provider:destroy')).toEqual(['destroy-version', 'rotation-request', 'sweep']);
       expect(othersThatMay(deletion(days, 'version'))).toEqual([]);
     },
   );
