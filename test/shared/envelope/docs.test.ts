@@ -9,6 +9,7 @@ import {
   MAX_ENVELOPE_LENGTH,
   MAX_PLAINTEXT_LENGTH,
   MIN_ENVELOPE_LENGTH,
+  makeTombstone,
   open,
   rewrap,
   seal,
@@ -79,15 +80,34 @@ describe('the worked example of docs/envelope.md', () => {
 
 describe('the tables of docs/envelope.md', () => {
   const envelope = bytes('envelope');
-  const rows = [...page.matchAll(/^\| (−?\d+) \| (\d+) \| `([0-9a-f ]+)` \|/gm)];
-
-  it('show the fixed bytes where they are', () => {
-    expect(rows).toHaveLength(8);
+  const [before = '', after = ''] = page.split('## Tombstones');
+  const rowsOf = (text: string) => [...text.matchAll(/^\| (−?\d+) \| (\d+) \| `([0-9a-f ]+)` \|/gm)];
+  const expectRows = (text: string, value: Uint8Array, count: number) => {
+    const rows = rowsOf(text);
+    expect(rows).toHaveLength(count);
     for (const [, offset = '', length, shown = ''] of rows) {
       const at = Number(offset.replace('−', '-'));
-      const start = at < 0 ? envelope.length + at : at;
-      expect(hex(envelope.subarray(start, start + Number(length)))).toBe(shown.replaceAll(' ', ''));
+      const start = at < 0 ? value.length + at : at;
+      expect(hex(value.subarray(start, start + Number(length)))).toBe(shown.replaceAll(' ', ''));
     }
+  };
+
+  it('show the fixed bytes where they are', () => {
+    expectRows(before, envelope, 8);
+  });
+
+  it('show those of a tombstone, and how SQL tells one', () => {
+    const stone = makeTombstone({
+      ...{ keyId: value('keyId'), version: 3, at: '2026-01-31T12:00:00.000Z' },
+      requestId: Buffer.alloc(32, 7).toString('base64url'),
+    });
+    expectRows(after, stone, 6);
+    expect([stone.length, toText(stone).length]).toEqual([102, 136]);
+    const [, prefix = ''] = /starts_with\(encode\(v, 'hex'\), '([0-9a-f]+)'\)/.exec(after) ?? [];
+    const [, text = ''] = /starts_with\(v, '([\w-]+)'\)/.exec(after) ?? [];
+    expect(hex(stone)).toMatch(new RegExp(`^${prefix}`));
+    expect(toText(stone).startsWith(text)).toBe(true);
+    expect([prefix.length, text.length]).toEqual([42, 28]);
   });
 
   it('say how much longer an envelope is', () => {
