@@ -1,5 +1,5 @@
-import type { OnProgress } from '../../shared/rotation/begin-restore.ts';
 import type { Restore, RestoreStatus } from '../../shared/rotation/restore.ts';
+import type { OnProgress } from '../../shared/rotation/restore-lanes.ts';
 import { count } from './format.ts';
 import type { Output } from './output.ts';
 

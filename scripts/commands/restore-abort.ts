@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { abortRestore } from '../../shared/rotation/begin-restore.ts';
+import { abortRestore } from '../../shared/rotation/restore-abort.ts';
 import { defineCommand, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';

@@ -15,7 +15,7 @@ export const restoreBegin = defineCommand({
     'over none of them is destroyed, and a purge that is under way is called off. Refused with exit code 4, before anything\n' +
     'is changed, when the backup may need a version that is destroyed: the keys and versions are named. Restore only once\n' +
     'it says so. Stopped in the middle, the same command goes on. A restore of the ledger itself is none of these.',
-  json: '{restoreId, store, backupTime, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
+  json: '{restoreId, store, backupTime, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal, fenceLeft}',
   options: [
     required('--store <name>', 'Which store, by its name in the configuration'),
     required(
@@ -33,13 +33,18 @@ export const restoreBegin = defineCommand({
   run: ({ store, backupTime }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const request = { store, backupTime: parseTime(backupTime), requestedBy: requestedBy() };
-      const restore = await beginRestore(deps, request, keyProgress(out, 'held'));
+      const { restore, fenceLeft } = await beginRestore(deps, request, keyProgress(out, 'held'));
       out.line(out.paint('green', `Restore ${restore.restoreId} is registered: you may restore now.`));
       out.line(`  store   ${restore.store}, backup of ${time(restore.backupTime)}`);
       out.line(`  held    every version that it may contain, of ${counted(restore.keys ?? 0, 'key')}`);
       out.line('  then    when all rows are back:');
       out.line(`          keyturn restore end ${restore.restoreId}`);
-      out.result(restoreJson(restore));
+      if (fenceLeft !== null) {
+        out.warn(
+          `a database is out of reach (${fenceLeft}), so its fence, if it has one, is not lowered. Repeat this command before rows are written through it.`,
+        );
+      }
+      out.result({ ...restoreJson(restore), fenceLeft });
       return EXIT_CODES.done.code;
     }),
 });

@@ -1,13 +1,15 @@
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import { ConfigError, RotationError } from '../errors/errors.ts';
-import { holdForRestore, withoutHold } from '../keyring/holds.ts';
+import { ConfigError, RecordStoreError, type RecordStoreErrorCode, RotationError } from '../errors/errors.ts';
+import { holdForRestore } from '../keyring/holds.ts';
 import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import { changeKey, timestamp } from './change.ts';
 import { lowerFences } from './fences.ts';
 import { restoreId } from './job-id.ts';
 import type { Restore } from './restore.ts';
+import { releaseHolds } from './restore-abort.ts';
 import { changeRestore } from './restore-change.ts';
+import { eachKey, LANES, type OnProgress } from './restore-lanes.ts';
 import { findLostVersions, type LostVersion, servesStore, versionsToHold } from './restore-versions.ts';
 
 /**
@@ -23,10 +25,15 @@ export interface RestoreRequest {
   readonly requestedBy: string;
 }
 
-export type OnProgress = (done: number, of: number) => void;
+export interface BegunRestore {
+  readonly restore: Restore;
+  /**
+   * Why the fence of a database could not be lowered: it is out of reach, as it may be in a disaster. Rows that are brought
+   * in through it would be refused, so this is to be repeated once it is there. null: all are lowered.
+   */
+  readonly fenceLeft: RecordStoreErrorCode | null;
+}
 
-/** Keys in work at one time. */
-export const LANES = 16;
 /** Each open restore has a hold in the item of every key. */
 const OPEN_LIMIT = 20;
 
@@ -38,67 +45,29 @@ export async function beginRestore(
   deps: Deps,
   request: RestoreRequest,
   onProgress: OnProgress = () => {},
-): Promise<Restore> {
+): Promise<BegunRestore> {
   requireStore(deps, request.store);
   requirePast(deps, request.backupTime);
   const restores = await deps.ledger.listRestores();
   const open = findOpen(restores, request);
-  if (open?.status === 'READY') return open;
   const keys = (await deps.ledger.scanKeys()).filter(servesStore(deps, request.store));
   const lost = await inLanes(keys, LANES, (key) => findLostVersions(deps, key, request, restores));
   if (lost.flat().length > 0 && open === undefined) throw refused(request, lost.flat());
+  // One that is READY comes here, too: for the fences of a database that was out of reach.
   const restore = open ?? (await register(deps, request, restores));
   // From here on another process may be at it as well: what it decides counts for this one.
   const held = await holdAll(deps, keys, restore, restores, onProgress);
   const at = timestamp(deps.clock.now());
   const next = await changeRestore(deps, restore.restoreId, (current) => {
     if (current.status !== 'BEGUN') return current;
-    return Array.isArray(held)
-      ? { ...current, status: 'ABORTING', endedAt: at, refusal: describeLost(held) }
+    return held.lost.length > 0
+      ? { ...current, status: 'ABORTING', endedAt: at, refusal: describeLost(held.lost) }
       : { ...current, status: 'READY', readyAt: at, keys: held.keys };
   });
-  if (next.status === 'READY') return next;
-  await releaseAll(deps, next);
-  if (Array.isArray(held)) throw refused(request, held);
+  if (next.status === 'ABORTING' || next.status === 'ABORTED') await releaseHolds(deps, next);
+  if (held.lost.length > 0) throw refused(request, held.lost);
+  if (next.status === 'READY') return { restore: next, fenceLeft: held.fenceLeft };
   throw calledOff(next);
-}
-
-/**
- * Calls a restore off of which nothing came back. Not once it is READY: then the rows may be there, and only its end
- * finds out. Repeated: releases what is left of its holds.
- */
-export async function abortRestore(
-  deps: Deps,
-  id: string,
-  onProgress: OnProgress = () => {},
-): Promise<Restore> {
-  const at = timestamp(deps.clock.now());
-  const restore = await changeRestore(deps, id, (current) => {
-    if (current.status === 'READY' || current.status === 'ENDED') {
-      throw new RotationError('RESTORE_REFUSED', `Restore ${id} is ${current.status}: its rows may be back`, {
-        remedy: `\`keyturn restore end ${id}\` looks, and frees the versions that nothing is found on.`,
-      });
-    }
-    return current.status === 'BEGUN' ? { ...current, status: 'ABORTING', endedAt: at } : current;
-  });
-  return releaseAll(deps, restore, onProgress);
-}
-
-async function releaseAll(
-  deps: Deps,
-  { restoreId: id, store }: Restore,
-  onProgress: OnProgress = () => {},
-): Promise<Restore> {
-  const keys = (await deps.ledger.scanKeys()).filter(({ holds }) =>
-    holds.some(({ holdId }) => holdId === id),
-  );
-  await eachKey(keys, onProgress, async ({ tenant, purpose }) => {
-    await changeKey(deps, tenant, purpose, (current) => withoutHold(current, id));
-  });
-  deps.log.info(`restore of store ${store} called off`, { step: 'restore' });
-  return changeRestore(deps, id, (current) =>
-    current.status === 'ABORTING' ? { ...current, status: 'ABORTED' } : current,
-  );
 }
 
 async function register(
@@ -129,16 +98,24 @@ async function register(
   return item;
 }
 
-/** In one write a key: its versions are held, and its epoch is another. Returns what was lost to a purge meanwhile. */
+interface Held {
+  /** Keys that have versions to hold. */
+  readonly keys: number;
+  readonly lost: readonly LostVersion[];
+  readonly fenceLeft: RecordStoreErrorCode | null;
+}
+
+/** In one write a key: its versions are held, and its epoch is another. */
 async function holdAll(
   deps: Deps,
   keys: readonly TenantKey[],
   restore: Restore,
   restores: readonly Restore[],
   onProgress: OnProgress,
-): Promise<{ readonly keys: number } | LostVersion[]> {
+): Promise<Held> {
   const lost: LostVersion[] = [];
   let held = 0;
+  let fenceLeft: RecordStoreErrorCode | null = null;
   await eachKey(keys, onProgress, async ({ tenant, purpose }) => {
     if (lost.length > 0) return;
     let gone: LostVersion[] = [];
@@ -151,10 +128,21 @@ async function holdAll(
     lost.push(...gone);
     const [lowest] = versions;
     if (gone.length > 0 || lowest === undefined) return;
-    await lowerFences(deps, key, lowest);
     held += 1;
+    // A server that is down is not asked ten thousand times.
+    fenceLeft ??= await lower(deps, key, lowest);
   });
-  return lost.length > 0 ? lost : { keys: held };
+  return { keys: held, lost, fenceLeft };
+}
+
+async function lower(deps: Deps, key: TenantKey, lowest: number): Promise<RecordStoreErrorCode | null> {
+  try {
+    await lowerFences(deps, key, lowest);
+    return null;
+  } catch (error) {
+    if (error instanceof RecordStoreError) return error.code;
+    throw error;
+  }
 }
 
 function hold(key: TenantKey, restore: Restore, versions: readonly number[]): TenantKey {
@@ -168,20 +156,6 @@ function hold(key: TenantKey, restore: Restore, versions: readonly number[]): Te
     at: restore.begunAt,
     until: null,
     endedEpoch: null,
-  });
-}
-
-export function eachKey<T>(
-  keys: readonly TenantKey[],
-  onProgress: OnProgress,
-  run: (key: TenantKey) => Promise<T>,
-): Promise<T[]> {
-  let done = 0;
-  return inLanes(keys, LANES, async (key) => {
-    const result = await run(key);
-    done += 1;
-    onProgress(done, keys.length);
-    return result;
   });
 }
 

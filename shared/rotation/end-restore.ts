@@ -4,11 +4,11 @@ import { endRestoreHold } from '../keyring/holds.ts';
 import type { Hold, TenantKey } from '../keyring/key.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
-import { eachKey, type OnProgress } from './begin-restore.ts';
 import { changeKey, getKey, timestamp } from './change.ts';
 import { type JobRequest, requestResweep } from './request-job.ts';
 import type { Restore } from './restore.ts';
 import { changeRestore, getRestore } from './restore-change.ts';
+import { eachKey, type OnProgress } from './restore-lanes.ts';
 
 /**
  * All rows of the backup are back. Each key that the restore holds is counted in the store and swept once more; the

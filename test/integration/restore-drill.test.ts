@@ -92,7 +92,11 @@ async function run(drill: Drill): Promise<void> {
   // Its purge waits, fenced: the rehearsal.
   const purge = await purgeDue(stack);
   await eventually(async () => (await stateOf(stack, 1)) === 'DESTROY_PENDING', 'the fence');
-  const registered = await beginRestore(deps, { store: 'main', backupTime, requestedBy: 'test' });
+  const { restore: registered } = await beginRestore(deps, {
+    store: 'main',
+    backupTime,
+    requestedBy: 'test',
+  });
   expect(registered).toMatchObject({ status: 'READY', keys: 1 });
   expect(await stateOf(stack, 1)).toBe('RETIRING');
   expect(await minimum()).toBe(1);

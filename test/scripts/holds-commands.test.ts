@@ -120,7 +120,7 @@ describe('keyturn holds', () => {
 
   it('releases none of a restore, and asks nobody about it', async () => {
     world.pass(60);
-    const restore = await beginRestore(world.deps, {
+    const { restore } = await beginRestore(world.deps, {
       store: 'main',
       backupTime: world.clock.timestamp(),
       requestedBy: 'test',

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { RecordStoreError } from '../../shared/errors/errors.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../support/memory-machine.ts';
@@ -35,6 +36,15 @@ describe('keyturn restore', () => {
     const ended = await restore('end', line.restoreId);
     expect([ended.code, ended.stdout.includes('is over')]).toEqual([0, true]);
     expect((await restore('list')).stdout).toContain('ENDED');
+  });
+
+  it('warns where a database is out of reach, and so its fence', async () => {
+    world.faults.before = (call) => {
+      if (call === 'store.setMinimum') throw new RecordStoreError('STORE_UNAVAILABLE', 'down');
+    };
+    const begun = await restore('begin', ...backup);
+    expect([begun.code, begun.stdout.includes('you may restore now')]).toEqual([0, true]);
+    expect(begun.stderr).toContain('out of reach (STORE_UNAVAILABLE)');
   });
 
   it('never says so before every key is held', async () => {

@@ -92,13 +92,14 @@ async function act(play: Play, { what, pick }: Act, meanwhile: Act[]): Promise<v
       return;
     case 'begin':
       if (backup === undefined) return;
-      backup.restore = await refusable(play, what, () =>
-        beginRestore(world.deps, {
+      backup.restore = await refusable(play, what, async () => {
+        const { restore } = await beginRestore(world.deps, {
           store: 'main',
           backupTime: new Date(backup.at).toISOString(),
           requestedBy: 'test',
-        }),
-      );
+        });
+        return restore;
+      });
       return;
     case 'copy back':
       if (backup?.restore === null || backup === undefined) return;

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RecordStoreError } from '../../../shared/errors/errors.ts';
 import { changeVersion, versionOf } from '../../../shared/keyring/change-version.ts';
 import { heldBy } from '../../../shared/keyring/holds.ts';
-import { abortRestore, beginRestore } from '../../../shared/rotation/begin-restore.ts';
+import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { createKey } from '../../../shared/rotation/create-key.ts';
 import { endRestore } from '../../../shared/rotation/end-restore.ts';
 import { settleQuarantine } from '../../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import type { Restore } from '../../../shared/rotation/restore.ts';
+import { abortRestore } from '../../../shared/rotation/restore-abort.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
@@ -55,7 +58,9 @@ const requestOf = (backup: Backup) => ({
   backupTime: backup.backupTime,
   requestedBy: 'test',
 });
-const begin = (of: World, backup: Backup) => beginRestore(of.deps, requestOf(backup));
+async function begin(of: World, backup: Backup): Promise<Restore> {
+  return (await beginRestore(of.deps, requestOf(backup))).restore;
+}
 
 async function rotate(of: World): Promise<void> {
   const { job } = await requestRotation(of.deps, KEY);
@@ -267,6 +272,24 @@ describe('a restore', () => {
     });
     expect(await heldOn(world, 1)).toEqual(['BACKUP']);
     expect(world.versions(world.people)).toEqual([3]);
+  });
+
+  it('lowers the fence of the database; out of reach, it says so, and does it when it is repeated', async () => {
+    const { keyId } = await world.key();
+    for (const store of [world.people, world.notes]) {
+      store.minimums = new Map([[keyId, { keyId, version: 2, revision: 1 }]]);
+    }
+    world.faults.before = (call) => {
+      if (call === 'store.setMinimum') throw new RecordStoreError('STORE_UNAVAILABLE', 'down');
+    };
+    const first = await beginRestore(world.deps, requestOf(backup));
+    expect(first).toMatchObject({ restore: { status: 'READY' }, fenceLeft: 'STORE_UNAVAILABLE' });
+    world.faults.before = () => {};
+    const key = await world.key();
+    expect(await beginRestore(world.deps, requestOf(backup))).toEqual({ ...first, fenceLeft: null });
+    expect(await world.key()).toEqual(key);
+    const minimums = [world.people, world.notes].map(({ minimums }) => minimums?.get(keyId)?.version);
+    expect(minimums).toContain(1);
   });
 
   it('names values on versions that the key does not have', async () => {
