@@ -259,7 +259,7 @@ describe('with the rights of its role, every function does its part of', () => {
       if (name === 'prove-version') await call(world, 'create-version', { jobId });
       roots.set(rootKeyId, 'DISABLED');
       await call(world, name, { jobId }).catch(() => undefined);
-      const event = { source: 'aws.kms', detail: { 'key-id': rootKeyId } };
+      const event = { id: 'e-1', source: 'aws.kms', detail: { 'key-id': rootKeyId } };
       await call(world, 'kms-event', event);
       expect(await world.job(jobId)).toMatchObject({ status: 'PAUSED' });
       roots.set(rootKeyId, 'ENABLED');

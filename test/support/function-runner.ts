@@ -28,6 +28,7 @@ const PORTS: readonly string[] = [
   'provider',
   'store',
   'signer',
+  'archive',
 ] satisfies GuardedPort[];
 
 function isPort(name: string): name is GuardedPort {
