@@ -20,11 +20,12 @@ async function parse(argv: readonly string[]): Promise<Asked> {
   return only;
 }
 
-/** The words of the keyturn call in an example, which may stand in a pipe or in quotes of the shell. */
+/** The words of the keyturn call in an example, which may stand in a pipe or in quotes of the shell, and have some itself. */
 function wordsOf(line: string): readonly string[] {
-  const call = /\bkeyturn ([^|)"<]*)/.exec(line)?.[1];
+  const call = /\bkeyturn ((?:"[^"]*"|'[^']*'|[^|)"'<>])*)/.exec(line)?.[1];
   if (call === undefined) throw new Error(`no call in: ${line}`);
-  return call.trim().split(/\s+/);
+  const words = call.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
+  return words.map((word) => word.replace(/^(["'])(.*)\1$/, '$2'));
 }
 
 const EXAMPLES = COMMANDS.flatMap((command) =>
