@@ -27,7 +27,7 @@ export const holdsPlace = defineCommand({
   ],
   examples: [
     {
-      line: 'keyturn holds place --tenant acme --version 1 --reason "case 4711"',
+      line: 'keyturn holds place --tenant acme --version 1 --reason case-4711',
       says: 'until `keyturn holds release`',
     },
   ],

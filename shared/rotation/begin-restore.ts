@@ -159,7 +159,7 @@ function hold(key: TenantKey, restore: Restore, versions: readonly number[]): Te
   });
 }
 
-export function isOpen({ status }: Restore): boolean {
+function isOpen({ status }: Restore): boolean {
   return status === 'BEGUN' || status === 'READY' || status === 'ABORTING';
 }
 

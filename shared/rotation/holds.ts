@@ -9,7 +9,7 @@ import { timestamp } from './change.ts';
  */
 
 /** How long a store's backups are kept. Also of one that the configuration does not name any more. */
-export function backupRetentionOf(config: Config, store: string): number {
+function backupRetentionOf(config: Config, store: string): number {
   const own = Object.hasOwn(config.stores, store) ? config.stores[store]?.backupRetentionSeconds : undefined;
   return own ?? config.rotation.backupRetentionSeconds;
 }
@@ -30,7 +30,7 @@ export function describeHolds(holds: readonly Hold[]): string {
   return holds.map(describeHold).join('; ');
 }
 
-export function describeHold({ holdId, reason, store, until, endedEpoch }: Hold): string {
+function describeHold({ holdId, reason, store, until, endedEpoch }: Hold): string {
   const end = until === null ? '' : ` until ${until}`;
   switch (reason) {
     case 'BACKUP':
