@@ -1,5 +1,6 @@
 import { ApprovalError } from '../errors/errors.ts';
 import { purgeJobId } from '../rotation/job-id.ts';
+import { isRunning, waitsForApproval } from '../rotation/rotation.ts';
 import { readPublicKey } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { Approval, ApprovalRequest } from './approval.ts';
@@ -83,7 +84,7 @@ async function whyNot(
 
 async function isWaitedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {
   const job = await ledger.getJob(purgeJobId(request.keyId, request.version));
-  return job?.approvalId === request.requestId;
+  return job?.approvalId === request.requestId && (isRunning(job.status) || waitsForApproval(job));
 }
 
 const ASK_ANEW =

@@ -487,6 +487,7 @@ describe('what comes while approvals are waited for', () => {
     await world.ledger.markUsed(TENANT, PURPOSE, { version: 1, at: world.clock.timestamp(), ...where });
     await resume(jobId);
     expect(await run(jobId)).toBe('blocked');
+    await expect(sign(requestId, 'carol')).rejects.toMatchObject(refused);
     expect((await requestPurge(world.deps, PURGE)).job.approvalId).toBeNull();
     await expect(sign(requestId, 'carol')).rejects.toMatchObject(refused);
     expect(await run(jobId)).toBe('waits');

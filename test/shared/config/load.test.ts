@@ -19,6 +19,8 @@ const valid = {
 const onDynamoDb = (change: object) => ({ ...people(change), stores: { main: { type: 'dynamodb' } } });
 const people = (changes: object) => ({ ...valid, recordSets: { people: { ...set, ...changes } } });
 const rotation = (changes: object) => ({ ...valid, rotation: changes });
+const approvals = (changes: object) => ({ ...valid, approvals: changes });
+const KEY_A = { kty: 'OKP', crv: 'Ed25519', x: '_NtL4PeigQ56mpmksG4hdH1rriDto_qDTlVl4pPqroU' };
 const store = (changes: object) => ({ ...valid, stores: { main: { type: 'postgres', ...changes } } });
 const provider = (changes: object) => ({
   ...valid,
@@ -93,6 +95,26 @@ describe('a configuration', () => {
       'a grace shorter than the queue keeps messages',
       rotation({ graceSeconds: 86_400, backupRetentionSeconds: 0 }),
       /rotation\.graceSeconds: is 86400, shorter than 2419200/,
+    ],
+    [
+      'no approvals, without saying that it is a trial',
+      approvals({ required: 0 }),
+      /approvals\.required: is 0.*acceptNoApprovals/,
+    ],
+    [
+      'fewer approvers than approvals',
+      approvals({ approvers: { alice: { publicKey: KEY_A } } }),
+      /approvals\.approvers: are 1, fewer than required \(2\)/,
+    ],
+    [
+      'one key for two approvers',
+      approvals({ approvers: { alice: { publicKey: KEY_A }, bob: { publicKey: KEY_A } } }),
+      /approvals\.approvers\.bob: has the key of "alice"/,
+    ],
+    [
+      'approvals that are over when they are asked for',
+      approvals({ expirySeconds: 60 }),
+      /approvals\.expirySeconds: is 60; it must be longer than rotation\.clockSkewSeconds \(60\)/,
     ],
     [
       'a ceiling below the cache age',
