@@ -67,11 +67,12 @@ export async function startDeployedService(): Promise<DeployedService> {
     stops.push(async () => kms.destroy());
     const rootKey = await createRootKey(kms, 'of the service');
     const customerRootKey = await createRootKey(kms, 'of a tenant');
+    const signingKey = await createSigningKey(kms);
     const server = await startDatabase();
     stops.push(server.stop);
     await putSecret(ministack, server);
     stops.push(() => removeStageFiles());
-    await writeStageFiles({ rootKey, customerRootKey }, server);
+    await writeStageFiles({ rootKey, customerRootKey, signingKey }, server);
 
     const packaged = await packageStage(STAGE);
     const resources = await deploy(ministack, SERVICE, packaged);
@@ -100,6 +101,20 @@ export async function startDeployedService(): Promise<DeployedService> {
 async function createRootKey(kms: KMSClient, description: string): Promise<string> {
   const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: description }));
   return z.string().parse(KeyMetadata?.Arn);
+}
+
+/** As the stack makes it, but where KMS is: the stack is on another emulator. */
+async function createSigningKey(kms: KMSClient): Promise<string> {
+  const { KeyMetadata } = await kms.send(
+    new CreateKeyCommand({ KeySpec: 'RSA_3072', KeyUsage: 'SIGN_VERIFY' }),
+  );
+  return z.string().parse(KeyMetadata?.Arn);
+}
+
+interface Keys {
+  readonly rootKey: string;
+  readonly customerRootKey: string;
+  readonly signingKey: string;
 }
 
 /** With TLS, as a deployed store must have it. */
@@ -148,12 +163,13 @@ async function putSecret(ministack: Emulator, { url }: Database): Promise<void> 
 }
 
 async function writeStageFiles(
-  { rootKey, customerRootKey }: { readonly rootKey: string; readonly customerRootKey: string },
+  { rootKey, customerRootKey, signingKey }: Keys,
   { certificate }: Database,
 ): Promise<void> {
   const every = { expression: 'rate(1 minute)', flexibleWindowMinutes: 0 };
   const stage = {
     provider: { type: 'aws-kms', rootKey, tenantRootKeys: { [OWN_ROOT_KEY_TENANT]: customerRootKey } },
+    signing: { type: 'aws-kms', key: signingKey },
     stores: {
       main: { type: 'dynamodb' },
       billing: { type: 'postgres', secret: SECRET, tls: { ca: CA_FILE } },
