@@ -1,17 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import { describeJobChange, describeKeyChange } from '../../../shared/audit/describe.ts';
 import { changeKeyItem, changeVersion } from '../../../shared/keyring/change-version.ts';
-import type { TenantKey } from '../../../shared/keyring/key.ts';
+import type { Hold, TenantKey } from '../../../shared/keyring/key.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 
 const AT = '2026-01-02T00:00:00.000Z';
 const SECRET = 'U0VDUkVU';
 const wrapped = (text: string) => ({ rootKeyId: 'local:1', materialId: null, wrapped: Buffer.from(text) });
 const key = testKey();
-const hold = {
-  ...{ holdId: 'h', versions: [1], reason: 'PERSON', store: null, note: 'Ann said so', by: 'u-1', at: AT },
-  ...{ until: null, endedEpoch: null },
-} as const;
+const hold: Hold = {
+  holdId: 'h',
+  versions: [1],
+  reason: 'PERSON',
+  store: null,
+  note: 'Ann said so',
+  by: 'u-1',
+  at: AT,
+  until: null,
+  endedEpoch: null,
+};
 
 const CHANGES: Readonly<Record<string, [TenantKey, TenantKey]>> = {
   'key.version.proved': [key, changeVersion(key, 1, { provedAt: AT, check: SECRET })],
