@@ -3,6 +3,7 @@ import { endRestoreHold, holdForRestore } from '../../../shared/keyring/holds.ts
 import type { Hold } from '../../../shared/keyring/key.ts';
 import { cancelJob } from '../../../shared/rotation/cancel-job.ts';
 import { requestPurge, requestResweep, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import { Crash, FIELDS, fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
@@ -181,6 +182,10 @@ describe('a re-sweep', () => {
     expect(await world.key()).toMatchObject({ active: 2, rotationId: null });
     expect(await restoreHolds()).toEqual(['r1']);
     expect((await world.key()).versions['1']?.purgeNotBefore).toBe(dates);
+    // The daily sweep does not begin it anew, and the version stays held.
+    await sweepDaily(world.deps);
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'CANCELLED' });
+    expect(await restoreHolds()).toEqual(['r1']);
     const again = await requestResweep(world.deps, ASKED);
     expect(await runRotation(world, again.job.jobId)).toBe('CLEAN');
     expect(await restoreHolds()).toEqual([]);
