@@ -124,6 +124,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   const provider = asksFor(needs, 'provider:', 'ledger')
     ? await openProvider(config.provider, { ...composition, random, clock, kmsClients })
     : absent<RootKeyProvider>('provider:unwrap', needs);
+  const newId = composition.newId ?? newUuidV7;
   const mayMake = needs.includes('provider:generate');
   const state = port('ledger', clients.dynamodb, names.ledgerTable, (client, tableName) =>
     createState({ client, tableName, provider, clock, mayMake }),
@@ -132,6 +133,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     createDynamoDbLedger({
       client,
       tableName,
+      newId,
       authenticator: state,
       onForged: () => {
         metrics.add('StateForged', 1);
@@ -145,7 +147,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
   const deps: ComposedDeps = {
     config,
     clock,
-    newId: composition.newId ?? newUuidV7,
+    newId,
     random,
     log,
     metrics,

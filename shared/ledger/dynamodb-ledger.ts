@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { LedgerStore } from '../audit/outbox.ts';
+import type { NewId } from '../clock/clock.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { createApprovalLedger } from './approval-ledger.ts';
 import { itemKeys } from './attributes.ts';
@@ -39,6 +40,7 @@ export interface DynamoDbLedgerOptions {
   readonly tableName: string;
   /** Left out: what is read is not verified, and nothing is written but what was used. For applications. */
   readonly authenticator?: Authenticator;
+  readonly newId?: NewId;
   /** Something was found that the pipeline did not write. Must not throw. */
   readonly onForged?: (what: string) => void;
 }
@@ -47,7 +49,7 @@ export interface DynamoDbLedgerOptions {
 export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStore {
   const { authenticator = WITHOUT_STATE_KEY, onForged = () => {} } = options;
   const guard = createGuard(authenticator, onForged);
-  const unguarded = createTableClient(options.client, options.tableName);
+  const unguarded = createTableClient(options.client, options.tableName, options.newId);
   const on = (table: AuthenticatedTable): Ledger => ({
     ...ledgerOn(table, authenticator, guard),
     check: () => checkLedgerTable(options.client, options.tableName),

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { LedgerError } from '../errors/errors.ts';
@@ -47,7 +46,7 @@ export async function createOne<T extends object>(
   more: object = {},
 ): Promise<CreateResult<T>> {
   const key = kind.keyOf(value);
-  const writeId = randomUUID();
+  const writeId = table.newId();
   const fields = { ...storedFields(kind, value), ...more, [WRITE_ID]: writeId };
   const result = await table.put(key, fields, { expression: CONDITIONS.notThere });
   if (result === 'written') return { status: 'created', item: value };

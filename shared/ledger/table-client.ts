@@ -10,6 +10,8 @@ import {
   type ScanCommandInput,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
+import type { NewId } from '../clock/clock.ts';
+import { newUuidV7 } from '../clock/system.ts';
 import { LedgerError } from '../errors/errors.ts';
 import { type Item, marshalItem } from './attribute-values.ts';
 import { type ItemKey, namesIn, PARTITION_KEY, SORT_KEY } from './attributes.ts';
@@ -26,6 +28,8 @@ export interface Condition {
 export type WriteResult = 'written' | 'refused';
 
 export interface TableClient {
+  /** Another one at each call. */
+  readonly newId: NewId;
   /** Strongly consistent. */
   get(key: ItemKey): Promise<Item | null>;
   put(key: ItemKey, fields: object, condition?: Condition): Promise<WriteResult>;
@@ -49,7 +53,11 @@ export interface Query {
 /** DynamoDB's limit; names and values count. */
 const ITEM_LIMIT = 400 * 1024;
 
-export function createTableClient(client: DynamoDBClient, tableName: string): TableClient {
+export function createTableClient(
+  client: DynamoDBClient,
+  tableName: string,
+  newId: NewId = newUuidV7,
+): TableClient {
   const get = async (key: ItemKey): Promise<Item | null> => {
     try {
       const { Item } = await client.send(
@@ -72,6 +80,7 @@ export function createTableClient(client: DynamoDBClient, tableName: string): Ta
   };
 
   return {
+    newId,
     get,
     put: async (key, fields, condition) => {
       const item = marshalItem({ ...fields, ...key });

@@ -27,6 +27,7 @@ export function authenticateTable(
     return item;
   };
   return {
+    newId: table.newId,
     get: async (key) => {
       const item = await table.get(key);
       return item === null ? null : verified(item);
