@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Output } from './output.ts';
 import type { Session } from './session.ts';
 
@@ -67,6 +67,19 @@ export const PURPOSE = (): Option =>
 export const JOB = (): Option => option('--job <id>', 'A job, by its id');
 export const NO_WAIT = (): Option => option('--no-wait', 'Return once it has begun');
 export const YES = (): Option => option('--yes', 'Do not ask');
+
+const NONE = 'none';
+
+/** For commander, which would take null for an option without a value. */
+export function rateOrNone(text: string): number | typeof NONE {
+  if (text === NONE) return NONE;
+  const value = wholeNumber(text);
+  if (value > 1_000_000) throw new InvalidArgumentError('It is at most 1000000, or none.');
+  return value;
+}
+
+/** What rateOrNone gives; null: no limit. */
+export const RATE = z.union([z.number(), z.literal(NONE).transform(() => null)]);
 
 /** For commander: a number from 1 on. */
 export function wholeNumber(text: string): number {

@@ -1,9 +1,8 @@
-import { InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { limitJob } from '../../shared/rotation/control-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { chooseJobs } from '../cli/chosen-jobs.ts';
-import { defineCommand, JOB, option, PURPOSE, required, TENANT, wholeNumber } from '../cli/command.ts';
+import { defineCommand, JOB, option, PURPOSE, RATE, rateOrNone, required, TENANT } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { jobJson, limitWords, nameOf } from '../cli/job-words.ts';
 
@@ -19,7 +18,7 @@ export const limit = defineCommand({
     option(TENANT, 'Whose key'),
     PURPOSE(),
     JOB(),
-    required('--records-per-second <n>', 'A whole number, or none').argParser(numberOrNone),
+    required('--records-per-second <n>', 'A whole number, or none').argParser(rateOrNone),
   ],
   examples: [
     { line: 'keyturn limit --tenant acme --records-per-second 200', says: 'slower, in office hours' },
@@ -29,7 +28,7 @@ export const limit = defineCommand({
     tenant: z.string().optional(),
     purpose: z.string(),
     job: z.string().optional(),
-    recordsPerSecond: z.number().nullable(),
+    recordsPerSecond: RATE,
   }),
   run: ({ recordsPerSecond, ...choice }, { out, withSession }) =>
     withSession(async ({ deps }) => {
@@ -41,11 +40,3 @@ export const limit = defineCommand({
       return EXIT_CODES.done.code;
     }),
 });
-
-/** For commander. */
-export function numberOrNone(text: string): number | null {
-  if (text === 'none') return null;
-  const value = wholeNumber(text);
-  if (value > 1_000_000) throw new InvalidArgumentError('It is at most 1000000, or none.');
-  return value;
-}

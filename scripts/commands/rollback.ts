@@ -5,6 +5,8 @@ import {
   NO_WAIT,
   option,
   PURPOSE,
+  RATE,
+  rateOrNone,
   required,
   TENANT,
   wholeNumber,
@@ -15,7 +17,6 @@ import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { exitCodeOfJobs, follow, requestedBy } from '../cli/follow.ts';
 import { jobJson, keyName, nameOf } from '../cli/job-words.ts';
 import { reportRotation } from '../cli/rotation-words.ts';
-import { numberOrNone } from './limit.ts';
 
 export const rollback = defineCommand({
   name: 'rollback',
@@ -30,7 +31,7 @@ export const rollback = defineCommand({
     required(TENANT, 'Whose key'),
     required('--to <version>', 'The version to activate again').argParser(wholeNumber),
     PURPOSE(),
-    option('--records-per-second <n>', 'Most records a second, or none').argParser(numberOrNone),
+    option('--records-per-second <n>', 'Most records a second, or none').argParser(rateOrNone),
     NO_WAIT(),
     YES(),
   ],
@@ -39,7 +40,7 @@ export const rollback = defineCommand({
     tenant: z.string(),
     to: z.number(),
     purpose: z.string(),
-    recordsPerSecond: z.number().nullable().optional(),
+    recordsPerSecond: RATE.optional(),
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),

@@ -4,13 +4,21 @@ import { getKey } from '../../shared/rotation/change.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { ROTATION_MODES } from '../../shared/rotation/rotation.ts';
 import { CliError } from '../cli/cli-error.ts';
-import { type Cli, defineCommand, NO_WAIT, option, PURPOSE, TENANT } from '../cli/command.ts';
+import {
+  type Cli,
+  defineCommand,
+  NO_WAIT,
+  option,
+  PURPOSE,
+  RATE,
+  rateOrNone,
+  TENANT,
+} from '../cli/command.ts';
 import { runDryRuns } from '../cli/dry-run.ts';
 import { type Asked, askAll, exitCodeOfJobs, type Followed, follow, requestedBy } from '../cli/follow.ts';
 import { jobJson, keyName, nameOf } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
 import { reportRotation } from '../cli/rotation-words.ts';
-import { numberOrNone } from './limit.ts';
 
 type KeyName = Pick<TenantKey, 'tenant' | 'purpose'>;
 
@@ -33,7 +41,7 @@ export const rotate = defineCommand({
       ROTATION_MODES,
     ),
     option('--records-per-second <n>', 'Most records a second, or none. Left out: as configured').argParser(
-      numberOrNone,
+      rateOrNone,
     ),
     option(
       '--dry-run',
@@ -52,7 +60,7 @@ export const rotate = defineCommand({
     purpose: z.string(),
     all: z.boolean().default(false),
     mode: z.enum(ROTATION_MODES).optional(),
-    recordsPerSecond: z.number().nullable().optional(),
+    recordsPerSecond: RATE.optional(),
     dryRun: z.boolean().default(false),
     wait: z.boolean(),
   }),
