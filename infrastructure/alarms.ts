@@ -73,7 +73,7 @@ function alarm(stage: Stage, name: string, row: AlarmRow): Resources {
         Type: 'AWS::CloudWatch::Alarm',
         Properties: {
           AlarmName: [stage.service, name, ...(part === '' ? [] : [part])].join('-'),
-          AlarmDescription: `${row.says} docs/deploy.md#alarms`,
+          AlarmDescription: `${row.says} docs/runbook.md#alarms`,
           ...metric,
           Statistic: row.statistic,
           Period: row.minutes * 60,

@@ -111,6 +111,16 @@ describe('ARCHITECTURE.md', () => {
   });
 });
 
+describe('docs/runbook.md', () => {
+  it.each(BLOCKER_CODES)('says of %s what it means, what to check, and what to do', (blocker) => {
+    const [, entry = ''] = read('docs/runbook.md').split(`### \`${blocker}\`\n`);
+    const [own = ''] = entry.split(/^#{2,3} /m);
+    expect([...own.matchAll(/^- \*\*(Means|Check|Do)\*\*: \S/gm)].map(([, part]) => part)).toEqual([
+      ...['Means', 'Check', 'Do'],
+    ]);
+  });
+});
+
 describe.each(['ARCHITECTURE.md', 'docs/protocol.md'])('%s', (page) => {
   it('names only files and folders that are there', () => {
     const named = [

@@ -110,9 +110,9 @@ describe('alarms', () => {
     expect(MonitorSilent).toMatchObject({ under: 1, minutes: 60, periods: 1, missing: 'broken' });
   });
 
-  it('each have a row in docs/deploy.md', () => {
-    const page = readFileSync(join(PROJECT_FOLDER, 'docs/deploy.md'), 'utf8');
-    const rows = [...page.matchAll(/^\| `(\w+)` \|/gm)]
+  it('each have a row in docs/runbook.md: what it means, what to check, what to do', () => {
+    const page = readFileSync(join(PROJECT_FOLDER, 'docs/runbook.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `(\w+)` \|(?: [^|]+ \|){3}$/gm)]
       .map(([, name]) => name)
       .filter((name) => name !== undefined);
     expect(rows.filter((name) => Object.hasOwn(ALARMS, name)).sort()).toEqual(Object.keys(ALARMS).sort());
