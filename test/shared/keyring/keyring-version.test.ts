@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LedgerError } from '../../../shared/errors/errors.ts';
 import { usedVersions } from '../../../shared/keyring/canary.ts';
-import { authorizeDestroy, beginDestroy, cancelDestroy, finishDestroy } from '../../../shared/keyring/destruction.ts';
+import {
+  authorizeDestroy,
+  beginDestroy,
+  cancelDestroy,
+  finishDestroy,
+} from '../../../shared/keyring/destruction.ts';
 import { createFieldCipher } from '../../../shared/keyring/field-cipher.ts';
 import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
 import { retireFrom } from '../../../shared/keyring/versions.ts';
