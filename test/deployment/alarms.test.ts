@@ -80,6 +80,7 @@ describe('alarms', () => {
     expect(values('AWS/States', 'ExecutionsFailed')).toEqual([...STATE_MACHINES].sort());
     expect(values('AWS/States', 'ExecutionsTimedOut')).toEqual([...STATE_MACHINES].sort());
     expect(values('AWS/Lambda', 'Errors')).toEqual([
+      'export-audit',
       'kms-event',
       'monitor',
       'process-chunk',
