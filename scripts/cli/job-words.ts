@@ -81,6 +81,11 @@ export function nameOf(
   }
 }
 
+/** As options of a command. */
+export function keyOptions({ tenant, purpose }: { tenant: string; purpose: string }): string {
+  return purpose === 'default' ? `--tenant ${tenant}` : `--tenant ${tenant} --purpose ${purpose}`;
+}
+
 export function keyName({ tenant, purpose }: { tenant: string; purpose: string }): string {
   return purpose === 'default' ? tenant : `${tenant}/${purpose}`;
 }

@@ -3,7 +3,7 @@ import type { Deps } from '../../shared/deps/deps.ts';
 import { type Job, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import { approveCommand } from './approval-words.ts';
 import { time } from './format.ts';
-import { censusLines, keyName, stepOf } from './job-words.ts';
+import { censusLines, keyName, keyOptions, stepOf } from './job-words.ts';
 import type { Output } from './output.ts';
 
 /** Says how a purge stands: destroyed, blocked, waiting for approvals, or under way. */
@@ -20,7 +20,7 @@ export async function printPurge(
     const line = `Version ${job.from} of ${keyName(job)} is${already ? ' already' : ''} destroyed${at}.`;
     out.line(out.paint('green', line));
     for (const read of census) out.line(read);
-    out.line(`  proof   keyturn certificate show --tenant ${job.tenant} --version ${job.from}`);
+    out.line(`  proof   keyturn certificate show ${keyOptions(job)} --version ${job.from}`);
     out.line('  Point-in-time backups of the ledger hold the wrapped key until they lapse.');
     if (embedded)
       out.line(
@@ -32,7 +32,13 @@ export async function printPurge(
     out.line(out.paint('red', `Not destroyed: ${job.blocker?.code ?? 'no code'}`));
     out.line(`  why     ${job.blocker?.message ?? 'no reason was written down'}`);
     for (const read of census) out.line(read);
-    out.line(`  ${name} is RETIRING again and decrypts on.`);
+    const key = await deps.ledger.getKey(job.tenant, job.purpose);
+    const version = key?.versions[String(job.from)];
+    out.line(
+      version?.state === 'RETIRING'
+        ? `  ${name} is RETIRING again and decrypts on.`
+        : `  ${name} is ${version?.state ?? 'not there'}${version?.destroyAuthorizedAt === null ? '' : ', and its destruction is decided: it is finished when this is mended'}.`,
+    );
     return;
   }
   if (waitsForApproval(job) && job.approvalId !== null) {
