@@ -4,6 +4,7 @@ import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { deliver } from '../../support/memory-machine.ts';
 import { FIELDS, fill, KEY, prepareWorlds, stateOf, TENANT, type World } from '../../support/memory-world.ts';
 import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
@@ -66,6 +67,8 @@ async function expectTheEnd(world: World, what: string): Promise<void> {
 
 /** While the root key is disabled, and everybody who runs has come to rest. */
 async function expectAtRest({ world, rootKeyId }: Setting, decided: boolean, what: string): Promise<void> {
+  // What was queued right before still comes; the workers leave it alone.
+  await deliver(world);
   const key = await world.key();
   for (const { state, version } of Object.values(key.versions)) {
     // An authorized destruction has no way back; nothing else is on its way to one.
