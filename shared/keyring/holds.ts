@@ -80,10 +80,15 @@ export function holdOf(key: TenantKey, holdId: string): Hold {
   });
 }
 
-/** Holds the versions that a backup may contain, and voids every purge that began before. */
+/**
+ * Holds the versions that a backup may contain, and voids every purge that began before. One that an end of the restore
+ * marked as ended, or that a sweep freed since, holds anew: rows may still come back.
+ */
 export function holdForRestore(key: TenantKey, hold: Hold): TenantKey {
-  const held = placeHold(key, hold);
-  return held === key ? key : { ...held, restoreEpoch: key.restoreEpoch + 1 };
+  const before = key.holds.find(({ holdId }) => holdId === hold.holdId);
+  if (before?.endedEpoch === null) return key;
+  const held = placeHold({ ...key, holds: key.holds.filter((other) => other !== before) }, hold);
+  return { ...held, restoreEpoch: key.restoreEpoch + 1 };
 }
 
 /** The restore is over: what sweeps and purges found out before it counts no more. */

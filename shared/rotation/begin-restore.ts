@@ -10,7 +10,13 @@ import type { Restore } from './restore.ts';
 import { releaseHolds } from './restore-abort.ts';
 import { changeRestore } from './restore-change.ts';
 import { eachKey, LANES, type OnProgress } from './restore-lanes.ts';
-import { findLostVersions, type LostVersion, servesStore, versionsToHold } from './restore-versions.ts';
+import {
+  findLostVersions,
+  holdOf,
+  type LostVersion,
+  servesStore,
+  versionsToHold,
+} from './restore-versions.ts';
 
 /**
  * A restore is registered before a row of the backup becomes visible (protocol.md, invariant 9): every version that the
@@ -53,7 +59,8 @@ export async function beginRestore(
   const keys = (await deps.ledger.scanKeys()).filter(servesStore(deps, request.store));
   const lost = await inLanes(keys, LANES, (key) => findLostVersions(deps, key, request, restores));
   if (lost.flat().length > 0 && open === undefined) throw refused(request, lost.flat());
-  // One that is READY comes here, too: for the fences of a database that was out of reach.
+  // One that is READY comes here, too: for keys that an end which failed half-way gave up, and for the fences of a
+  // database that was out of reach.
   const restore = open ?? (await register(deps, request, restores));
   // From here on another process may be at it as well: what it decides counts for this one.
   const held = await holdAll(deps, keys, restore, restores, onProgress);
@@ -123,7 +130,9 @@ async function holdAll(
     const key = await changeKey(deps, tenant, purpose, async (current) => {
       gone = await findLostVersions(deps, current, restore, restores);
       versions = versionsToHold(current, restore, deps.config.rotation.clockSkewSeconds);
-      return gone.length > 0 || versions.length === 0 ? current : hold(current, restore, versions);
+      return gone.length > 0 || versions.length === 0
+        ? current
+        : holdForRestore(current, holdOf(restore, versions));
     });
     lost.push(...gone);
     const [lowest] = versions;
@@ -143,20 +152,6 @@ async function lower(deps: Deps, key: TenantKey, lowest: number): Promise<Record
     if (error instanceof RecordStoreError) return error.code;
     throw error;
   }
-}
-
-function hold(key: TenantKey, restore: Restore, versions: readonly number[]): TenantKey {
-  return holdForRestore(key, {
-    holdId: restore.restoreId,
-    versions,
-    reason: 'RESTORE',
-    store: restore.store,
-    note: null,
-    by: restore.requestedBy,
-    at: restore.begunAt,
-    until: null,
-    endedEpoch: null,
-  });
 }
 
 function isOpen({ status }: Restore): boolean {

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError, RotationError } from '../errors/errors.ts';
-import { endRestoreHold } from '../keyring/holds.ts';
+import { endRestoreHold, holdForRestore } from '../keyring/holds.ts';
 import type { Hold, TenantKey } from '../keyring/key.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
@@ -10,6 +10,7 @@ import { type JobRequest, requestResweep } from './request-job.ts';
 import type { Restore } from './restore.ts';
 import { changeRestore, getRestore } from './restore-change.ts';
 import { eachKey, type OnProgress } from './restore-lanes.ts';
+import { holdOf, servesStore, versionsToHold } from './restore-versions.ts';
 
 /**
  * All rows of the backup are back. Each key that the restore holds is counted in the store and swept once more; the
@@ -44,7 +45,10 @@ export interface EndedRestore {
   readonly failed: readonly FailedKey[];
 }
 
-/** Repeated: goes on with the keys that are not freed yet. Throws RESTORE_REFUSED unless the restore is READY or ENDED. */
+/**
+ * Repeated: goes on with the keys that are not freed yet; until it is ENDED with all keys, since rows may have come back
+ * after an end that failed half-way had begun to free some. Throws RESTORE_REFUSED unless the restore is READY or ENDED.
+ */
 export async function endRestore(
   deps: Deps,
   restoreId: string,
@@ -53,9 +57,8 @@ export async function endRestore(
 ): Promise<EndedRestore> {
   const restore = await getRestore(deps, restoreId);
   requireReady(restore);
-  const held = (await deps.ledger.scanKeys()).filter(({ holds }) =>
-    holds.some(({ holdId }) => holdId === restoreId),
-  );
+  const concerned = concerns(deps, restore);
+  const held = (await deps.ledger.scanKeys()).filter(concerned);
   const keys: RestoredKey[] = [];
   const failed: FailedKey[] = [];
   await eachKey(held, onProgress, async ({ tenant, purpose }) => {
@@ -75,21 +78,45 @@ export async function endRestore(
   return { restore: ended, keys, failed };
 }
 
+function concerns(deps: Deps, restore: Restore): (key: TenantKey) => boolean {
+  const serves = servesStore(deps, restore.store);
+  return (key) =>
+    isHeld(key, restore) || (restore.status === 'READY' && serves(key) && mayBeHeld(deps, key, restore));
+}
+
+function isHeld({ holds }: TenantKey, { restoreId }: Restore): boolean {
+  return holds.some(({ holdId }) => holdId === restoreId);
+}
+
+function mayBeHeld({ config }: Deps, key: TenantKey, restore: Restore): boolean {
+  return versionsToHold(key, restore, config.rotation.clockSkewSeconds).length > 0;
+}
+
+/** Of one that is READY, a hold that a sweep has freed is put back: only a sweep that begins from here on frees it. */
+function endHold({ config }: Deps, key: TenantKey, restore: Restore): TenantKey {
+  const versions = versionsToHold(key, restore, config.rotation.clockSkewSeconds);
+  const freed = restore.status === 'READY' && !isHeld(key, restore) && versions.length > 0;
+  if (!freed) return endRestoreHold(key, restore.restoreId);
+  const held = holdForRestore(key, holdOf(restore, versions));
+  // One write, one revision.
+  return endRestoreHold({ ...held, revision: key.revision }, restore.restoreId);
+}
+
 async function endOne(
   deps: Deps,
-  { restoreId, store }: Restore,
+  restore: Restore,
   { tenant, purpose }: Pick<TenantKey, 'tenant' | 'purpose'>,
   requestedBy: string,
 ): Promise<RestoredKey> {
   // Before the sweep is asked for: what began earlier may not have seen the rows, and frees nothing.
-  const key = await changeKey(deps, tenant, purpose, (current) => endRestoreHold(current, restoreId));
-  const count = await countStore(deps, key, store);
+  const key = await changeKey(deps, tenant, purpose, (current) => endHold(deps, current, restore));
+  const count = await countStore(deps, key, restore.store);
   const named = Object.keys(count.versions);
   const { answer, job } = await requestResweep(deps, {
     tenant,
     purpose,
     requestedBy,
-    reason: `restore ${restoreId}`,
+    reason: `restore ${restore.restoreId}`,
   });
   return {
     ...{ tenant, purpose, count },

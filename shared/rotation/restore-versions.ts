@@ -1,5 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
-import type { KeyVersion, TenantKey } from '../keyring/key.ts';
+import type { Hold, KeyVersion, TenantKey } from '../keyring/key.ts';
 import { timestamp } from './change.ts';
 import { purgeJobId } from './job-id.ts';
 import type { Restore } from './restore.ts';
@@ -41,6 +41,24 @@ export function versionsToHold(
     .filter((found) => Date.parse(found.createdAt) <= Date.parse(backupTime) + clockSkewSeconds * 1000)
     .map(({ version }) => version)
     .sort((a, b) => a - b);
+}
+
+/** Pure. The hold of a restore in the item of one key. */
+export function holdOf(
+  { restoreId, store, requestedBy, begunAt }: Restore,
+  versions: readonly number[],
+): Hold {
+  return {
+    holdId: restoreId,
+    versions,
+    reason: 'RESTORE',
+    store,
+    note: null,
+    by: requestedBy,
+    at: begunAt,
+    until: null,
+    endedEpoch: null,
+  };
 }
 
 /** The versions that the backup may contain and that are destroyed, or decided to be. */

@@ -258,6 +258,62 @@ describe('a restore', () => {
     expect(await sweepDaily(world.deps)).toMatchObject({ rotations: 0, failed: 0 });
   });
 
+  /** The end of the restore dies when it has marked the key's hold as ended, before it counts. */
+  async function endHalf(restore: Restore): Promise<void> {
+    world.faults.before = (call) => {
+      if (call.includes('census')) throw new Crash();
+    };
+    await expect(endRestore(world.deps, restore.restoreId, 'test')).rejects.toThrow(Crash);
+    world.restart();
+    world.faults.before = () => {};
+    expect((await world.key()).holds.find(isOfRestore)?.endedEpoch).not.toBeNull();
+  }
+  const isOfRestore = ({ reason }: { reason: string }) => reason === 'RESTORE';
+
+  it('that is begun again after an end that failed half-way holds again, and no sweep frees it', async () => {
+    const restore = await begin(world, backup);
+    await endHalf(restore);
+    const { restoreEpoch } = await world.key();
+    expect(await begin(world, backup)).toEqual(restore);
+    expect(await world.key()).toMatchObject({ restoreEpoch: restoreEpoch + 1 });
+    expect((await world.key()).holds.find(isOfRestore)?.endedEpoch).toBeNull();
+    await sweepDaily(world.deps);
+    await sweep(world);
+    expect(await heldOn(world, 1)).toContain('RESTORE');
+    restoreRows(world, backup);
+    expect((await endRestore(world.deps, restore.restoreId, 'test')).keys).toHaveLength(1);
+    await sweep(world);
+    expect(world.versions(world.people)).toEqual([2]);
+  });
+
+  it('whose end failed half-way, and that a sweep freed since, holds again when it is begun again', async () => {
+    const restore = await begin(world, backup);
+    await endHalf(restore);
+    await sweepDaily(world.deps);
+    await sweep(world);
+    expect(await heldOn(world, 1)).toEqual(['BACKUP']);
+    expect(await begin(world, backup)).toEqual(restore);
+    expect((await world.key()).holds.find(isOfRestore)).toMatchObject({ versions: [1], endedEpoch: null });
+  });
+
+  it('sweeps all its keys at its end, also one that was freed after an end that failed half-way', async () => {
+    const restore = await begin(world, backup);
+    await endHalf(restore);
+    await sweepDaily(world.deps);
+    await sweep(world);
+    expect(await heldOn(world, 1)).toEqual(['BACKUP']);
+    restoreRows(world, backup);
+    const ended = await endRestore(world.deps, restore.restoreId, 'test');
+    expect(ended.restore.status).toBe('ENDED');
+    expect(ended.keys).toMatchObject([{ count: { versions: { 1: expect.any(Number) } } }]);
+    expect(await heldOn(world, 1)).toContain('RESTORE');
+    await sweep(world);
+    expect(world.versions(world.people)).toEqual([2]);
+    expect(await heldOn(world, 1)).toEqual(['BACKUP']);
+    // ENDED, and nothing of it is left to be swept.
+    expect((await endRestore(world.deps, restore.restoreId, 'test')).keys).toEqual([]);
+  });
+
   it('is freed by a rotation that sweeps after its end', async () => {
     const { job } = await requestRotation(world.deps, KEY);
     let restored = false;
