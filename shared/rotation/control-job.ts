@@ -21,15 +21,22 @@ export async function pauseByPerson(deps: Deps, jobId: string, by: string): Prom
   const at = timestamp(deps.clock.now());
   const paused = await pauseJob(deps, jobId, { reason: 'PERSON', rootKeyId: null, by, at });
   if (!isPausedByPerson(paused)) throw idle(paused, 'paused');
-  if (paused.kind === 'purge') await callOffPaused(deps, paused);
+  if (paused.kind === 'purge' && !(await callOffPaused(deps, paused))) throw decided(paused);
   return paused;
 }
 
-/** After the job: a step that looked at it before finds the key changed, or has fenced the version, and this takes it back. */
-export async function callOffPaused(deps: Deps, { jobId, tenant, purpose, from }: Job): Promise<void> {
-  await changeKey(deps, tenant, purpose, async (key) =>
-    isPausedByPerson(await getJob(deps, jobId)) ? (callOffPurge(key, from) ?? touch(key)) : key,
+/**
+ * After the job: a step that looked at it before finds the key changed, or has fenced the version, and this takes it back.
+ * Returns false when the destruction was decided in the same moment: that has no way back, so the job goes on.
+ */
+export async function callOffPaused(deps: Deps, { jobId, tenant, purpose, from }: Job): Promise<boolean> {
+  const key = await changeKey(deps, tenant, purpose, async (current) =>
+    isPausedByPerson(await getJob(deps, jobId)) ? (callOffPurge(current, from) ?? touch(current)) : current,
   );
+  const version = key.versions[String(from)];
+  if (version === undefined || version.destroyAuthorizedAt === null) return true;
+  await resumeJob(deps, jobId, 'PERSON');
+  return false;
 }
 
 /**
@@ -91,7 +98,7 @@ export function isPausedByPerson({ status, pause }: Job): boolean {
 
 async function isDecided(deps: Deps, { tenant, purpose, from }: Job): Promise<boolean> {
   const version = (await getKey(deps, tenant, purpose)).versions[String(from)];
-  return version?.state === 'DESTROY_PENDING' && version.destroyAuthorizedAt !== null;
+  return version !== undefined && version.destroyAuthorizedAt !== null;
 }
 
 function idle({ jobId, status, kind }: Job, what: 'paused' | 'resumed' | 'limited'): RotationError {

@@ -11,7 +11,7 @@ export function mayBeHalfCalledOff({ rotationId, versions }: TenantKey): boolean
   return rotationId !== null || Object.values(versions).some(isFenced);
 }
 
-/** May be repeated; changes nothing where a job goes on. */
+/** May be repeated; changes nothing where a job goes on. One whose destruction was decided all the same is taken up. */
 export async function finishCalledOff(deps: Deps, key: TenantKey): Promise<void> {
   const ids = Object.values(key.versions).flatMap((version) =>
     isFenced(version) ? [purgeJobId(key.keyId, version.version)] : [],
@@ -25,6 +25,6 @@ export async function finishCalledOff(deps: Deps, key: TenantKey): Promise<void>
   }
 }
 
-function isFenced({ state, destroyAuthorizedAt }: KeyVersion): boolean {
-  return state === 'DESTROY_PENDING' && destroyAuthorizedAt === null;
+function isFenced({ state }: KeyVersion): boolean {
+  return state === 'DESTROY_PENDING';
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Deps } from '../../../shared/deps/deps.ts';
 import { cancelJob } from '../../../shared/rotation/cancel-job.ts';
 import {
   limitJob,
@@ -11,11 +12,11 @@ import { pauseJob } from '../../../shared/rotation/pause-job.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
 import { requestByEvent } from '../../../shared/rotation/request-by-event.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
-import { isRunning } from '../../../shared/rotation/rotation.ts';
+import { isRunning, type Job } from '../../../shared/rotation/rotation.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
-import { runRotation } from '../../support/memory-machine.ts';
+import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   Crash,
   FIELDS,
@@ -224,6 +225,76 @@ describe('a pause by a person', () => {
     await sweepDaily(world.deps);
     expect(await stateOf(world, 1)).toBe('RETIRING');
     expect(await world.job(jobId)).toMatchObject(PERSON);
+  });
+
+  /** A purge whose pause looks before the decision, and is written after it, before the provider destroys. */
+  async function crossDecision(pause: (deps: Deps, jobId: string) => Promise<unknown>): Promise<string> {
+    const { job } = await requestRotation(world.deps, KEY);
+    await runRotation(world, job.jobId);
+    world.passGrace();
+    const { jobId } = (await requestPurge(world.deps, { ...KEY, version: 1 })).job;
+    const looked = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    const ledger = new Proxy(world.deps.ledger, {
+      get: (target, name) =>
+        name === 'replaceJob'
+          ? async (paused: Job) => {
+              looked.resolve();
+              await written.promise;
+              return target.replaceJob(paused);
+            }
+          : Reflect.get(target, name),
+    });
+    let said: Promise<unknown> | undefined;
+    await runExecutions(world, {
+      before: async (state) => {
+        if (state !== 'DestroyVersion' || said !== undefined) return;
+        said = pause({ ...world.deps, ledger }, jobId);
+        await looked.promise;
+        world.faults.before = async (call) => {
+          if (!call.includes('destroyKek')) return;
+          world.faults.before = () => {};
+          written.resolve();
+          await said;
+        };
+      },
+    });
+    await said;
+    return jobId;
+  }
+
+  it('of a purge that rests though it is decided is taken up by the sweep', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    await runRotation(world, job.jobId);
+    world.passGrace();
+    const { jobId } = (await requestPurge(world.deps, { ...KEY, version: 1 })).job;
+    world.faults.before = (call) => {
+      if (call.includes('destroyKek')) throw new Crash(call);
+    };
+    await runPurge(world, jobId).catch(() => undefined);
+    world.restart();
+    // The pause that crossed the decision died after its write to the job.
+    const pause = { reason: 'PERSON', rootKeyId: null, by: BY, at: world.clock.timestamp() } as const;
+    await pauseJob(world.deps, jobId, pause);
+    expect((await world.key()).versions['1']?.destroyAuthorizedAt).not.toBeNull();
+    world.faults.before = () => {};
+    await sweepDaily(world.deps);
+    await runExecutions(world);
+    expect(await stateOf(world, 1)).toBe('DESTROYED');
+    expect(await world.job(jobId)).toMatchObject({ status: 'COMPLETED' });
+  });
+
+  it('of a purge that crosses its decision is refused, and the destruction goes on', async () => {
+    let answer: unknown;
+    const jobId = await crossDecision((deps, id) =>
+      pauseByPerson(deps, id, BY).catch((error: unknown) => {
+        answer = error;
+      }),
+    );
+    expect(answer).toMatchObject({ code: 'ROTATION_STATE', message: expect.stringContaining('no way back') });
+    await runExecutions(world);
+    expect(await stateOf(world, 1)).toBe('DESTROYED');
+    expect(await world.job(jobId)).toMatchObject({ status: 'COMPLETED', pause: null });
   });
 
   it('is no word to a job that nobody works on', async () => {
