@@ -133,6 +133,7 @@ function closeOutboxes(): Statement {
     'jobs',
     'approvals',
     'certificates',
+    'restores',
     'events',
   );
   return {

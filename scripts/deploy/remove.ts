@@ -36,7 +36,7 @@ async function readLiveKeys(stage: Stage): Promise<TenantKey[]> {
   const client = new DynamoDBClient({ region: stage.deployment.region });
   try {
     const ledger = createDynamoDbLedger({ client, tableName: ledgerTableName(stage) });
-    return liveKeys(await ledger.listKeys());
+    return liveKeys(await ledger.scanKeys());
   } catch (error) {
     if (error instanceof LedgerError && error.code === 'LEDGER_NOT_FOUND') return [];
     throw error;

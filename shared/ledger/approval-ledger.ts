@@ -1,4 +1,5 @@
 import type { Approval, ApprovalRequest, ApprovalVoid } from '../approvals/approval.ts';
+import type { Item } from './attribute-values.ts';
 import {
   APPROVER_PREFIX,
   approvalPartition,
@@ -9,10 +10,10 @@ import {
   PARTITION_KEY,
   SORT_KEY,
 } from './attributes.ts';
+import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import { approvalRequestSchema, approvalSchema, approvalVoidSchema, parseItem } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind, readOne } from './stored-items.ts';
-import type { TableClient } from './table-client.ts';
 
 /** Requests for approval, each in a partition of its own with its approvals. All create-only: nobody's word changes. */
 
@@ -50,21 +51,22 @@ const APPROVAL: Kind<Approval> = {
   keyOf: ({ requestId, approver }) => itemKeys.approval(requestId, approver),
 };
 
-export function createApprovalLedger(table: TableClient): ApprovalLedger {
+export function createApprovalLedger(table: AuthenticatedTable): ApprovalLedger {
   return {
     createApprovalRequest: (request) => createOne(table, APPROVAL_REQUEST, request),
     getApprovalRequest: async (requestId) =>
       readOne(table, APPROVAL_REQUEST, itemKeys.approvalRequest(requestId)),
-    listApprovalRequests: async ({ expiresFrom = '' } = {}) => {
-      const items = await table.query({
+    listApprovalRequests: async ({ expiresFrom = '' } = {}, onSkipped) => {
+      const query = {
         index: LIST_INDEX,
         condition: '#list = :list AND #order >= :from',
         names: { '#list': LIST_KEY, '#order': LIST_ORDER },
         // A key attribute cannot be compared with an empty text.
         values: { ':list': REQUESTS, ':from': expiresFrom === '' ? '0' : expiresFrom },
         newestFirst: true,
-      });
-      return items.map((item) => parseItem(approvalRequestSchema, item, APPROVAL_REQUEST.name));
+      };
+      const read = (item: Item) => parseItem(approvalRequestSchema, item, APPROVAL_REQUEST.name);
+      return table.list(query, read, onSkipped);
     },
     voidApprovalRequest: (entry) => createOne(table, APPROVAL_VOID, entry),
     getApprovalVoid: async (requestId) => readOne(table, APPROVAL_VOID, itemKeys.approvalVoid(requestId)),

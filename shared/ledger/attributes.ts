@@ -59,6 +59,7 @@ export const NAMES = {
   '#pk': PARTITION_KEY,
   '#sk': SORT_KEY,
   '#revision': 'revision',
+  '#mac': MAC,
   '#lowWater': 'lowWater',
   '#chunks': 'chunks',
   '#done': DONE,
@@ -72,6 +73,8 @@ export const NAMES = {
 
 export const CONDITIONS = {
   notThere: 'attribute_not_exists(#pk)',
+  /** Or only what an application's mark makes where there is no key: IAM cannot have it ask whether there is one. */
+  noKeyThere: 'attribute_not_exists(#revision) AND attribute_not_exists(#mac)',
   there: 'attribute_exists(#pk)',
   revisionIs: '#revision = :previous',
   canaryIs: '#canary = :canary',

@@ -1,18 +1,23 @@
 import { z } from 'zod';
 import type { CanaryUse } from '../keyring/key.ts';
 import { canonicalBytes } from '../signing/canonical-json.ts';
+import type { Item } from './attribute-values.ts';
+import { CANARY } from './attributes.ts';
 
 /**
  * How a key's canary stands in its item: as one text, which is compared as a whole. Applications write it, and no MAC
- * covers it: whatever is there and cannot be read counts as a use of which nothing is known.
+ * covers it: whatever is there, of whatever type, and cannot be read counts as a use of which nothing is known.
  */
+
+/** Text that canonical JSON can hold: half a surrogate pair is none. */
+const text = z.string().refine((value) => value.isWellFormed());
 
 const canaryUse = z.object({
   version: z.int().min(0),
   at: z.iso.datetime(),
-  recordSet: z.string().nullable(),
-  recordId: z.array(z.string()).nullable(),
-  field: z.string().nullable(),
+  recordSet: text.nullable(),
+  recordId: z.array(text).nullable(),
+  field: text.nullable(),
 }) satisfies z.ZodType<CanaryUse>;
 
 /** Version 0: of which one cannot be told. */
@@ -24,20 +29,31 @@ const UNREADABLE: CanaryUse = {
   field: null,
 };
 
+/** In characters. A mark is repeated in the audit, and in the key's item: a larger one could make that one too large. */
+const LONGEST = 16_384;
+
 export function canaryText(use: CanaryUse | null): string | null {
   return use === null ? null : Buffer.from(canonicalBytes(use)).toString();
 }
 
-/** `text`: the attribute's value; undefined where the attribute was taken away, which unsays nothing and tells nothing. */
-export function readCanary(text: unknown): CanaryUse | null {
-  if (text === null || text === undefined) return null;
-  const parsed = canaryUse.safeParse(parseJson(text));
+/** `value`: the attribute's; undefined where the attribute was taken away, which unsays nothing and tells nothing. */
+export function readCanary(value: unknown): CanaryUse | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value !== 'string' || value.length > LONGEST) return UNREADABLE;
+  const parsed = canaryUse.safeParse(parseJson(value));
   return parsed.success ? parsed.data : UNREADABLE;
 }
 
-function parseJson(text: unknown): unknown {
+/** Before the item is read: a canary of a type that the ledger does not hold must not make a key unreadable. */
+export function withReadableCanary(item: Item): Item {
+  const canary = item[CANARY];
+  if (canary === undefined || canary.S !== undefined || canary.NULL !== undefined) return item;
+  return { ...item, [CANARY]: { S: '' } };
+}
+
+function parseJson(json: string): unknown {
   try {
-    return typeof text === 'string' ? JSON.parse(text) : undefined;
+    return JSON.parse(json);
   } catch {
     return undefined;
   }

@@ -55,8 +55,8 @@ export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStor
     check: () => checkLedgerTable(options.client, options.tableName),
   });
   const table = authenticateTable(unguarded, authenticator, guard);
-  // The chain proves itself, and what is wrong in it is read to be named.
-  return { ...on(table), ...createAuditLedger(table, unguarded), ...createOutboxes(table, on) };
+  const audit = createAuditLedger(table, unguarded, authenticator, guard);
+  return { ...on(table), ...audit, ...createOutboxes(table, on) };
 }
 
 function ledgerOn(
@@ -70,11 +70,11 @@ function ledgerOn(
     createJob: (job) => createOne(table, JOB, job),
     getJob: async (jobId) => readOne(table, JOB, itemKeys.job(jobId)),
     replaceJob: (job) => replaceOne(table, JOB, job),
-    listJobs: async ({ kind, statuses } = {}) => {
+    listJobs: async ({ kind, statuses } = {}, onSkipped = () => {}) => {
       const ended = statuses === undefined || statuses.includes('COMPLETED');
       const jobs = [
-        ...(await listAll(table, JOB, JOBS)),
-        ...(ended ? await listAll(table, JOB, ENDED_JOBS) : []),
+        ...(await listAll(table, JOB, JOBS, onSkipped)),
+        ...(ended ? await listAll(table, JOB, ENDED_JOBS, onSkipped) : []),
       ];
       return newestFirst(jobs).filter(
         (job) =>

@@ -30,7 +30,7 @@ import {
   type StoredCensus,
 } from '../rotation/rotation.ts';
 import { type Item, unmarshalItem } from './attribute-values.ts';
-import { readCanary } from './canary-text.ts';
+import { readCanary, withReadableCanary } from './canary-text.ts';
 import type { PagePlan, QuarantinedRecord, RoundPlan, SegmentCensus, SegmentProgress } from './ledger.ts';
 
 /** What each kind of item must look like when it is read. Attributes besides (keys, index) are dropped. */
@@ -77,8 +77,10 @@ const keyVersion = z.object({
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
   retiredBy: text.nullable(),
+  seen: z.object({ at: timestamp, cleanAt: timestamp.nullable() }).nullable(),
   erased: z.array(z.object({ rootKeyId: text, materialId: text.nullable() })).nullable(),
   approvedBy: text.nullable(),
+  agreement: z.object({ required: z.int().min(0), approvers: z.array(text) }).nullable(),
 }) satisfies z.ZodType<KeyVersion>;
 
 const hold = z.object({
@@ -187,6 +189,7 @@ export const jobSchema = z.object({
   requestedAt: timestamp,
   startedAt: timestamp.nullable(),
   barrierUntil: timestamp.nullable(),
+  fencedAt: timestamp.nullable(),
   completedAt: timestamp.nullable(),
   purgeNotBefore: timestamp.nullable(),
   restoreEpoch: count,
@@ -325,7 +328,7 @@ export const approvalSchema = z.object({
 
 /** Throws LEDGER_ITEM_INVALID naming the attribute, never its value. */
 export function parseItem<T>(schema: z.ZodType<T>, item: Item, what: string): T {
-  const parsed = schema.safeParse(unmarshalItem(item));
+  const parsed = schema.safeParse(unmarshalItem(withReadableCanary(item)));
   if (parsed.success) return parsed.data;
   const names = parsed.error.issues.map((issue) => issue.path.join('.'));
   throw new LedgerError(

@@ -3,7 +3,7 @@ import type { CanaryUse, TenantKey } from '../keyring/key.ts';
 import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
 import { CANARY, CLEAR_USED, CONDITIONS, itemKeys, LISTS, MARK_USED } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
-import { canaryText, readCanary } from './canary-text.ts';
+import { canaryText, readCanary, withReadableCanary } from './canary-text.ts';
 import { tenantKeySchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { scanKeys } from './restore-ledger.ts';
@@ -22,6 +22,7 @@ const KEY: Kind<TenantKey> = {
   schema: tenantKeySchema,
   keyOf: ({ tenant, purpose }) => itemKeys.key(tenant, purpose),
   fieldsOf: (key) => ({ ...key, [CANARY]: canaryText(key.canary) }),
+  notThere: CONDITIONS.noKeyThere,
   listed: ({ createdAt, keyId }) => ({ list: LISTS.keys, order: `${createdAt}#${keyId}` }),
 };
 
@@ -32,7 +33,8 @@ export function createKeyLedger(table: AuthenticatedTable): KeyLedger {
     createKey: (key) => createOne(table, KEY, key),
     getKey: async (tenant, purpose) => readOne(table, KEY, itemKeys.key(tenant, purpose)),
     replaceKey: (key) => replaceKey(table, key),
-    listKeys: async () => (await listAll(table, KEY, LISTS.keys)).toSorted(byTenantAndPurpose),
+    listKeys: async (onSkipped) =>
+      (await listAll(table, KEY, LISTS.keys, onSkipped)).toSorted(byTenantAndPurpose),
     scanKeys: async () => (await scanKeys(table, KEY)).toSorted(byTenantAndPurpose),
     markUsed: async (tenant, purpose, use) => {
       const condition = { expression: CONDITIONS.there, values: marshalItem({ ':canary': canaryText(use) }) };
@@ -75,10 +77,8 @@ async function replaceKey(table: AuthenticatedTable, key: TenantKey): Promise<vo
 }
 
 function hasCanary(stored: Item, use: CanaryUse | null): boolean {
-  return isDeepStrictEqual(
-    readCanary(unmarshalItem({ canary: stored[CANARY] ?? { NULL: true } })['canary']),
-    use,
-  );
+  const canary = withReadableCanary({ [CANARY]: stored[CANARY] ?? { NULL: true } });
+  return isDeepStrictEqual(readCanary(unmarshalItem(canary)[CANARY]), use);
 }
 
 /** The attribute as it stands, whatever somebody wrote there. */

@@ -10,13 +10,18 @@ import type { Job, JobKind, JobStatus, SegmentRef, StoredCensus } from '../rotat
  * The port to the ledger: keys, jobs, progress, quarantine. Every change is one write to one item,
  * conditional wherever a decision hangs on it (census counts and quarantine entries overwrite only themselves), so that
  * a crash leaves no half-done state and a repeat is a no-op. Reads are strongly consistent, except the
- * lists (`listKeys`, `listJobs`, `listApprovalRequests`), which are for people and never justify a step. Every failure is a LedgerError.
+ * lists (`listKeys`, `listJobs`, `listApprovalRequests`), which are for people and never justify a step. These lists leave out an
+ * item that cannot be verified, and tell of it, so that what is wrong with one tenant stops no other; every other read
+ * throws STATE_FORGED. Every failure is a LedgerError.
  */
 
 /** `created` when this call wrote it; `exists` with what stood there already. */
 export type CreateResult<T> =
   | { readonly status: 'created'; readonly item: T }
   | { readonly status: 'exists'; readonly item: T };
+
+/** Told of each item that a list leaves out because it cannot be verified. `what` is for people, never a record's id. */
+export type OnSkipped = (what: string) => void;
 
 export interface PageRef {
   readonly jobId: string;
@@ -124,7 +129,7 @@ export interface Ledger {
    */
   replaceKey(key: TenantKey): Promise<void>;
   /** In order of tenant and purpose. */
-  listKeys(): Promise<readonly TenantKey[]>;
+  listKeys(onSkipped?: OnSkipped): Promise<readonly TenantKey[]>;
   /**
    * Sets the key's canary, and nothing else: all that an application may write. No revision and no MAC covers it, so that
    * a forged one calls a purge off and can do no more. False: there is no such key.
@@ -132,7 +137,7 @@ export interface Ledger {
   markUsed(tenant: string, purpose: string, use: CanaryUse): Promise<boolean>;
   /** Takes back what was marked, before a version is fenced anew. False: by now something else is marked. */
   clearUsed(tenant: string, purpose: string, use: CanaryUse): Promise<boolean>;
-  /** The same, strongly consistent: reads the whole table, so it is for what must not miss one. */
+  /** All of them, strongly consistent: reads the whole table, so it is for what must not miss one. */
   scanKeys(): Promise<readonly TenantKey[]>;
 
   /** Create-only on jobId. */
@@ -141,10 +146,10 @@ export interface Ledger {
   /** As replaceKey. */
   replaceJob(job: Job): Promise<void>;
   /** Newest first. */
-  listJobs(filter?: {
-    readonly kind?: JobKind;
-    readonly statuses?: readonly JobStatus[];
-  }): Promise<readonly Job[]>;
+  listJobs(
+    filter?: { readonly kind?: JobKind; readonly statuses?: readonly JobStatus[] },
+    onSkipped?: OnSkipped,
+  ): Promise<readonly Job[]>;
 
   /** Create-only on (job, round). */
   createRound(plan: RoundPlan): Promise<CreateResult<RoundPlan>>;
@@ -198,7 +203,10 @@ export interface Ledger {
   createApprovalRequest(request: ApprovalRequest): Promise<CreateResult<ApprovalRequest>>;
   getApprovalRequest(requestId: string): Promise<ApprovalRequest | null>;
   /** Those that expire at `expiresFrom` or later (all of them where it is left out), the last to expire first. */
-  listApprovalRequests(filter?: { readonly expiresFrom?: Timestamp }): Promise<readonly ApprovalRequest[]>;
+  listApprovalRequests(
+    filter?: { readonly expiresFrom?: Timestamp },
+    onSkipped?: OnSkipped,
+  ): Promise<readonly ApprovalRequest[]>;
   /** Create-only on requestId: the first reason stands. */
   voidApprovalRequest(entry: ApprovalVoid): Promise<CreateResult<ApprovalVoid>>;
   getApprovalVoid(requestId: string): Promise<ApprovalVoid | null>;

@@ -3,8 +3,9 @@ import type { z } from 'zod';
 import { LedgerError } from '../errors/errors.ts';
 import { type Item, marshalItem } from './attribute-values.ts';
 import { CONDITIONS, type ItemKey, LIST_INDEX, LIST_KEY, LIST_ORDER, WRITE_ID } from './attributes.ts';
+import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import { parseItem } from './items.ts';
-import type { CreateResult } from './ledger.ts';
+import type { CreateResult, OnSkipped } from './ledger.ts';
 import type { TableClient } from './table-client.ts';
 
 /** How one kind of item is read and written: create-only, or replaced on condition of its revision. */
@@ -16,6 +17,8 @@ export interface Kind<T> {
   readonly keyOf: (value: T) => ItemKey;
   /** Its attributes; left out: the value's own members. */
   readonly fieldsOf?: (value: T) => object;
+  /** On what condition it is created; left out: nothing stands in its place. */
+  readonly notThere?: string;
   /** Its partition of the list index and its place there; absent: it is not listed. */
   readonly listed?: (value: T) => { readonly list: string; readonly order: string };
 }
@@ -48,7 +51,7 @@ export async function createOne<T extends object>(
   const key = kind.keyOf(value);
   const writeId = table.newId();
   const fields = { ...storedFields(kind, value), ...more, [WRITE_ID]: writeId };
-  const result = await table.put(key, fields, { expression: CONDITIONS.notThere });
+  const result = await table.put(key, fields, { expression: kind.notThere ?? CONDITIONS.notThere });
   if (result === 'written') return { status: 'created', item: value };
   const stored = await table.get(key);
   if (stored === null) {
@@ -91,16 +94,21 @@ export function isSame<T extends object>(kind: Kind<T>, stored: Item, value: T):
   return isDeepStrictEqual(parseItem(kind.schema, stored, kind.name), ours);
 }
 
-/** One partition of the list index, newest first; eventually consistent. */
-export async function listAll<T>(table: TableClient, kind: Kind<T>, list: string): Promise<readonly T[]> {
-  const items = await table.query({
+/** One partition of the list index, newest first; eventually consistent. What cannot be verified is left out. */
+export async function listAll<T>(
+  table: AuthenticatedTable,
+  kind: Kind<T>,
+  list: string,
+  onSkipped?: OnSkipped,
+): Promise<readonly T[]> {
+  const query = {
     index: LIST_INDEX,
     condition: '#list = :list',
     names: { '#list': LIST_KEY },
     values: { ':list': list },
     newestFirst: true,
-  });
-  return items.map((item) => parseItem(kind.schema, item, kind.name));
+  };
+  return table.list(query, (item) => parseItem(kind.schema, item, kind.name), onSkipped);
 }
 
 /** Without the primary key. */

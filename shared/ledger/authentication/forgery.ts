@@ -5,6 +5,7 @@ import type { Authenticator } from './authenticator.ts';
 export interface Guard {
   /** Throws STATE_FORGED. `what` is for people: the kind of thing and whose it is, never a record's id. */
   requireGenuine(bytes: Uint8Array, mac: string | undefined, what: string): Promise<void>;
+  isGenuine(bytes: Uint8Array, mac: string | undefined): Promise<boolean>;
   /** Tells of it, and gives the error to throw. */
   forged(what: string): LedgerError;
 }
@@ -20,6 +21,7 @@ export function createGuard(authenticator: Authenticator, onForged: (what: strin
   };
   return {
     forged,
+    isGenuine: (bytes, mac) => authenticator.verify(bytes, mac ?? ''),
     async requireGenuine(bytes, mac, what) {
       if (!(await authenticator.verify(bytes, mac ?? ''))) throw forged(what);
     },
