@@ -31,11 +31,12 @@ const PAGE = 200;
 /** Of one chain; what came before is read again when it is asked for. */
 const PLACES_KEPT = 500;
 const CHAINS_KEPT = 1000;
-/** Somebody else's entry is there to be read after each refusal, but for a reply that was lost. */
+/** Refusals in a row after which nothing is there to be read. There always is: another process's entry, or the own one. */
 const IDLE_TRIES = 3;
 
 export function createChain(store: AuditStore): Chain {
   const tails = new Map<string, Tail>();
+  const inTurn = createTurns();
 
   const keep = (tenant: string, tail: Tail): Tail => {
     // The one that was used last is the last to go.
@@ -70,27 +71,30 @@ export function createChain(store: AuditStore): Chain {
     return keep(tenant, tail);
   };
 
-  return {
-    async append(tenant, event, after) {
-      for (let idle = 0; idle <= IDLE_TRIES; idle++) {
-        const tail = await tailAfter(tenant, after);
-        const place = tail.places.get(event.eventId);
-        if (place !== undefined) return forgetMost(tail, place);
-        const entry = linkEntry(tenant, event, tail);
-        if (await store.createAuditEntry(entry)) {
-          extend(tail, entry);
-          return forgetMost(tail, entry.sequence);
-        }
-        const before = tail.last;
-        await readOn(tenant, tail);
-        if (tail.last > before) idle = 0;
+  /** Nobody else in this process appends to the chain meanwhile: each refusal is another process's entry, which is read. */
+  const append = async (tenant: string, event: AuditEvent, after: number): Promise<number> => {
+    let idle = 0;
+    while (idle < IDLE_TRIES) {
+      const tail = await tailAfter(tenant, after);
+      const place = tail.places.get(event.eventId);
+      if (place !== undefined) return forgetMost(tail, place);
+      const entry = linkEntry(tenant, event, tail);
+      if (await store.createAuditEntry(entry)) {
+        extend(tail, entry);
+        return forgetMost(tail, entry.sequence);
       }
-      throw new AuditError(
-        'AUDIT_UNAVAILABLE',
-        `The audit chain of tenant "${tenant}" takes no entry at its end, and shows none there`,
-        { retryable: true },
-      );
-    },
+      await readOn(tenant, tail);
+      idle = tail.last < entry.sequence ? idle + 1 : 0;
+    }
+    throw new AuditError(
+      'AUDIT_UNAVAILABLE',
+      `The audit chain of tenant "${tenant}" takes no entry at its end, and shows none there`,
+      { retryable: true },
+    );
+  };
+
+  return {
+    append: (tenant, event, after) => inTurn(tenant, () => append(tenant, event, after)),
     async reach(tenant) {
       const known = tails.get(tenant);
       if (known !== undefined) return known.last;
@@ -100,6 +104,23 @@ export function createChain(store: AuditStore): Chain {
       keep(tenant, { from: sequence + 1, last: sequence, hash, places: new Map() });
       return sequence;
     },
+  };
+}
+
+/** Runs what is asked for under one name one after the other, in order; whether the one before failed is its own matter. */
+function createTurns(): <T>(name: string, work: () => Promise<T>) => Promise<T> {
+  const ends = new Map<string, Promise<void>>();
+  return (name, work) => {
+    const result = (ends.get(name) ?? Promise.resolve()).then(work);
+    const end = result.then(
+      () => {},
+      () => {},
+    );
+    ends.set(name, end);
+    end.then(() => {
+      if (ends.get(name) === end) ends.delete(name);
+    });
+    return result;
   };
 }
 
@@ -142,7 +163,13 @@ function forgetMost(tail: Tail, place: number): number {
 
 function requireEntry(tenant: string, item: ChainItem): AuditEntry {
   const entry = entryAt(tenant, item);
-  if (entry === null) throw broken(tenant, item.sequence, 'is not an entry of that place');
+  if (entry === null) {
+    throw broken(
+      tenant,
+      item.sequence,
+      item.genuine ? 'is not an entry of that place' : 'was not written by Keyturn',
+    );
+  }
   return entry;
 }
 

@@ -4,6 +4,7 @@ import type { Deps } from '../deps/deps.ts';
 import { AuditError, KeyturnError } from '../errors/errors.ts';
 import { ANCHOR_TYPE, type Anchor, anchorSchema } from './anchor.ts';
 import { anchorName, segmentName } from './archive-names.ts';
+import { hashOf } from './chain.ts';
 import type { AuditEntry } from './entry.ts';
 import { type ExportMark, entryAt, SERVICE } from './outbox.ts';
 import { SEGMENT_ENTRIES, writeSegment } from './segment.ts';
@@ -109,6 +110,8 @@ async function exportChain(
     if (at === null || at.planned === null) {
       if (done === last) return exported;
       const planned = Math.min(last, done + SEGMENT_ENTRIES);
+      // Nothing is planned that could not be exported: what does not belong there may be taken away again.
+      await readLinked(deps, tenant, done, planned);
       at = await move(deps, { tenant, sequence: done, planned, revision: (at?.revision ?? 0) + 1 });
       continue;
     }
@@ -151,7 +154,7 @@ async function exportSegment(
   return entries.length;
 }
 
-/** And linked to what was exported before. */
+/** Genuine, as they were hashed, and linked to what was exported before. What is exported, the anchor is signed over. */
 async function readLinked(
   { audit, archive }: ExportDeps,
   tenant: string,
@@ -161,8 +164,10 @@ async function readLinked(
   const from = Math.max(done, 1);
   const items = await audit.listAuditEntries(tenant, from, planned - from + 1);
   const found = items.map((item, i) => {
+    if (!item.genuine) throw broken(tenant, `has an entry ${item.sequence} that Keyturn did not write`);
     const entry = entryAt(tenant, item);
     if (entry === null || item.sequence !== from + i) throw broken(tenant, `has no entry ${from + i}`);
+    if (hashOf(entry) !== entry.hash) throw broken(tenant, `has an entry ${from + i} that is not what was hashed`);
     return entry;
   });
   if (found.length !== planned - from + 1) throw broken(tenant, `has no entry ${from + found.length}`);

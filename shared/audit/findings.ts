@@ -1,6 +1,8 @@
 /** What a verification finds wrong, each at its place. */
 
 export const FINDING_CODES = [
+  /** An entry in the ledger was not written by Keyturn, or not like this: its MAC is not genuine. */
+  'FORGED',
   /** An entry is not what was hashed, or not what the next one was chained to. */
   'EDITED',
   /** Entries are missing. */
@@ -17,6 +19,8 @@ export const FINDING_CODES = [
   'REWRITTEN',
   /** An anchor was not signed by the given key, or is of another chain. */
   'ANCHOR_INVALID',
+  /** A segment was archived, and no anchor says so. */
+  'ANCHOR_MISSING',
   /** A key or job is older than its chain: an older item was put back. */
   'ROLLED_BACK',
 ] as const;

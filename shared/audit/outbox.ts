@@ -60,11 +60,13 @@ export interface ChainItem {
   readonly sequence: number;
   /** null: it is no entry. */
   readonly entry: AuditEntry | null;
+  /** Written by the pipeline, at this place: its MAC says so. */
+  readonly genuine: boolean;
 }
 
-/** The entry, if it is one of that place. */
-export function entryAt(tenant: string, { sequence, entry }: ChainItem): AuditEntry | null {
-  return entry?.tenant === tenant && entry.sequence === sequence ? entry : null;
+/** The entry, if it is a genuine one of that place. */
+export function entryAt(tenant: string, { sequence, entry, genuine }: ChainItem): AuditEntry | null {
+  return genuine && entry?.tenant === tenant && entry.sequence === sequence ? entry : null;
 }
 
 /** How far a chain was exported. `planned`: the last entry of the segment that is being written; null: none is. */

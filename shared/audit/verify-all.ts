@@ -6,19 +6,22 @@ import { SERVICE } from './outbox.ts';
 import { readSegment } from './segment.ts';
 import { type VerifyDeps, type VerifyReport, verifyArchive, verifyChain } from './verify-chain.ts';
 
-/** Every tenant's chain, or the named one's, one after the other: the largest is held in memory whole. */
+/**
+ * Every tenant's chain, or the named one's, one after the other: the largest is held in memory whole. Whose chains there
+ * are is asked of whatever knows: anybody who writes the table can take an item off a list, so that the keys are read from
+ * the table itself, and the archive says whose chains it has.
+ */
 export async function* verifyChains(
   deps: VerifyDeps,
   tenant: string | null,
   publicKeys: readonly JWK[],
 ): AsyncGenerator<VerifyReport> {
-  const keys = Map.groupBy(await deps.ledger.listKeys(), (key) => key.tenant);
+  const keys = Map.groupBy(await deps.ledger.scanKeys(), (key) => key.tenant);
   const jobs = Map.groupBy(await deps.ledger.listJobs(), (job) => job.tenant);
   const marks = (await deps.audit.listExportMarks()).map((mark) => mark.tenant);
   const restores = await deps.ledger.listRestores();
-  const own = restores.length > 0 ? [SERVICE] : [];
-  const every = new Set([...keys.keys(), ...jobs.keys(), ...marks, ...own]);
-  const tenants = tenant === null ? [...every].sort() : [tenant];
+  const known = [...keys.keys(), ...jobs.keys(), ...marks];
+  const tenants = tenant === null ? await everyTenant(deps, known, restores.length > 0) : [tenant];
   for (const name of tenants) {
     const items = {
       keys: keys.get(name) ?? [],
@@ -27,6 +30,15 @@ export async function* verifyChains(
     };
     yield await verifyChain(deps, name, items, publicKeys);
   }
+}
+
+async function everyTenant(
+  { archive, audit }: VerifyDeps,
+  known: readonly string[],
+  restored: boolean,
+): Promise<readonly string[]> {
+  const own = restored || (await audit.lastAuditEntry(SERVICE)) !== null ? [SERVICE] : [];
+  return [...new Set([...known, ...own, ...(await archivedTenants(archive))])].sort();
 }
 
 /** The same from the archive alone. */

@@ -10,7 +10,7 @@ import { ANCHOR_TYPE, type Anchor, anchorSchema } from './anchor.ts';
 import { anchorPrefix, readAnchorName, readSegmentName, segmentPrefix } from './archive-names.ts';
 import { jobEventId, keyEventId, restoreEventId } from './describe.ts';
 import type { Finding } from './findings.ts';
-import { type Audited, isPending } from './outbox.ts';
+import { type Audited, type ExportMark, isPending } from './outbox.ts';
 import { readSegment } from './segment.ts';
 import { type RecordedItem, startWalk, type Walk } from './walk.ts';
 
@@ -53,7 +53,9 @@ export async function verifyChain(
 ): Promise<VerifyReport> {
   // Mark, archive, chain: each is behind the next one, never ahead.
   const mark = await deps.audit.getExportMark(tenant);
-  const archived = await readArchive(deps.archive, tenant, publicKeys);
+  const archived = await readArchive(deps.archive, tenant, publicKeys, () =>
+    deps.audit.getExportMark(tenant),
+  );
   const lost = compareMark(tenant, mark?.sequence ?? 0, archived);
   const walk = startWalk(tenant, 'ledger');
   await walkOn(deps.audit, tenant, walk);
@@ -79,7 +81,8 @@ export async function verifyArchive(
   tenant: string,
   publicKeys: readonly JWK[],
 ): Promise<VerifyReport> {
-  const { walk, anchors, findings } = await readArchive(archive, tenant, publicKeys);
+  // There is no mark beside it: a copy that was made while its last anchor was being written is to be made again.
+  const { walk, anchors, findings } = await readArchive(archive, tenant, publicKeys, async () => null);
   return { tenant, entries: null, archived: walk.last, anchors: anchors.length, findings };
 }
 
@@ -96,10 +99,18 @@ async function readArchive(
   archive: Deps['archive'],
   tenant: string,
   publicKeys: readonly JWK[],
+  readMark: () => Promise<ExportMark | null>,
 ): Promise<Archived> {
-  // An anchor is put after its segment.
-  const anchorNames = await archive.list(anchorPrefix(tenant));
+  // An anchor is put after its segment, and then the mark is moved: an anchor that is seen has its segment, and a segment
+  // that the mark has left behind has its anchor by then.
+  const anchorsBefore = await archive.list(anchorPrefix(tenant));
   const segmentNames = await archive.list(segmentPrefix(tenant));
+  const mark = await readMark();
+  const ends = new Set(segmentNames.map((name) => readSegmentName(name)?.last ?? null));
+  const anchorsSince = (await archive.list(anchorPrefix(tenant))).filter((name) =>
+    ends.has(readAnchorName(name)),
+  );
+  const anchorNames = [...new Set([...anchorsBefore, ...anchorsSince])];
   const walk = startWalk(tenant, 'archive');
   const findings: Finding[] = [];
   const find = (code: Finding['code'], sequence: number | null, message: string) =>
@@ -122,7 +133,7 @@ async function readArchive(
         if (entry?.hash !== walk.hashes.get(sequence)) {
           find('REWRITTEN', sequence, `${name} has another entry ${sequence} than the segment before`);
         }
-      } else walk.next({ sequence, entry });
+      } else walk.next({ sequence, entry, genuine: true });
     }
   }
   const anchors = await inLanes(anchorNames, LANES, async (name) => {
@@ -134,7 +145,23 @@ async function readArchive(
   const valid = anchors.filter((anchor) => anchor !== null);
   findings.unshift(...walk.findings);
   findings.push(...compareAnchors(tenant, 'archive', walk, valid));
+  for (const last of unanchored(segmentNames, anchorNames)) {
+    if (last === mark?.planned) continue;
+    find('ANCHOR_MISSING', last, `entries up to ${last} were archived, and no anchor says so`);
+  }
   return { walk, anchors: valid, findings };
+}
+
+/** The ends of segments that have no anchor; but for those that lie within another one. */
+function unanchored(segmentNames: readonly string[], anchorNames: readonly string[]): number[] {
+  const ranges = segmentNames.flatMap((name) => readSegmentName(name) ?? []);
+  const anchored = new Set(anchorNames.map(readAnchorName));
+  return ranges
+    .filter(
+      ({ first, last }) =>
+        !anchored.has(last) && !ranges.some((other) => other.first <= first && other.last > last),
+    )
+    .map(({ last }) => last);
 }
 
 /** What is wrong with it, as text. */

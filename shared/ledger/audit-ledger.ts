@@ -23,11 +23,15 @@ import {
   LIST_KEY,
   LIST_ORDER,
   LISTS,
+  MAC,
   OUTBOX,
   PARTITION_KEY,
   pad,
   SORT_KEY,
 } from './attributes.ts';
+import type { Authenticator } from './authentication/authenticator.ts';
+import type { Guard } from './authentication/forgery.ts';
+import { itemBytes } from './authentication/item-bytes.ts';
 import { parseItem } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind, readOne } from './stored-items.ts';
@@ -121,8 +125,24 @@ function readOutbox(item: Item): Outbox | null {
   return parseItem(withOutbox, item, 'outbox')[OUTBOX] ?? null;
 }
 
-/** `chain`: what entries are read from as they stand, whoever wrote them: what is wrong in a chain is to be named. */
-export function createAuditLedger(table: TableClient, chain: TableClient): AuditStore {
+/**
+ * `chain`: what entries are read from as they stand, whoever wrote them: what is wrong in a chain is to be named. Each is
+ * read with whether its MAC is genuine.
+ */
+export function createAuditLedger(
+  table: TableClient,
+  chain: TableClient,
+  authenticator: Authenticator,
+  guard: Guard,
+): AuditStore {
+  const readChainItem = async (item: Item): Promise<ChainItem> => {
+    // Where it stands is what its key says.
+    const sequence = Number((item[SORT_KEY]?.S ?? '').slice(ENTRY_PREFIX.length));
+    const genuine = await authenticator.verify(itemBytes(item), item[MAC]?.S ?? '');
+    // For the alarm: who reads it decides what it means.
+    if (!genuine) guard.forged(`Entry ${sequence} of an audit chain`);
+    return { sequence, entry: parseEntry(item), genuine };
+  };
   return {
     createAuditEntry: async (entry) => {
       const key = itemKeys.auditEntry(entry.tenant, entry.sequence);
@@ -130,7 +150,7 @@ export function createAuditLedger(table: TableClient, chain: TableClient): Audit
     },
     listAuditEntries: async (tenant, from, limit) => {
       const items = await chain.query(chainQuery(tenant, from, { limit }));
-      return items.map(readChainItem);
+      return Promise.all(items.map(readChainItem));
     },
     lastAuditEntry: async (tenant) => {
       const [item] = await chain.query(chainQuery(tenant, 1, { limit: 1, newestFirst: true }));
@@ -189,12 +209,6 @@ function listQuery(list: string) {
     names: { '#list': LIST_KEY },
     values: { ':list': list },
   };
-}
-
-/** Where it stands is what its key says. */
-function readChainItem(item: Item): ChainItem {
-  const sequence = Number((item[SORT_KEY]?.S ?? '').slice(ENTRY_PREFIX.length));
-  return { sequence, entry: parseEntry(item) };
 }
 
 function parseEntry(item: Item): AuditEntry | null {

@@ -31,7 +31,7 @@ export function describeAuditStore(name: string, makeLedger: () => Promise<Ledge
         const entry = linkEntry('acme', { eventId: `e${i}`, ...WHO }, head);
         expect(await ledger.createAuditEntry(entry)).toBe(true);
         expect(await ledger.createAuditEntry({ ...entry, eventId: 'other' })).toBe(false);
-        entries.push({ sequence: i, entry });
+        entries.push({ sequence: i, entry, genuine: true });
         head = { last: i, hash: entry.hash };
       }
       expect(await ledger.listAuditEntries('acme', 1, 100)).toEqual(entries);

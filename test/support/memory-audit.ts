@@ -92,12 +92,12 @@ export function withMemoryAudit(
     listAuditEntries: async (tenant, from, limit) =>
       structuredClone(
         chainOf(tenant)
-          .map((entry, i) => ({ sequence: i + 1, entry }))
+          .map((entry, i) => ({ sequence: i + 1, entry, genuine: true }))
           .slice(from - 1, from - 1 + limit),
       ),
     async lastAuditEntry(tenant) {
       const entry = chainOf(tenant).at(-1);
-      return entry === undefined ? null : structuredClone({ sequence: entry.sequence, entry });
+      return entry === undefined ? null : structuredClone({ sequence: entry.sequence, entry, genuine: true });
     },
     async createAuditEvent(event) {
       const name = nameOf(event.tenant, event.eventId);

@@ -106,10 +106,10 @@ function makeService(store: LedgerStore = createMemoryLedger()): Service {
 }
 
 /** A ledger whose places hold these entries, in this order; undefined: nothing. */
-function listOf(places: readonly (AuditEntry | undefined)[]): Audit['listAuditEntries'] {
+function listOf(places: readonly (AuditEntry | undefined)[], genuine = true): Audit['listAuditEntries'] {
   return async (_, from, limit) =>
     places
-      .flatMap((entry, i) => (entry === undefined ? [] : [{ sequence: i + 1, entry }]))
+      .flatMap((entry, i) => (entry === undefined ? [] : [{ sequence: i + 1, entry, genuine }]))
       .filter(({ sequence }) => sequence >= from)
       .slice(0, limit);
 }
