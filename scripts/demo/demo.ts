@@ -21,10 +21,12 @@ import { type Application, createApplication } from './application.ts';
 import { CREATE_TABLE, FIELDS, PURPOSE, RECORD_SET, tenantName } from './records.ts';
 import {
   type Approvers,
+  type AuditReport,
   approvePurges,
   type PurgeReport,
   type RotationReport,
   rotateAll,
+  verifyAudit,
   waitForPurges,
 } from './rotate-all.ts';
 
@@ -124,10 +126,22 @@ async function runIn(dir: string, options: DemoOptions, out: Output, signal: Abo
     );
     for (const line of purge.lines) out.line(`     ${line}`);
     await application.stop();
-    const verified = await step(out, '7  Open every value and compare it with what was written', () =>
+    const audit = await step(out, '7  Export the audit chains, and verify them against their archive', () =>
+      verifyAudit(stack.deps),
+    );
+    for (const line of audit.lines) out.line(`     ${line}`);
+    const verified = await step(out, '8  Open every value and compare it with what was written', () =>
       running.verify(signal),
     );
-    const report = summarize(rotation, purge, running, verified, (performance.now() - began) / 1000, options);
+    const report = summarize(
+      rotation,
+      purge,
+      audit,
+      running,
+      verified,
+      (performance.now() - began) / 1000,
+      options,
+    );
     printReport(out, report, options.keep);
     out.result(report);
     return report.ok ? 0 : 4;
@@ -224,6 +238,7 @@ type Report = ReturnType<typeof summarize>;
 function summarize(
   rotation: RotationReport,
   purge: PurgeReport,
+  audit: AuditReport,
   application: Application,
   verified: { readonly opened: number; readonly mismatches: number },
   seconds: number,
@@ -247,6 +262,8 @@ function summarize(
     failures,
     purged: purge.purged,
     certified: purge.certified,
+    auditEntries: audit.entries,
+    auditFindings: audit.findings,
     seconds: round(seconds),
     rotationSeconds: round(rotation.seconds),
     recordsPerSecond: Math.round(rewrapped / rotation.sweepSeconds),
@@ -258,6 +275,8 @@ function summarize(
       verified.opened === records * FIELDS.length &&
       purge.purged === tenants &&
       purge.certified === tenants &&
+      audit.entries > 0 &&
+      audit.findings === 0 &&
       Object.keys(failures).length === 0,
   };
 }
@@ -286,6 +305,7 @@ function printReport(out: Output, report: Report, keep: string | undefined): voi
       'versions purged, certificates verified',
       `${report.purged} of ${report.tenants}, ${report.certified} of ${report.tenants}`,
     ],
+    ['audit entries, findings', `${count(report.auditEntries)}, ${report.auditFindings}`],
     ['time', `${duration(report.rotationSeconds)} for the rotations, ${duration(report.seconds)} in all`],
   ];
   for (const [name, value] of lines) out.line(`  ${(name ?? '').padEnd(42)}${value}`);

@@ -1,5 +1,7 @@
 import { approve } from '../../shared/approvals/approve.ts';
 import { resumeIfDecided } from '../../shared/approvals/resume-approved.ts';
+import { exportChains } from '../../shared/audit/export-chains.ts';
+import { verifyChains } from '../../shared/audit/verify-all.ts';
 import { verifyCertificate } from '../../shared/certificates/verify-certificate.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { purgeJobId } from '../../shared/rotation/job-id.ts';
@@ -7,6 +9,7 @@ import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { type Job, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
+import { verifyLines } from '../cli/audit-words.ts';
 import { count } from '../cli/format.ts';
 import type { ProgressView } from '../cli/progress-view.ts';
 import { type Snapshot, watchJobs } from '../cli/watch-jobs.ts';
@@ -134,6 +137,27 @@ export async function waitForPurges(
     );
   }
   return { purged, certified, lines };
+}
+
+export interface AuditReport {
+  readonly entries: number;
+  /** What does not fit: 0 unless somebody changed the ledger or the archive. */
+  readonly findings: number;
+  readonly lines: readonly string[];
+}
+
+/** What the schedules do every hour, and what an auditor does. */
+export async function verifyAudit(deps: Deps): Promise<AuditReport> {
+  await exportChains(deps);
+  const lines: string[] = [];
+  let entries = 0;
+  let findings = 0;
+  for await (const report of verifyChains(deps, null, [await deps.signer.publicKey()])) {
+    entries += report.entries ?? 0;
+    findings += report.findings.length;
+    lines.push(...verifyLines(report));
+  }
+  return { entries, findings, lines };
 }
 
 function rowsRead({ census }: Job): string {
