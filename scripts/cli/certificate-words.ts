@@ -1,5 +1,6 @@
 import type { Certificate } from '../../shared/certificates/certificate.ts';
 import type { CertificateReport } from '../../shared/certificates/verify-certificate.ts';
+import { coverageParts } from './coverage-words.ts';
 import { EXCLUSION_WORDS } from './exclusion-words.ts';
 import { count, counted, duration, time } from './format.ts';
 import { keyName } from './job-words.ts';
@@ -71,14 +72,8 @@ function rotations({ rotations: jobs }: Certificate): string[] {
 
 function census({ census: found, version }: Certificate): string[] {
   const read = Object.entries(found.coverage).map(([recordSet, each]) => {
-    const versions = Object.entries(each.versions).map(
-      ([name, values]) => `${count(values)} on version ${name}`,
-    );
-    if (each.foreign > 0) versions.push(`${count(each.foreign)} of another key`);
-    if (each.tombstones > 0) versions.push(`${counted(each.tombstones, 'tombstone')}`);
-    if (each.others > 0) versions.push(`${count(each.others)} of others`);
     const where = `${each.store} ${each.table} (${each.columns.join(', ')})`;
-    return `  read      ${recordSet}: ${where}: ${counted(each.rows, 'row')}, ${counted(each.values, 'value')}: ${versions.join(', ') || 'none of this key'}`;
+    return `  read      ${recordSet}: ${where}: ${counted(each.rows, 'row')}, ${counted(each.values, 'value')}: ${coverageParts(each).join(', ') || 'none of this key'}`;
   });
   const excluded = found.excluded.map(({ store, table, columns, why, more }) => {
     const what = [store, table, columns.length === 0 ? '' : `(${columns.join(', ')})`]

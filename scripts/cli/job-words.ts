@@ -1,4 +1,5 @@
 import type { Job } from '../../shared/rotation/rotation.ts';
+import { coverageParts } from './coverage-words.ts';
 import { count, counted, duration, time } from './format.ts';
 import type { Counts, Snapshot } from './watch-jobs.ts';
 
@@ -52,12 +53,12 @@ function purgeStep({ barrierUntil }: Job): string {
 }
 
 /** Why a job rests, and what takes it up again. */
-export function pauseWords({ pause }: Pick<Job, 'pause'>): string {
+export function pauseWords({ pause, tenant, purpose }: Pick<Job, 'pause' | 'tenant' | 'purpose'>): string {
   switch (pause?.reason) {
     case 'ROOT_KEY':
       return `paused: root key ${pause.rootKeyId ?? '(unnamed)'} cannot be used; it goes on by itself when it can`;
     case 'PERSON':
-      return `paused by ${pause.by ?? 'a person'} at ${time(pause.at)}; \`keyturn resume\` takes it up`;
+      return `paused by ${pause.by ?? 'a person'} at ${time(pause.at)}; \`keyturn resume ${keyOptions({ tenant, purpose })}\` takes it up`;
     case 'APPROVAL':
       return 'fenced, and waiting for approvals: `keyturn approvals list`';
     case undefined:
@@ -118,17 +119,12 @@ export function secondsOf(job: Job): number | null {
   return Math.max(0, (Date.parse(job.completedAt) - Date.parse(job.startedAt ?? job.requestedAt)) / 1000);
 }
 
-/** The lines under a finished rotation or purge: what the census read, by version. */
+/** The lines under a finished rotation or purge: what the census read, by version. The parts add up to the values. */
 export function censusLines({ census }: Pick<Job, 'census'>): string[] {
   if (census === null) return [];
   return Object.entries(census.coverage).map(([recordSet, found]) => {
-    const versions = Object.entries(found.versions).map(
-      ([version, values]) => `${count(values)} on version ${version}`,
-    );
-    if (found.foreign > 0) versions.push(`${count(found.foreign)} of another key`);
-    if (found.malformed > 0) versions.push(`${count(found.malformed)} that are no envelopes`);
     const read = `${counted(found.rows, 'row')} and ${counted(found.values, 'value')} read`;
-    return `${recordSet}: ${read}; ${versions.join(', ') || 'none names this key'}`;
+    return `${recordSet}: ${read}; ${coverageParts(found).join(', ') || 'none names this key'}`;
   });
 }
 

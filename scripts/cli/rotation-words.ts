@@ -55,7 +55,7 @@ function reportCompleted(out: Output, { job, counts }: Followed): void {
     out.line(
       out.paint(
         'yellow',
-        `  ${counts.quarantined} quarantined: they block that purge. \`keyturn quarantine list\``,
+        `  ${counts.quarantined} quarantined: they block that purge. \`keyturn quarantine list --tenant ${job.tenant}\``,
       ),
     );
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { requestRelease } from '../../shared/rotation/holds-by-people.ts';
+import { approveCommand } from '../cli/approval-words.ts';
 import { defineCommand, PURPOSE, required, TENANT, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
@@ -45,7 +46,7 @@ export const holdsRelease = defineCommand({
       const { request: asked, valid, required: needed } = outcome.check;
       out.line(out.paint('yellow', `Not released: ${valid.length} of ${needed} approvals.`));
       out.line(`  request ${asked.requestId}, until ${time(asked.expiresAt)}`);
-      out.line(`  approve keyturn approve ${asked.requestId}`);
+      out.line(`  approve ${approveCommand(asked.requestId)}`);
       out.line('  then    repeat this command');
       out.result({
         ...{ tenant, purpose, released: false, requestId: asked.requestId },

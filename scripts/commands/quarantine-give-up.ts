@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type GiveUpAnswer, giveUp } from '../../shared/rotation/give-up.ts';
+import { approveCommand } from '../cli/approval-words.ts';
 import { defineCommand, required, TENANT, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
@@ -88,7 +89,7 @@ function words(answer: GiveUpAnswer, name: string): readonly string[] {
         `  value    ${name}: ${whyQuarantined(code)}`,
         `  sha256   ${sha256}`,
         `  request  ${request.requestId}, until ${time(request.expiresAt)}`,
-        `  approve  keyturn approve ${request.requestId}`,
+        `  approve  ${approveCommand(request.requestId)}`,
         '  then     repeat this command, with the same reason',
       ];
     }

@@ -85,7 +85,7 @@ function show(out: Output, overview: Overview): void {
     out.line(out.paint('bold', 'Quarantined'));
     for (const each of quarantined) {
       out.line(
-        `  ${out.paint('yellow', `${keyName(each)}: ${count(each.values)}`)}  (keyturn quarantine list)`,
+        `  ${out.paint('yellow', `${keyName(each)}: ${count(each.values)}`)}  (keyturn quarantine list --tenant ${each.tenant})`,
       );
     }
   }

@@ -13,7 +13,7 @@ const PERSON = { reason: 'PERSON', rootKeyId: null, by: 'person:ann', at: AT } a
 describe('a paused job', () => {
   it.each([
     [ROOT_KEY, `paused: root key ${ROOT_KEY.rootKeyId} cannot be used; it goes on by itself when it can`],
-    [PERSON, 'paused by person:ann at 2026-01-01 00:00:00 UTC; `keyturn resume` takes it up'],
+    [PERSON, 'paused by person:ann at 2026-01-01 00:00:00 UTC; `keyturn resume --tenant acme` takes it up'],
   ])('says why it rests: %j', (pause, words) => {
     const job = testJob({ status: 'PAUSED', pause });
     expect(stepOf(job)).toBe(words);
