@@ -21,15 +21,16 @@ export async function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void
 }
 
 /**
- * The same, once the barrier of a job has passed. A rotation waited for the writers of the version that it left; any other
- * job may have come while a rotation's own barrier still runs.
+ * The same, once the barrier of a job has passed. The rotation that holds the key, and activated its version, waited for the
+ * writers of the one that it left. Any other job, also one that is over, may come while a rotation's own barrier still runs.
  */
 export async function raiseAfterBarrier(
   deps: Pick<Deps, 'recordSets' | 'ledger' | 'clock' | 'config'>,
-  { tenant, purpose, kind, goal }: Job,
+  { jobId, tenant, purpose, kind, goal, to }: Job,
 ): Promise<void> {
   const key = await getKey(deps, tenant, purpose);
-  const waited = kind === 'rotate' && goal !== 'RESWEEP';
+  const holds = key.rotationId === jobId && key.active === to;
+  const waited = holds && kind === 'rotate' && goal !== 'RESWEEP';
   if (waited || isFenceDue(key, deps.clock.now(), deps.config)) await raiseFences(deps, key);
 }
 

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LedgerError } from '../../../shared/errors/errors.ts';
 import { holdForRestore } from '../../../shared/keyring/holds.ts';
+import { activateVersion } from '../../../shared/rotation/activate-version.ts';
 import { checkBarrier } from '../../../shared/rotation/check-barrier.ts';
+import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { isFenceDue, lowerFences, raiseFences } from '../../../shared/rotation/fences.ts';
+import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
@@ -84,6 +87,22 @@ describe('the minimum of a key', () => {
     expect(await minimum()).toBe(1);
     await raiseFences(world.deps, await world.key());
     expect(await minimum()).toBe(2);
+  });
+
+  it('is not raised by a late step of a rotation that is over, while the next one waits for its writers', async () => {
+    const first = await requestRotation(world.deps, KEY);
+    await runRotation(world, first.job.jobId);
+    expect(await minimum()).toBe(2);
+    const { jobId } = (await requestRotation(world.deps, KEY)).job;
+    await createVersion(world.deps, jobId);
+    await proveVersion(world.deps, jobId);
+    await checkBarrier(world.deps, first.job.jobId);
+    await activateVersion(world.deps, jobId);
+    await checkBarrier(world.deps, first.job.jobId);
+    expect(await minimum()).toBe(2);
+    await runRotation(world, jobId);
+    await checkBarrier(world.deps, first.job.jobId);
+    expect(await minimum()).toBe(3);
   });
 
   it('is never above the active version', async () => {
