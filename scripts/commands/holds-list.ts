@@ -12,7 +12,7 @@ export const holdsList = defineCommand({
   summary: 'List what keeps versions from their destruction',
   details:
     'Prints a line for each hold that stands: BACKUP, a backup of a store may contain the versions until then; RESTORE, a\n' +
-    'store is being restored; PERSON, somebody placed it. Without --tenant and --all those of backups are only counted:\n' +
+    'store is being restored; PERSON, somebody placed it, also one that has ended and was not released. Without --tenant and --all those of backups are only counted:\n' +
     'every retired version has them.',
   json: 'an array of {tenant, purpose, holdId, versions, reason, store, note, by, at, until}',
   options: [option(TENANT, 'Only this tenant'), option('--all', 'Also those of backups, of every tenant')],

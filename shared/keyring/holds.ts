@@ -4,7 +4,7 @@ import type { Hold, KeyVersion, TenantKey } from './key.ts';
 
 /** Versions that may not be destroyed, and until when. Pure; a repeat returns the same object. */
 
-/** More of them would not fit into the key's item, with the longest notes. */
+/** More of them would not fit into the key's item, with the longest notes. Those that have ended are in it, too. */
 const PERSON_LIMIT = 50;
 
 /** The holds that stand on the version. `now` in milliseconds; clocks may differ by the skew. */
@@ -36,7 +36,7 @@ export function placeHold(key: TenantKey, hold: Hold): TenantKey {
         'HOLD_REFUSED',
         `Key ${key.keyId} has ${placed} holds by people, the most it can have`,
         {
-          remedy: 'Release those that are not needed: `keyturn holds list` shows them.',
+          remedy: 'Release those that have ended or are not needed: `keyturn holds list` shows them.',
         },
       );
     }

@@ -50,8 +50,7 @@ export async function holdVersion(deps: Deps, request: PlaceRequest): Promise<Pl
   let purgeCalledOff = false;
   await changeKey(deps, tenant, purpose, (current) => {
     purgeCalledOff = versionOf(current, version).state === 'DESTROY_PENDING';
-    const holds = prunedHolds(current, deps.config, now);
-    return placeHold({ ...current, holds }, hold);
+    return placeHold({ ...current, holds: prunedHolds(current) }, hold);
   });
   return { hold, purgeCalledOff };
 }

@@ -47,7 +47,7 @@ function describeHold({ holdId, reason, store, until, endedEpoch }: Hold): strin
 /**
  * Pure. The key's holds when a census has found the last records of `versions` gone: of each store that the key serves,
  * or served, a hold for as long as its backups live. Called again, after a rollback or a restore, it renews them; the
- * later end stands. Holds that have ended are left out.
+ * later end stands. Holds on what is destroyed are left out.
  */
 export function backupHolds(
   key: TenantKey,
@@ -63,7 +63,7 @@ export function backupHolds(
   );
   const renewed = new Set(placed.map(({ holdId }) => holdId));
   const kept = key.holds.filter(({ holdId }) => !renewed.has(holdId));
-  return prunedHolds({ ...key, holds: [...kept, ...placed] }, config, Date.parse(at));
+  return prunedHolds({ ...key, holds: [...kept, ...placed] });
 }
 
 /**
@@ -83,7 +83,7 @@ export function holdsAfterSweep(
   return backupHolds({ ...key, holds }, left, config, at);
 }
 
-/** Pure. The holds that stand, each with its end as the configuration is now. */
+/** Pure. The holds that stand, each with its end as the configuration is now; and those of people that have ended. */
 export function currentHolds(
   key: Pick<TenantKey, 'holds' | 'versions'>,
   config: Config,
@@ -93,19 +93,17 @@ export function currentHolds(
     .map((hold) => extended(hold, config))
     .filter(
       (hold) =>
-        !hasEnded(hold, now, config.rotation.clockSkewSeconds) &&
+        (hold.reason === 'PERSON' || !hasEnded(hold, now, config.rotation.clockSkewSeconds)) &&
         hold.versions.some((version) => isHoldable(key, version)),
     );
 }
 
-/** Pure. Without those that have ended, or whose versions are all destroyed: the key's item stays small. */
-export function prunedHolds(
-  key: Pick<TenantKey, 'holds' | 'versions'>,
-  config: Config,
-  now: number,
-): readonly Hold[] {
-  const current = new Set(currentHolds(key, config, now).map(({ holdId }) => holdId));
-  return key.holds.filter(({ holdId }) => current.has(holdId));
+/**
+ * Pure. Without those whose versions are all destroyed: the key's item stays small. Those that have ended stay, since a
+ * clock that is ahead for a moment would forget them for good; there is one a store and version, and few are people's.
+ */
+export function prunedHolds(key: Pick<TenantKey, 'holds' | 'versions'>): readonly Hold[] {
+  return key.holds.filter((hold) => hold.versions.some((version) => isHoldable(key, version)));
 }
 
 function isHoldable({ versions }: Pick<TenantKey, 'versions'>, version: number): boolean {
