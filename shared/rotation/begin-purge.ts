@@ -24,7 +24,7 @@ export async function beginPurge(
     const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
-  const { destroyPendingAt } = versionOf(key, job.from);
+  const { destroyPendingAt, destroyAuthorizedAt } = versionOf(key, job.from);
   const fencedAt = destroyPendingAt === null ? 0 : Date.parse(destroyPendingAt);
   // After the write, not when it was prepared: until then a reader could still cache the old state.
   const pendingAt = Math.max(deps.clock.now(), fencedAt);
@@ -32,14 +32,17 @@ export async function beginPurge(
     if (current.status === 'CENSUS' || current.status === 'COMPLETED') return current;
     const preparing = current.status === 'REQUESTED' ? moveJob(current, 'PREPARING') : current;
     const barrierMs = current.times.barrierSeconds * 1000;
-    // Fenced by an earlier attempt, and since. The epoch stays too: a restore in between ends this purge.
+    // Fenced by an earlier attempt, and since. The epoch stays too: a restore in between ends this purge. What is decided
+    // has nothing to wait for. Times are compared for equality only: a clock that is set back makes no fence an earlier one.
     const isFenced =
-      destroyPendingAt !== null &&
-      current.barrierUntil !== null &&
-      fencedAt + barrierMs <= Date.parse(current.barrierUntil);
+      destroyAuthorizedAt !== null || (destroyPendingAt !== null && destroyPendingAt === current.fencedAt);
     const fence = isFenced
       ? {}
-      : { restoreEpoch: key.restoreEpoch, barrierUntil: timestamp(pendingAt + barrierMs) };
+      : {
+          restoreEpoch: key.restoreEpoch,
+          barrierUntil: timestamp(pendingAt + barrierMs),
+          fencedAt: destroyPendingAt,
+        };
     return moveJob(preparing, 'CENSUS', {
       round: current.round + 1,
       ...fence,

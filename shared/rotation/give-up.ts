@@ -6,12 +6,14 @@ import { EnvelopeError, type EnvelopeErrorCode, KeyError, RotationError } from '
 import type { TenantKey } from '../keyring/key.ts';
 import type { QuarantinedRecord } from '../ledger/ledger.ts';
 import type { FieldValue, RecordKey } from '../records/record-store.ts';
-import { digestOf } from '../signing/canonical-json.ts';
+import { canonicalBytes, digestOf } from '../signing/canonical-json.ts';
 import { getKey, timestamp } from './change.ts';
+import { holdForBackups } from './quarantine.ts';
 
 /**
  * The end of a quarantined value that nothing can bring back: a tombstone takes its place, once people agree. Its bytes are
- * kept nowhere; their SHA-256 is in the request and in the audit.
+ * kept nowhere; their SHA-256 is in the request and in the audit. The audit is archived for years and its archive erases
+ * nothing, so that it has the record's id, which may be of a person, as a digest under the state key: see `placeDigest`.
  */
 
 export interface GiveUpRequest {
@@ -92,10 +94,10 @@ async function attempt(
       '`keyturn quarantine list` shows what is. Only a value that a rotation could not work on can be given up.',
     );
   }
-  if (before === null) return settled(deps, entry);
+  if (before === null) return settled(deps, key, entry);
   const found = await tryToOpen(deps, request, key, before);
   if (found.code === null) {
-    if (found.active) return settled(deps, entry);
+    if (found.active) return settled(deps, key, entry);
     throw refused(
       'The value opens now, so nothing of it is lost',
       'Bring it to the active version: `keyturn quarantine retry`.',
@@ -114,7 +116,7 @@ async function attempt(
     version: value.version ?? 0,
     restoreEpoch: key.restoreEpoch,
     requestedBy: request.requestedBy,
-    evidence: { ...value, reason: request.reason },
+    evidence: { ...value, reason: request.reason, blinding: await placeDigest(deps, 'blinding', value) },
     summary: `Give up ${request.field} of record ${JSON.stringify(request.recordId)} in ${request.recordSet} (${value.code}): ${request.reason}`,
   });
   if (!outcome.approved) return { status: 'not-approved', value, outcome };
@@ -137,11 +139,13 @@ async function bury(
 ): Promise<GiveUpAnswer | null> {
   const { requestId, approvals } = outcome;
   const at = timestamp(deps.clock.now());
+  const { recordId: _, ...rest } = value;
+  const lost = { ...rest, record: await placeDigest(deps, 'record', value) };
   await deps.audit.record(request.tenant, {
-    eventId: `give-up/${requestId ?? digestOf(value)}`,
+    eventId: `give-up/${requestId ?? digestOf(lost)}`,
     type: 'record.give-up-begun',
     detail: {
-      ...value,
+      ...lost,
       reason: request.reason,
       requestId,
       approvers: approvals.map(({ approver }) => approver),
@@ -169,15 +173,30 @@ async function finish(
     requestId,
   }: { keyId: string; version: number | null; at: string; requestId: string | null },
 ): Promise<void> {
+  const record = await placeDigest(deps, 'record', { keyId, recordSet, recordId });
   await deps.audit.record(tenant, {
-    eventId: `given-up/${requestId ?? digestOf({ keyId, recordSet, recordId, field, at })}`,
+    eventId: `given-up/${requestId ?? digestOf({ keyId, recordSet, record, field, at })}`,
     type: 'record.given-up',
-    detail: { keyId, recordSet, recordId, field, version, writtenAt: at, requestId },
+    detail: { keyId, recordSet, record, field, version, writtenAt: at, requestId },
   });
   if (entry !== undefined) await deps.ledger.deleteQuarantined(entry);
 }
 
-async function settled(deps: Deps, entry: QuarantinedRecord): Promise<GiveUpAnswer> {
+/**
+ * HMAC-SHA-256 under the state key, base64url, of what names a record; the same record, the same digest. Ids are few and
+ * can be guessed, so that a plain hash would tell them. `record` is in the audit. `blinding` is only in the evidence that
+ * people approve: the audit has the evidence's SHA-256, and everything in it but this and the id.
+ */
+async function placeDigest(
+  { state }: Deps,
+  use: 'record' | 'blinding',
+  { keyId, recordSet, recordId }: Pick<LostValue, 'keyId' | 'recordSet' | 'recordId'>,
+): Promise<string> {
+  return state.mac(canonicalBytes({ [use]: { keyId, recordSet, recordId } }));
+}
+
+async function settled(deps: Deps, key: TenantKey, entry: QuarantinedRecord): Promise<GiveUpAnswer> {
+  await holdForBackups(deps, key, [entry]);
   await deps.ledger.deleteQuarantined(entry);
   return { status: 'settled' };
 }

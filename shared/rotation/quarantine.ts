@@ -62,7 +62,7 @@ type Gone = 'settled' | 'given up';
  * Until now these stood on versions that were retired without them. The backups that were taken since contain them, and
  * need their versions for as long as they live. Written before the quarantine forgets them.
  */
-async function holdForBackups(
+export async function holdForBackups(
   deps: Deps,
   { tenant, purpose }: TenantKey,
   settled: readonly QuarantinedRecord[],

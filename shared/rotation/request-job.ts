@@ -178,6 +178,7 @@ function newJob(
     requestedAt: timestamp(deps.clock.now()),
     startedAt: null,
     barrierUntil: null,
+    fencedAt: null,
     completedAt: null,
     purgeNotBefore: null,
     restoreEpoch: key.restoreEpoch,

@@ -172,6 +172,8 @@ export interface Job {
   readonly requestedAt: Timestamp;
   readonly startedAt: Timestamp | null;
   readonly barrierUntil: Timestamp | null;
+  /** purge: the fence that `barrierUntil` and `restoreEpoch` belong to, by the version's `destroyPendingAt`; null: none yet. */
+  readonly fencedAt: Timestamp | null;
   readonly completedAt: Timestamp | null;
   readonly purgeNotBefore: Timestamp | null;
   /** The key's restore epoch when its purge, or its present sweep, began. */

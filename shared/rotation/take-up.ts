@@ -39,6 +39,7 @@ export async function takeUpAgain(
       segments,
       times,
       barrierUntil: extendBarrier(job, times),
+      fencedAt: isStillFenced(job) ? job.fencedAt : null,
       // A new attempt sweeps and counts afresh, with its full number of rounds.
       maxRounds: job.round + deps.config.rotation.maxRounds,
       blocker: null,
@@ -75,6 +76,11 @@ export function configuredTimes({ config: { rotation } }: Pick<Deps, 'config'>, 
     graceSeconds: rotation.graceSeconds,
     stallSeconds: rotation.stallSeconds,
   };
+}
+
+/** A purge that waits for a root key or for approvals. Whatever else it rests for, its version was set free, and is fenced anew. */
+function isStillFenced({ status, pause }: Job): boolean {
+  return status === 'PAUSED' && pause?.reason !== 'PERSON';
 }
 
 /** A barrier that has begun ends as much later as caches may be older by now. */

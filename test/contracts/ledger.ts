@@ -51,6 +51,7 @@ export function testJob(changes: Partial<Job> = {}): Job {
     requestedAt: AT,
     startedAt: null,
     barrierUntil: null,
+    fencedAt: null,
     completedAt: null,
     purgeNotBefore: null,
     restoreEpoch: 0,

@@ -4,6 +4,7 @@ import { readTombstone } from '../../../shared/envelope/index.ts';
 import { KeyError } from '../../../shared/errors/errors.ts';
 import { changeVersion } from '../../../shared/keyring/change-version.ts';
 import { type GiveUpAnswer, giveUp } from '../../../shared/rotation/give-up.ts';
+import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { settleQuarantine } from '../../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
@@ -124,7 +125,7 @@ describe('giving a quarantined value up', () => {
     expect(once.map(({ type }) => type)).toEqual(['record.give-up-begun', 'record.given-up']);
     expect(once[0]?.detail).toMatchObject({
       recordSet: 'people',
-      recordId: ['2'],
+      record: expect.stringMatching(/^[\w-]{43}$/),
       field: 'email',
       code: 'DECRYPTION_FAILED',
       reason: REQUEST.reason,
@@ -229,6 +230,21 @@ describe('giving a quarantined value up', () => {
     expect(await ask({ recordId: ['3'] })).toEqual({ status: 'settled' });
     expect(await quarantined()).toEqual([]);
     expect(await events()).toEqual([]);
+  });
+
+  it('holds the version of what it settles for the backups that have it', async () => {
+    world.passGrace();
+    world.pass(3600);
+    await world.write(world.people, 2, 'person 2');
+    expect(await ask()).toEqual({ status: 'settled' });
+    const holds = standingHolds(await world.key(), 1, world.clock.now(), world.deps.config);
+    expect(holds).toMatchObject([{ reason: 'BACKUP', at: world.clock.timestamp() }]);
+    await expect(requestPurge(world.deps, { ...KEY, version: 1, requestedBy: 'test' })).rejects.toMatchObject(
+      {
+        code: 'PURGE_REFUSED',
+        message: expect.stringContaining('backups of store main'),
+      },
+    );
   });
 
   it('is done once by two at the same time', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { changeKeyItem, changeVersion } from '../../../shared/keyring/change-version.ts';
-import { cancelDestroy } from '../../../shared/keyring/destruction.ts';
+import { beginDestroy, cancelDestroy } from '../../../shared/keyring/destruction.ts';
 import { activateVersion as activate } from '../../../shared/keyring/versions.ts';
 import { beginPurge } from '../../../shared/rotation/begin-purge.ts';
 import { checkBarrier } from '../../../shared/rotation/check-barrier.ts';
@@ -9,6 +9,7 @@ import { destroyVersion } from '../../../shared/rotation/destroy-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
+import { takeCensus } from '../../../shared/rotation/take-census.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
@@ -280,6 +281,43 @@ describe('a rehearsal', () => {
 describe('stopping a purge', () => {
   it('undoes what was begun, and says why', async () => {
     const job = await requestDue();
+describe('a fence that is set by a clock that is back', () => {
+  it('begins its own rehearsal, whatever the one before it was', async () => {
+    world = await worlds.makeWorld(createMemoryLedger(), { soakSeconds: 7 * DAY });
+    await runRotation(world, (await requestRotation(world.deps, KEY)).job.jobId);
+    const job = await requestDue();
+    world.pass(2 * 3600);
+    await beginPurge(world.deps, job.jobId);
+    const fenced = world.clock.now();
+    for (const backThen of [fenced - 3600_000, fenced]) {
+      world.clock.jumpTo(fenced + 7 * DAY * 1000);
+      await stopJob(world.deps, job.jobId, 'States.TaskFailed', 'STORE_UNAVAILABLE: away');
+      expect(await stateOf(world, 1)).toBe('RETIRING');
+      world.pass(DAY);
+      const now = world.clock.now();
+      await requestPurge(world.deps, PURGE);
+      world.clock.jumpTo(backThen);
+      await beginPurge(world.deps, job.jobId);
+      const { barrierUntil } = await world.job(job.jobId);
+      expect(Date.parse(barrierUntil ?? '')).toBe(backThen + (7 * DAY + 60) * 1000);
+      world.clock.jumpTo(now);
+    }
+  });
+
+  it('is another one to a purge that counted under the one before', async () => {
+    const job = await requestDue();
+    const { round, segments } = await beginPurge(world.deps, job.jobId);
+    for (const task of segments) await takeCensus(world.deps, task);
+    const fencedAt = (await world.key()).versions['1']?.destroyPendingAt ?? '';
+    await world.changeKey((key) => cancelDestroy(key, 1));
+    const earlier = new Date(Date.parse(fencedAt) - 1000).toISOString();
+    await world.changeKey((key) => beginDestroy(key, 1, earlier));
+    expect(await destroyVersion(world.deps, job.jobId, round)).toEqual({ destroyed: false });
+    expect(await stateOf(world, 1)).toBe('RETIRING');
+    expect(await world.job(job.jobId)).toMatchObject({ blocker: { code: 'VERSION_IN_USE' } });
+  });
+});
+
     await beginPurge(world.deps, job.jobId);
     await stopJob(world.deps, job.jobId, 'PermanentError', `STORE_DENIED: ${'x'.repeat(2000)}`);
     expect(await stateOf(world, 1)).toBe('RETIRING');
