@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { TenantKey } from '../keyring/key.ts';
+import type { Agreement, TenantKey } from '../keyring/key.ts';
 import type { CensusResult, Job } from '../rotation/rotation.ts';
 import type { ApprovalRequest } from './approval.ts';
 import { isExpired } from './binding.ts';
@@ -14,9 +14,17 @@ export interface PurgeApproval {
   readonly requestId: string | null;
   /** Its last moment; null as above. */
   readonly expiresAt: string | null;
+  /** By the configuration of this moment, which is not asked again once it is decided. */
+  readonly agreement: Agreement;
 }
 
-const NONE_REQUIRED: PurgeApproval = { approved: true, requestId: null, expiresAt: null };
+const NOBODY: Agreement = { required: 0, approvers: [] };
+const NONE_REQUIRED: PurgeApproval = {
+  approved: true,
+  requestId: null,
+  expiresAt: null,
+  agreement: NOBODY,
+};
 
 /**
  * Verifies the job's request and its approvals anew, against the census that was taken just now. What does not hold any
@@ -32,13 +40,14 @@ export async function settlePurgeApproval(
   const replaced = job.approvalId === null ? null : await checkApprovals(deps, job.approvalId);
   let why: string | null = null;
   if (replaced !== null) {
-    const { request, approved } = replaced;
+    const { request, approved, required, valid } = replaced;
+    const { requestId } = request;
+    const agreement = { required, approvers: valid.map(({ approver }) => approver) };
     why = replaced.over ?? whyVoid(request, job, key, census);
-    if (why === null) return { approved, requestId: request.requestId, expiresAt: request.expiresAt };
+    if (why === null) return { approved, requestId, expiresAt: request.expiresAt, agreement };
     // By another execution of the same purge, just now: it is over because it is decided.
-    if (await isUsedFor(deps, request))
-      return { approved: true, requestId: request.requestId, expiresAt: null };
-    await voidRequest(deps, request.requestId, why);
+    if (await isUsedFor(deps, request)) return { approved: true, requestId, expiresAt: null, agreement };
+    await voidRequest(deps, requestId, why);
   }
   const { requestId, expiresAt } = await requestApproval(deps, {
     action: 'purge',
@@ -52,12 +61,13 @@ export async function settlePurgeApproval(
     summary: summaryOf(job, census, replaced === null ? null : { request: replaced.request, why }),
     ...sinceCensus(deps, census),
   });
-  return { approved: false, requestId, expiresAt };
+  return { approved: false, requestId, expiresAt, agreement: NOBODY };
 }
 
 async function isUsedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {
   const key = await ledger.getKey(request.tenant, request.purpose);
-  return key?.versions[String(request.version)]?.approvedBy === request.requestId;
+  const version = key?.versions[String(request.version)];
+  return version?.approvedBy === request.requestId && version.destroyAuthorizedAt !== null;
 }
 
 /** Its time runs from the census, so that a repeated step asks for the same; but none is born when its time is over. */
@@ -100,6 +110,9 @@ export function whyVoid(
 const LIVING: readonly string[] = ['takenAt', 'takenBy', 'stale', 'foreign'];
 const LIVING_IN_SET: readonly string[] = ['rows', 'values', 'versions', 'foreign', 'others'];
 
+/** Of a column that nobody declared: what matters of it is `ofKey` and `onVersion`. */
+const LIVING_IN_COLUMN: readonly string[] = ['envelopes'];
+
 /**
  * All of a census but the counts of what lives: which record sets, tables and columns were read, what was excluded, what
  * was found undeclared, malformed or on the version, and the tombstones. A part that a census gets later is compared too.
@@ -107,17 +120,22 @@ const LIVING_IN_SET: readonly string[] = ['rows', 'values', 'versions', 'foreign
 function findingsOf(census: object): unknown {
   const parts = Object.entries(census).map(([name, part]: [string, unknown]) => [
     name,
-    name === 'coverage' && isObject(part) ? withoutLivingCounts(part) : part,
+    withoutLivingCounts(name, part),
   ]);
   return Object.fromEntries(parts.filter(([name]) => !LIVING.includes(String(name))));
 }
 
-function withoutLivingCounts(coverage: object): unknown {
-  const sets = Object.entries(coverage).map(([recordSet, found]: [string, unknown]) => {
-    const parts = isObject(found) ? Object.entries(found) : [];
-    return [recordSet, Object.fromEntries(parts.filter(([name]) => !LIVING_IN_SET.includes(name)))];
-  });
+function withoutLivingCounts(name: string, part: unknown): unknown {
+  if (name === 'undeclared' && Array.isArray(part))
+    return part.map((column: unknown) => without(LIVING_IN_COLUMN, column));
+  if (name !== 'coverage' || !isObject(part)) return part;
+  const sets = Object.entries(part).map(([recordSet, found]) => [recordSet, without(LIVING_IN_SET, found)]);
   return Object.fromEntries(sets);
+}
+
+function without(names: readonly string[], value: unknown): unknown {
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
 }
 
 function isObject(value: unknown): value is object {

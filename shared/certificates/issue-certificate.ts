@@ -1,4 +1,4 @@
-import { checkApprovals } from '../approvals/check-approvals.ts';
+import { readRequest } from '../approvals/check-approvals.ts';
 import type { Deps } from '../deps/deps.ts';
 import { CertificateError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
@@ -133,10 +133,14 @@ function holdsOn(key: TenantKey, version: number): Certificate['holds'] {
     .map(({ holdId, reason, store, by, at, until }) => ({ holdId, reason, store, by, at, until }));
 }
 
-async function approvalsOf(deps: Deps, { approvedBy }: KeyVersion): Promise<object> {
-  if (approvedBy === null) return { required: 0, request: null, given: [] };
-  const { request, valid, required } = await checkApprovals(deps, approvedBy);
-  const given = valid.map(({ approver, breakGlass, at, jws }) => ({ approver, breakGlass, at, jws }));
+/** Those that were verified when it was authorized: a configuration that changed since changes nothing of that. */
+async function approvalsOf(deps: Deps, { approvedBy, agreement }: KeyVersion): Promise<object> {
+  const { required, approvers } = agreement ?? { required: 0, approvers: [] };
+  if (approvedBy === null) return { required, request: null, given: [] };
+  const request = await readRequest(deps, approvedBy);
+  const given = (await deps.ledger.listApprovals(approvedBy))
+    .filter(({ approver }) => approvers.includes(approver))
+    .map(({ approver, breakGlass, at, jws }) => ({ approver, breakGlass, at, jws }));
   return { required, request, given };
 }
 

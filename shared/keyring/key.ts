@@ -61,6 +61,19 @@ export interface ErasedWrapping {
   readonly materialId: string | null;
 }
 
+/** How many had to agree to the destruction of a version, and who did, when it was authorized. */
+export interface Agreement {
+  readonly required: number;
+  readonly approvers: readonly string[];
+}
+
+/** When something was found on a version, or asked for it, after its retirement. */
+export interface Sighting {
+  readonly at: Timestamp;
+  /** When the count of a purge found nothing on it any more, and its grace began anew; null: none did yet. */
+  readonly cleanAt: Timestamp | null;
+}
+
 export interface KeyVersion {
   readonly version: number;
   readonly state: VersionState;
@@ -83,15 +96,19 @@ export interface KeyVersion {
   /** Set when a rotation has completed away from it: no purge before this time. */
   readonly purgeNotBefore: Timestamp | null;
   readonly destroyPendingAt: Timestamp | null;
-  /** Set by the write that makes the destruction final; from then on it cannot be cancelled. */
+  /** Set by the write that decides; from then on only its own purge goes back, and only if something needs the version. */
   readonly destroyAuthorizedAt: Timestamp | null;
   readonly destroyedAt: Timestamp | null;
   /** The job that completed the rotation away from it; null until one did. */
   readonly retiredBy: string | null;
+  /** The latest; null: none. See sightings.ts. */
+  readonly seen: Sighting | null;
   /** What wrapped it when it was destroyed, for its certificate; null until then. */
   readonly erased: readonly ErasedWrapping[] | null;
-  /** The approval request that its destruction used up; null: none, or none was required. */
+  /** The approval request that its destruction used up, also one that was not carried out; null: none. */
   readonly approvedBy: string | null;
+  /** Null unless its destruction is authorized, or done. */
+  readonly agreement: Agreement | null;
 }
 
 /** A table that holds, or held, envelopes of a key: its store and its envelope columns, as the configuration names them. */

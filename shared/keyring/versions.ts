@@ -244,7 +244,9 @@ function preActive(version: number, { wrapped, provider, at }: NewVersion): KeyV
     destroyAuthorizedAt: null,
     destroyedAt: null,
     retiredBy: null,
+    seen: null,
     erased: null,
     approvedBy: null,
+    agreement: null,
   };
 }

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import { voidRequest } from '../approvals/check-approvals.ts';
 import { type PurgeApproval, settlePurgeApproval } from '../approvals/purge-approval.ts';
 import { undeclaredBlocker } from '../census/undeclared.ts';
 import { issueCertificate } from '../certificates/issue-certificate.ts';
 import type { Config } from '../config/schema.ts';
 import type { Deps } from '../deps/deps.ts';
-import { ApprovalError } from '../errors/errors.ts';
+import { ApprovalError, RotationError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
-import { authorizeDestroy, finishDestroy } from '../keyring/destruction.ts';
+import { authorizeDestroy, finishDestroy, withdrawDestroy } from '../keyring/destruction.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { announceEnd } from './announce-end.ts';
 import { callOff, type Refusal, whyCalledOff } from './call-off-purge.ts';
@@ -22,6 +23,7 @@ import {
   timestamp,
 } from './change.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
+import { renewGrace } from './renew-grace.ts';
 import { askProvider, requireUsable } from './root-key-trouble.ts';
 import { type CensusResult, isRunning, type Job } from './rotation.ts';
 import { describeTables, unreadTables } from './served.ts';
@@ -31,7 +33,8 @@ import { readCensus } from './take-census.ts';
  * Step 8 ends: destroys the version when the census found nothing on it and people agree, and goes back to RETIRING
  * where anything speaks against it. While their approvals are waited for, the job rests and the version stays fenced:
  * throws JOB_PAUSED. The one conditional write that decides has {still pending, same epoch, nobody asked for it, no hold,
- * approvals not used before}; after it the provider destroys, then the blob is erased.
+ * approvals not used before}; then the blob is erased, by another write. An attempt that comes between the two has counted
+ * anew, and what it finds takes the decision back. Only the erasure has no way back.
  */
 export async function destroyVersion(
   deps: Deps,
@@ -41,27 +44,30 @@ export async function destroyVersion(
   const job = await getRunningJob(deps, jobId);
   if (job.status === 'COMPLETED') return { destroyed: true };
   const key = await getKey(deps, job.tenant, job.purpose);
-  const census = await readCensus(deps, job, round, key.active);
-  if (versionOf(key, job.from).destroyAuthorizedAt === null) {
-    const refusal =
-      (await findRefusal(deps, job, key, census)) ?? (await authorizeIfAgreed(deps, job, census));
-    // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
-    requireRunning(await getJob(deps, jobId));
+  const { state, destroyAuthorizedAt } = versionOf(key, job.from);
+  if (state !== 'DESTROYED') {
+    const census = await readCensus(deps, job, round, key.active);
+    const found = await findRefusal(deps, job, key, census);
+    if (destroyAuthorizedAt === null) {
+      const refusal = found ?? (await renewGrace(deps, job)) ?? (await authorizeIfAgreed(deps, job, census));
+      // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
+      requireRunning(await getJob(deps, jobId));
+      if (refusal !== null) {
+        await callOff(deps, job, refusal, census);
+        return { destroyed: false };
+      }
+    }
+    const refusal = await destroyOrTakeBack(deps, job, found, census);
     if (refusal !== null) {
-      await callOff(deps, job, refusal, census);
+      await blockTakenBack(deps, job, refusal, census);
       return { destroyed: false };
     }
   }
-  await destroyAtProvider(deps, job);
+  await issueCertificate(deps, await getJob(deps, jobId));
   const { approvedBy: approvalId } = versionOf(await getKey(deps, job.tenant, job.purpose), job.from);
-  const counted = await changeJob(deps, jobId, (current) => {
-    const next = { ...current, census, approvalId };
-    return isDeepStrictEqual(current, next) ? current : next;
-  });
-  await issueCertificate(deps, counted);
-  const now = timestamp(deps.clock.now());
+  const completedAt = timestamp(deps.clock.now());
   const ended = await changeJob(deps, jobId, (current) =>
-    current.status === 'COMPLETED' ? current : moveJob(current, 'COMPLETED', { completedAt: now }),
+    current.status === 'COMPLETED' ? current : moveJob(current, 'COMPLETED', { completedAt, approvalId }),
   );
   await announceEnd(deps, job.status, ended);
   return { destroyed: true };
@@ -114,7 +120,7 @@ export function findBlocker(
 }
 
 /**
- * Pure. A table that the key served must have been read; and one that held its values when the version was retired, and
+ * Pure. Every record set that is declared now must have been counted, and every table that the key served; and one that held its values when the version was retired, and
  * is empty now, is more likely another table than one whose rows were all deleted.
  */
 export function findUncovered(
@@ -123,9 +129,20 @@ export function findUncovered(
   census: CensusResult,
   before: CensusResult | null,
 ): Refusal | null {
-  const unread = unreadTables(key, config);
+  const undeclared = unreadTables(key, config);
+  if (undeclared.length > 0) {
+    const message = `No record set declares ${describeTables(undeclared)}, which the key served`;
+    return { code: 'RECORD_SET_CHANGED', message };
+  }
+  // What was declared during the rehearsal is neither counted nor searched.
+  const late = Object.keys(config.recordSets).filter((name) => !Object.hasOwn(census.coverage, name));
+  if (late.length > 0) {
+    const message = `Declared since it was planned what is counted, so that nothing was read there: ${late.join(', ')}`;
+    return { code: 'RECORD_SET_CHANGED', message };
+  }
+  const unread = unreadTables(key, config, Object.values(census.coverage));
   if (unread.length > 0) {
-    const message = `No record set declares ${describeTables(unread)}, which the key served`;
+    const message = `The count did not read ${describeTables(unread)}, which the key served`;
     return { code: 'RECORD_SET_CHANGED', message };
   }
   for (const [recordSet, { values }] of Object.entries(before?.coverage ?? {})) {
@@ -160,7 +177,7 @@ async function authorizeIfAgreed(deps: Deps, job: Job, census: CensusResult): Pr
     await waitForApproval(deps, job, census, approval.requestId);
     throw jobPaused(job.jobId);
   }
-  return authorize(deps, job, approval);
+  return authorize(deps, job, census, approval);
 }
 
 /** The version stays fenced, so that the rehearsal goes on. */
@@ -178,16 +195,25 @@ async function waitForApproval(
   );
 }
 
-/** The write after which there is no way back: everything that could have changed since is looked at in it once more. */
-async function authorize(deps: Deps, job: Job, approval: PurgeApproval): Promise<Refusal | null> {
+/** The write that decides: everything that could have changed since is looked at in it once more. */
+async function authorize(
+  deps: Deps,
+  job: Job,
+  census: CensusResult,
+  approval: PurgeApproval,
+): Promise<Refusal | null> {
   let refusal: Refusal | null = null;
+  await voidUnused(deps, job, approval.requestId);
   await changeKey(deps, job.tenant, job.purpose, async (current) => {
     refusal = null;
     if (versionOf(current, job.from).destroyAuthorizedAt !== null) return current;
     // After the key: whoever calls the job off writes the job first.
     await getRunningJob(deps, job.jobId);
     const now = deps.clock.now();
-    refusal = whyCalledOff(current, job, now, deps.config) ?? whyChanged(current, job);
+    refusal =
+      whyCalledOff(current, job, now, deps.config) ??
+      whyChanged(current, job) ??
+      findUncovered(current, deps.config, census, null);
     refusal ??= await whyTakenBack(deps, current, job);
     if (refusal !== null) return current;
     if (hasExpired(approval, now, deps.config)) {
@@ -198,18 +224,28 @@ async function authorize(deps: Deps, job: Job, approval: PurgeApproval): Promise
     return authorizeDestroy(current, job.from, {
       restoreEpoch: job.restoreEpoch,
       approvedBy: approval.requestId,
+      agreement: approval.agreement,
       at: timestamp(now),
     });
   });
   return refusal;
 }
 
+/** Approvals whose destruction was taken back, before another takes their place on the version. */
+async function voidUnused(deps: Deps, job: Job, requestId: string | null): Promise<void> {
+  const { approvedBy, destroyAuthorizedAt } = versionOf(
+    await getKey(deps, job.tenant, job.purpose),
+    job.from,
+  );
+  if (destroyAuthorizedAt !== null || approvedBy === null || approvedBy === requestId) return;
+  await voidRequest(deps, approvedBy, 'it was not carried out');
+}
+
 /** Pure. Also a version that is fenced, but anew: its time for being asked for began with that. */
 function whyChanged(key: TenantKey, job: Job): Refusal | null {
   const { state, destroyPendingAt } = versionOf(key, job.from);
-  const pendingSince = Date.parse(destroyPendingAt ?? job.barrierUntil ?? '');
-  const again = pendingSince + job.times.barrierSeconds * 1000 > Date.parse(job.barrierUntil ?? '');
-  if (state === 'DESTROY_PENDING' && !again) return null;
+  const same = destroyPendingAt !== null && destroyPendingAt === job.fencedAt;
+  if (state === 'DESTROY_PENDING' && same) return null;
   const message = `Version ${job.from} was asked for, or its purge called off, and it is ${state} again`;
   return { code: 'VERSION_IN_USE', message };
 }
@@ -229,15 +265,81 @@ function hasExpired({ expiresAt }: PurgeApproval, now: number, { rotation }: Con
   return expiresAt !== null && now + rotation.clockSkewSeconds * 1000 >= Date.parse(expiresAt);
 }
 
-async function destroyAtProvider(deps: Deps, job: Job): Promise<void> {
-  const key = await getKey(deps, job.tenant, job.purpose);
+/**
+ * Destroys the version, or, where `found` or anything since speaks against it, takes its authorization back and returns
+ * why. The job has the census before the blob is gone: that one is certified, whichever attempt comes to the end.
+ */
+async function destroyOrTakeBack(
+  deps: Deps,
+  job: Job,
+  found: Refusal | null,
+  census: CensusResult,
+): Promise<Refusal | null> {
+  if (found === null) {
+    const key = await getKey(deps, job.tenant, job.purpose);
+    const version = versionOf(key, job.from);
+    if (version.state === 'DESTROYED') return null;
+    await rememberCensus(deps, job, census, version.approvedBy);
+    if (whyCalledOff(key, job, deps.clock.now(), deps.config) === null)
+      await destroyAtProvider(deps, job, key);
+  }
+  return eraseOrTakeBack(deps, job, found);
+}
+
+async function rememberCensus(
+  deps: Deps,
+  { jobId, attempt }: Job,
+  census: CensusResult,
+  approvalId: string | null,
+): Promise<void> {
+  await changeJob(deps, jobId, (current) => {
+    if (current.status === 'COMPLETED') return current;
+    requireRunning(current);
+    // It stopped, or a later attempt counts anew: what this one counted decides nothing any more.
+    if (!isRunning(current.status) || current.attempt !== attempt) {
+      throw new RotationError('ROTATION_STATE', `Attempt ${attempt} of job ${jobId} is over`);
+    }
+    const next = { ...current, census, approvalId };
+    return isDeepStrictEqual(current, next) ? current : next;
+  });
+}
+
+/**
+ * So far no provider holds a KEK of its own, so this destroys nothing and a failure of it leaves the way back open. One
+ * that did would need a mark on the version before it is called, after which there is none.
+ */
+async function destroyAtProvider(deps: Deps, job: Job, key: TenantKey): Promise<void> {
   const version = versionOf(key, job.from);
-  if (version.state === 'DESTROYED') return;
   const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: job.from };
   for (const wrapped of [version.wrapped, version.formerWrapped]) {
     if (wrapped !== null) await askProvider(deps, job, () => deps.provider.destroyKek(wrapped, context));
   }
-  await changeKey(deps, job.tenant, job.purpose, (current) =>
-    finishDestroy(current, job.from, timestamp(deps.clock.now())),
-  );
+}
+
+/** One conditional write, either way: a mark of the canary or a hold that comes at the same time is seen, or comes too late. */
+async function eraseOrTakeBack(deps: Deps, job: Job, found: Refusal | null): Promise<Refusal | null> {
+  let refusal = found;
+  await changeKey(deps, job.tenant, job.purpose, (current) => {
+    const { state } = versionOf(current, job.from);
+    const now = deps.clock.now();
+    if (state === 'DESTROYED') {
+      // By another execution, whose census had found nothing.
+      refusal = null;
+      return current;
+    }
+    refusal = found ?? whyCalledOff(current, job, now, deps.config);
+    // By another execution of it.
+    if (state === 'RETIRING') refusal ??= whyChanged(current, job);
+    return refusal === null
+      ? finishDestroy(current, job.from, timestamp(now))
+      : withdrawDestroy(current, job.from);
+  });
+  return refusal;
+}
+
+/** After a crash in between, the next attempt finds the version RETIRING, and blocks the job too. */
+async function blockTakenBack(deps: Deps, job: Job, refusal: Refusal, census: CensusResult): Promise<void> {
+  const { approvedBy } = versionOf(await getKey(deps, job.tenant, job.purpose), job.from);
+  if (approvedBy !== null) await voidRequest(deps, approvedBy, `it was not carried out: ${refusal.message}`);
+  await callOff(deps, job, refusal, census);
 }

@@ -27,8 +27,10 @@ export function keyWith(of: {
     destroyAuthorizedAt: null,
     destroyedAt: null,
     retiredBy: null,
+    seen: null,
     erased: null,
     approvedBy: null,
+    agreement: null,
   };
   return {
     keyId: of.keyId,

@@ -94,6 +94,7 @@ describe('the whole way of a version', () => {
       retiredBy: ROTATION,
       erased: [{ rootKeyId: 'local:1', materialId: null }],
       approvedBy: null,
+      agreement: { required: 0, approvers: [] },
     });
     expect(v(destroyed, 2)).toMatchObject({ state: 'ACTIVE', activatedAt: at(3), wrapped });
   });
