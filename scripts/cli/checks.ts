@@ -15,6 +15,7 @@ import { checkFence, keyWords, selectFences } from './fences.ts';
 import { count, counted } from './format.ts';
 import { readQueueDepth } from './queue-depth.ts';
 import { findConfig, notRunning, openSession, stackFolder, usesAws } from './session.ts';
+import { tellingOf, unverifiedWarning } from './unverified.ts';
 
 /** What `keyturn doctor` looks at, in order. None stops the others. */
 
@@ -88,10 +89,11 @@ async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report
   }
   const { deps } = session;
   try {
-    await check('ledger', async () => {
-      await deps.ledger.check();
-      return counted((await deps.ledger.listKeys()).length, 'key');
+    await check('state key', async () => {
+      const made = await deps.state.check();
+      return made ? 'its root key opens it' : 'made with the first key';
     });
+    await check('ledger', () => ledgerFinding(deps));
     const queueUrl = stack?.queueUrl ?? cli.environment['KEYTURN_QUEUE_URL'];
     await check('queue', () => queueFinding(stack, queueUrl));
     await check('state machines', async () => {
@@ -121,6 +123,17 @@ async function checkPlace(cli: Cli, loaded: LoadedConfig, check: Checker, report
   } finally {
     await deps.close();
   }
+}
+
+async function ledgerFinding({ ledger }: Deps): Promise<Finding> {
+  await ledger.check();
+  const left = new Set<string>();
+  const lists = tellingOf(ledger, left);
+  const keys = await lists.listKeys();
+  await lists.listJobs();
+  const failed = unverifiedWarning(left);
+  const remedy = 'Somebody else can write the ledger: docs/runbook.md says what to do.';
+  return failed === null ? counted(keys.length, 'key') : { failed, remedy };
 }
 
 type Checker = <T>(

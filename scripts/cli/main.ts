@@ -5,6 +5,7 @@ import { reportFailure } from './failures.ts';
 import { createOutput } from './output.ts';
 import { createProgram } from './program.ts';
 import { openSession } from './session.ts';
+import { tellingUnverified } from './unverified.ts';
 
 const globalsSchema = z.object({
   config: z.string().optional(),
@@ -31,7 +32,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       withSession: async (work) => {
         const session = await openSession(place);
         try {
-          return await work(session);
+          return await tellingUnverified(session, out, work);
         } finally {
           await session.deps.close();
         }

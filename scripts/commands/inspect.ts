@@ -82,8 +82,13 @@ async function lookUp(cli: Cli, keyId: string, version: number): Promise<Lookup>
   try {
     const { deps } = await openSession(cli);
     try {
-      const key: TenantKey | undefined = (await deps.ledger.listKeys()).find((each) => each.keyId === keyId);
-      if (key === undefined) return { found: false };
+      let leftOut = false;
+      const keys = await deps.ledger.listKeys(() => {
+        leftOut = true;
+      });
+      const key: TenantKey | undefined = keys.find((each) => each.keyId === keyId);
+      // It may be the one that could not be verified.
+      if (key === undefined) return leftOut ? { unreachable: 'STATE_FORGED' } : { found: false };
       const { tenant, purpose } = key;
       return { tenant, purpose, state: key.versions[String(version)]?.state ?? null };
     } finally {

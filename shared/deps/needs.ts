@@ -73,6 +73,7 @@ const AUDIT: MethodNeeds<Audit> = {
 const STATE: MethodNeeds<State> = {
   mac: ['ledger'],
   verify: ['ledger'],
+  check: ['ledger'],
   rewrap: ['ledger', 'provider:inspect', 'provider:rewrap'],
 };
 

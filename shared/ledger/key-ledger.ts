@@ -44,10 +44,8 @@ export function createKeyLedger(table: AuthenticatedTable): KeyLedger {
       const key = itemKeys.key(tenant, purpose);
       const stored = await table.get(key);
       if (stored === null || !hasCanary(stored, use)) return false;
-      const condition = {
-        expression: CONDITIONS.canaryIs,
-        values: { ...canaryValue(stored), ...NOTHING_MARKED },
-      };
+      const { expression, values } = canaryAsIn(stored);
+      const condition = { expression, values: { ...values, ...NOTHING_MARKED } };
       return (await table.annotate(key, CLEAR_USED, condition)) === 'written';
     },
   };
@@ -59,21 +57,17 @@ async function replaceKey(table: AuthenticatedTable, key: TenantKey): Promise<vo
   const put = (condition: Condition) => table.put(id, storedFields(KEY, key), condition);
   const previous = marshalItem({ ':previous': key.revision - 1 });
   const canary = marshalItem({ [CANARY]: canaryText(key.canary) });
-  const asRead = {
-    expression: CONDITIONS.revisionAndCanaryAre,
-    values: { ...previous, ...canaryValue(canary) },
-  };
-  if ((await put(asRead)) === 'written') return;
+  const asRevisionAnd = ({ expression, values }: Condition) => ({
+    expression: `${CONDITIONS.revisionIs} AND ${expression}`,
+    values: { ...previous, ...values },
+  });
+  if ((await put(asRevisionAnd(canaryAsIn(canary)))) === 'written') return;
   const stored = await table.get(id);
   // A repeat of what was committed; a use may have been marked since.
   if (stored !== null && isSame(KEY, { ...stored, ...canary }, key)) return;
   // Whoever marked it may have written the same use in other words, or taken the attribute away.
   if (stored === null || !hasCanary(stored, key.canary)) throw conflict(KEY.name);
-  const asStored =
-    stored[CANARY] === undefined
-      ? { expression: CONDITIONS.revisionIsWithoutCanary, values: previous }
-      : { expression: CONDITIONS.revisionAndCanaryAre, values: { ...previous, ...canaryValue(stored) } };
-  if ((await put(asStored)) !== 'written') throw conflict(KEY.name);
+  if ((await put(asRevisionAnd(canaryAsIn(stored)))) !== 'written') throw conflict(KEY.name);
 }
 
 function hasCanary(stored: Item, use: CanaryUse | null): boolean {
@@ -81,9 +75,13 @@ function hasCanary(stored: Item, use: CanaryUse | null): boolean {
   return isDeepStrictEqual(readCanary(unmarshalItem(canary)[CANARY]), use);
 }
 
-/** The attribute as it stands, whatever somebody wrote there. */
-function canaryValue(item: Item): Item {
-  return { ':canary': item[CANARY] ?? { NULL: true } };
+/** Whatever somebody wrote there. */
+function canaryAsIn({ [CANARY]: canary }: Item): Condition {
+  if (canary === undefined) return { expression: CONDITIONS.noCanary };
+  if (canary.S !== undefined || canary.NULL !== undefined) {
+    return { expression: CONDITIONS.canaryIs, values: { ':canary': canary } };
+  }
+  return { expression: CONDITIONS.canaryIsNoText, values: marshalItem({ ':text': 'S', ':null': 'NULL' }) };
 }
 
 /** By code units: the same order on every machine, whatever its locale. */

@@ -1,7 +1,8 @@
 import { whyNobodyCan } from '../approvals/request-approval.ts';
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import type { TenantKey } from '../keyring/key.ts';
+import { KeyturnError } from '../errors/errors.ts';
+import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import type { RoundPlan } from '../ledger/ledger.ts';
 import type { MetricName } from '../metrics/metrics.ts';
 import { callOffUsed } from './call-off-used.ts';
@@ -30,7 +31,13 @@ const GAUGES = [
   'BreakGlassApprovals',
   'PendingVersionsUsed',
 ] as const satisfies readonly MetricName[];
-export type Gauges = Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable', number>>;
+export interface Gauges extends Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable', number>> {
+  /**
+   * Items that somebody else wrote or damaged, of which the other numbers say nothing. No gauge: each is measured where it
+   * is met (StateForged).
+   */
+  readonly unverified: number;
+}
 
 /**
  * Every gauge has a value each time, zero too: an alarm without data sees nothing. But for the root keys: of one that
@@ -38,24 +45,47 @@ export type Gauges = Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable
  */
 export async function monitor(deps: Deps): Promise<Gauges> {
   const now = deps.clock.now();
-  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] });
-  const keys = await deps.ledger.listKeys();
+  let unverified = 0;
+  const onSkipped = () => {
+    unverified += 1;
+  };
+  /** One tenant's damage hides no other's state. */
+  const sumOf = <Item>(items: readonly Item[], count: (item: Item) => Promise<number>) =>
+    sumOver(items, async (item) => {
+      try {
+        return await count(item);
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        onSkipped();
+        return 0;
+      }
+    });
+  const jobs = await deps.ledger.listJobs(
+    { statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] },
+    onSkipped,
+  );
+  const keys = await deps.ledger.listKeys(onSkipped);
+  const dayBefore = new Date(now - DAY_SECONDS * 1000).toISOString();
+  const requests = await deps.ledger.listApprovalRequests({ expiresFrom: dayBefore }, onSkipped);
   const running = jobs.filter(({ status }) => isRunning(status));
   const ages = keys.flatMap((key) => ageSeconds(key, now));
   const { everyDays } = deps.config.rotation;
   const gauges: Gauges = {
     JobsRunning: running.length,
-    JobsStuck: await sumOver(running, async (job) => ((await isStuck(deps, job)) ? 1 : 0)),
+    JobsStuck: await sumOf(running, async (job) => ((await isStuck(deps, job)) ? 1 : 0)),
     // One that waits for people's approvals is counted as such.
     JobsPaused: jobs.filter((job) => job.status === 'PAUSED' && !waitsForApproval(job)).length,
     JobsBlockedNow: countBlocked(keys, jobs),
-    QuarantinedRecords: await sumOver(keys, ({ keyId }) => countQuarantined(deps, keyId)),
+    QuarantinedRecords: await sumOf(keys, ({ keyId }) => countQuarantined(deps, keyId)),
     OldestKeyAge: Math.max(0, ...ages),
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
     PurgesAwaitingApproval: jobs.filter(waitsForApproval).length + countUnapprovable(deps, keys, now),
-    BreakGlassApprovals: await countBreakGlass(deps, now),
+    BreakGlassApprovals: await sumOf(requests, ({ requestId }) =>
+      countBreakGlass(deps, requestId, dayBefore),
+    ),
     PendingVersionsUsed: await callOffUsed(deps, keys),
     RootKeysUnusable: countUnusableRootKeys(keys),
+    unverified,
   };
   for (const name of GAUGES) deps.metrics.add(name, gauges[name]);
   if (gauges.RootKeysUnusable > 0) deps.metrics.add('RootKeysUnusable', gauges.RootKeysUnusable);
@@ -103,14 +133,15 @@ function countUnapprovable({ config }: Deps, keys: readonly TenantKey[], now: nu
 }
 
 /** Approvals for emergencies that were given in the last day, also where the action has happened since. */
-async function countBreakGlass({ ledger }: Deps, now: number): Promise<number> {
-  const since = new Date(now - DAY_SECONDS * 1000).toISOString();
-  const requests = await ledger.listApprovalRequests({ expiresFrom: since });
-  return sumOver(requests, async ({ requestId }) => {
-    const approvals = await ledger.listApprovals(requestId);
-    return approvals.filter(({ breakGlass, at }) => breakGlass && at >= since).length;
-  });
+async function countBreakGlass({ ledger }: Deps, requestId: string, since: Timestamp): Promise<number> {
+  const approvals = await ledger.listApprovals(requestId);
+  return approvals.filter(({ breakGlass, at }) => breakGlass && at >= since).length;
 }
+
+function isDamage(error: unknown): boolean {
+  return error instanceof KeyturnError && DAMAGE.has(error.code);
+}
+const DAMAGE: ReadonlySet<string> = new Set(['STATE_FORGED', 'LEDGER_ITEM_INVALID']);
 
 /** Root keys for which versions are suspended: what the last look at each found, until another finds it usable. */
 function countUnusableRootKeys(keys: readonly TenantKey[]): number {

@@ -28,7 +28,7 @@ export interface DailySweep {
   waiting: number;
   /** Jobs and keys that the function's time did not suffice for: the next sweep takes them. */
   left: number;
-  /** Jobs and keys that failed; one failing blocks no other. */
+  /** Jobs and keys that failed, or that nobody can verify; one failing blocks no other. */
   failed: number;
 }
 
@@ -53,7 +53,13 @@ export async function sweepDaily(
       else await attempt(deps, result, () => run(item));
     });
 
-  const jobs = await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] });
+  const onSkipped = () => {
+    result.failed += 1;
+  };
+  const jobs = await deps.ledger.listJobs(
+    { statuses: [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] },
+    onSkipped,
+  );
   await each(
     jobs.filter(({ status }) => isRunning(status)),
     async (job) => {
@@ -88,7 +94,7 @@ export async function sweepDaily(
     },
   );
 
-  const keys = await deps.ledger.listKeys();
+  const keys = await deps.ledger.listKeys(onSkipped);
   await each(keys.filter(mayBeHalfCalledOff), (key) => finishCalledOff(deps, key));
   await each(
     keys.filter((key) => isRestored(key) && !underWay.has(key.keyId)),

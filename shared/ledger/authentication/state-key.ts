@@ -46,6 +46,8 @@ const STATE_KEY: Kind<StateKey> = {
 
 /** The port to the state key. */
 export interface State extends Authenticator {
+  /** False: there is none yet, and nothing that it would authenticate. Throws as `verify` where it cannot be used. */
+  check(): Promise<boolean>;
   /** Has it wrapped anew when its root key was replaced or has newer material. False: there was nothing to do. */
   rewrap(): Promise<boolean>;
 }
@@ -96,6 +98,12 @@ export function createState({ client, tableName, provider, clock, mayMake }: Sta
 
   return {
     ...createAuthenticator(load),
+    async check() {
+      const stored = await read();
+      if (stored === null && !(await hasKeys(table))) return false;
+      await load('verify');
+      return true;
+    },
     async rewrap() {
       const stored = await read();
       if (stored === null) return false;
