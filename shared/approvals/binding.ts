@@ -42,8 +42,27 @@ export function isExpired(
   return Math.max(now, Date.parse(requestedAt)) + clockSkewSeconds * 1000 >= Date.parse(expiresAt);
 }
 
-/** People are written as `person:<name>`. Names that differ in case only are one person's. */
+/**
+ * People are written as `person:<name>`, and several who asked one after the other with commas in between, which no
+ * approver's name has. Names that differ in case only are one person's.
+ */
 export function isRequester(approver: string, requestedBy: string): boolean {
-  const name = (text: string) => text.replace(/^person:/, '').toLowerCase();
-  return name(approver) === name(requestedBy);
+  return askers(requestedBy).includes(nameOf(approver));
+}
+
+/** Pure. Who asked, and the person who asks again, each once. A schedule that asks again is nobody new. */
+export function withRequester(requestedBy: string, again: string): string {
+  const isNew = again.startsWith('person:') && !isRequester(again, requestedBy);
+  return isNew ? `${requestedBy}, ${again}` : requestedBy;
+}
+
+function askers(requestedBy: string): readonly string[] {
+  return [requestedBy, ...requestedBy.split(',')].map(nameOf);
+}
+
+function nameOf(text: string): string {
+  return text
+    .trim()
+    .replace(/^person:/, '')
+    .toLowerCase();
 }

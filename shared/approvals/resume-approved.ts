@@ -26,9 +26,15 @@ export async function resumeApproved(deps: Deps, jobs: readonly Job[]): Promise<
 /**
  * Takes the job up when it is approved, or when something ended its purge meanwhile: an application asked for the version,
  * a hold, a restore, somebody called it off. `anew`: also when its request is void or has expired, for another one with a
- * fresh census; that reads everything, so that a person must ask for it. Returns the job as it is then.
+ * fresh census; that reads everything, so that a person must ask for it, `askedBy`, who may not approve that one. Returns
+ * the job as it is then.
  */
-export async function resumeIfDecided(deps: Deps, listed: Job, anew: boolean): Promise<Job> {
+export async function resumeIfDecided(
+  deps: Deps,
+  listed: Job,
+  anew: boolean,
+  askedBy: string | null = null,
+): Promise<Job> {
   if (!waitsForApproval(listed)) return listed;
   // Lists lag behind.
   const job = await getJob(deps, listed.jobId);
@@ -38,18 +44,20 @@ export async function resumeIfDecided(deps: Deps, listed: Job, anew: boolean): P
   // Or decided, by an execution that was not the last: that has no way back, and is to be finished.
   const fenced = version.state === 'DESTROY_PENDING' && version.destroyAuthorizedAt === null;
   const calledOff = !fenced || whyCalledOff(key, job, deps.clock.now(), deps.config) !== null;
-  const decided = calledOff || (await isDecided(deps, job, anew));
-  return decided ? resumeJob(deps, job.jobId, 'APPROVAL') : job;
+  const decision = calledOff ? 'decided' : await decisionOn(deps, job);
+  if (decision === 'open' || (decision === 'over' && !anew)) return job;
+  return resumeJob(deps, job.jobId, 'APPROVAL', decision === 'over' ? askedBy : null);
 }
 
-async function isDecided(deps: Deps, { approvalId }: Job, anew: boolean): Promise<boolean> {
-  if (approvalId === null || deps.config.approvals.required === 0) return true;
+async function decisionOn(deps: Deps, { approvalId }: Job): Promise<'decided' | 'over' | 'open'> {
+  if (approvalId === null || deps.config.approvals.required === 0) return 'decided';
   try {
     const { approved, over } = await checkApprovals(deps, approvalId);
-    return approved || (over !== null && anew);
+    if (approved) return 'decided';
+    return over === null ? 'open' : 'over';
   } catch (error) {
     // It is gone, or somebody changed it: the new attempt stops with that as its blocker.
-    if (error instanceof ApprovalError) return true;
+    if (error instanceof ApprovalError) return 'decided';
     throw error;
   }
 }

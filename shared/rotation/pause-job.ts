@@ -26,7 +26,12 @@ function mayRest({ status }: Job): boolean {
  * Takes a job up again that was paused for this reason, by a new attempt. What was done is found done; a sweep begins a
  * new round.
  */
-export async function resumeJob(deps: Deps, jobId: string, reason: PauseReason): Promise<Job> {
+export async function resumeJob(
+  deps: Deps,
+  jobId: string,
+  reason: PauseReason,
+  askedBy: string | null = null,
+): Promise<Job> {
   const may = ({ status, pause }: Job) => status === 'PAUSED' && pause?.reason === reason;
   const job = await getJob(deps, jobId);
   if (!may(job)) return job;
@@ -34,7 +39,7 @@ export async function resumeJob(deps: Deps, jobId: string, reason: PauseReason):
   if (finished !== null) return finished;
   // While it is still PAUSED. The former attempt may wait for hours in one state, and would go on beside the new one.
   await deps.executions.stop(MACHINES[job.kind], executionName(jobId, job.attempt));
-  const next = await takeUpAgain(deps, jobId, may);
+  const next = await takeUpAgain(deps, jobId, may, askedBy);
   if (isRunning(next.status)) await startExecution(deps, next);
   return next;
 }

@@ -1,3 +1,4 @@
+import { withRequester } from '../approvals/binding.ts';
 import { resumeIfDecided } from '../approvals/resume-approved.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
@@ -122,7 +123,12 @@ export async function requestPurge(deps: Deps, request: PurgeRequest): Promise<J
   const key = await registerServed(deps, request.tenant, request.purpose);
   const jobId = purgeJobId(key.keyId, request.version);
   checkPurgeable(key, request.version, deps.clock.now(), deps.config);
-  checkApprovable(key, request.version, deps.config, request.requestedBy);
+  const stopped = await deps.ledger.getJob(jobId);
+  const requesters =
+    stopped?.status === 'BLOCKED'
+      ? withRequester(stopped.requestedBy, request.requestedBy)
+      : request.requestedBy;
+  checkApprovable(key, request.version, deps.config, requesters);
   return createAndStart(deps, {
     ...newJob(deps, key, request),
     kind: 'purge',
@@ -196,7 +202,7 @@ function newJob(
 async function createAndStart(deps: Deps, asked: Job): Promise<JobRequest> {
   const created = await deps.ledger.createJob(asked);
   if (created.status === 'exists' && mayBeginAnew(created.item)) return beginAnew(deps, created.item, asked);
-  return startOrResume(deps, created.item, created.status === 'created');
+  return startOrResume(deps, created.item, created.status === 'created', asked.requestedBy);
 }
 
 /** A job that was called off; and a re-sweep that is done, since each request is for one that begins after it. */
@@ -225,13 +231,19 @@ function isOver({ status }: Job): boolean {
   return status === 'BLOCKED' || status === 'COMPLETED';
 }
 
-export async function startOrResume(deps: Deps, job: Job, created: boolean): Promise<JobRequest> {
+/** `askedBy`: whoever takes a purge up by asking again asked for it, too. */
+export async function startOrResume(
+  deps: Deps,
+  job: Job,
+  created: boolean,
+  askedBy: string | null = null,
+): Promise<JobRequest> {
   const paused = job.status === 'PAUSED';
   const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
   const current = paused
-    ? await resumeIfDecided(deps, await resumeIfUsable(deps, job), true)
+    ? await resumeIfDecided(deps, await resumeIfUsable(deps, job), true, askedBy)
     : over
-      ? await takeUpAgain(deps, job.jobId, isOver)
+      ? await takeUpAgain(deps, job.jobId, isOver, job.kind === 'purge' ? askedBy : null)
       : job;
   if (current.status === 'COMPLETED') return { answer: 'completed', job: current };
   if (current.status === 'PAUSED') return { answer: 'paused', job: current };

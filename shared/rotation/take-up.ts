@@ -1,3 +1,4 @@
+import { withRequester } from '../approvals/binding.ts';
 import type { Deps } from '../deps/deps.ts';
 import { RecordStoreError } from '../errors/errors.ts';
 import type { StateMachineName } from '../executions/executions.ts';
@@ -20,11 +21,15 @@ export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): 
   });
 }
 
-/** REQUESTED once more, when it is as `may` says; its execution is the caller's to start. */
+/**
+ * REQUESTED once more, when it is as `may` says; its execution is the caller's to start. `askedBy`: who asks for it again, and
+ * may approve it as little as whoever asked first.
+ */
 export async function takeUpAgain(
   deps: Pick<Deps, 'ledger' | 'config' | 'recordSets'>,
   jobId: string,
   may: (job: Job) => boolean,
+  askedBy: string | null = null,
 ): Promise<Job> {
   return changeJob(deps, jobId, (job) => {
     // Somebody else took it up in between: theirs is the attempt that runs.
@@ -33,6 +38,7 @@ export async function takeUpAgain(
     const times = longerTimes(job.times, configuredTimes(deps, job.kind));
     return moveJob(job, 'REQUESTED', {
       attempt: job.attempt + 1,
+      requestedBy: askedBy === null ? job.requestedBy : withRequester(job.requestedBy, askedBy),
       // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
       ...(job.kind === 'adopt' ? {} : { recordSets: recordSetsOf(deps, job.kind, job) }),
       chunkSize,

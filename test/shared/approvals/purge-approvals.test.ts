@@ -8,7 +8,9 @@ import { cancelDestroy } from '../../../shared/keyring/destruction.ts';
 import { placeHold } from '../../../shared/keyring/holds.ts';
 import type { Hold } from '../../../shared/keyring/key.ts';
 import { destroyVersion } from '../../../shared/rotation/destroy-version.ts';
+import { resumeJob } from '../../../shared/rotation/pause-job.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { stopJob } from '../../../shared/rotation/stop-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { digestOf } from '../../../shared/signing/canonical-json.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
@@ -100,6 +102,13 @@ async function signOn(deps: Deps, requestId: string, ...names: readonly string[]
 
 async function resume(jobId: string) {
   return resumeIfDecided(world.deps, await world.job(jobId), false);
+}
+
+/** A step of it fails for good, once it is taken up. */
+async function stopBlocked(jobId: string): Promise<void> {
+  await resumeJob(world.deps, jobId, 'APPROVAL');
+  await stopJob(world.deps, jobId, 'States.TaskFailed', 'STORE_DENIED: no');
+  expect(await world.job(jobId)).toMatchObject({ status: 'BLOCKED' });
 }
 
 const refused = { code: 'APPROVAL_REFUSED' };
@@ -208,6 +217,43 @@ describe('an approval', () => {
     await expect(sign(requestId, 'bob')).rejects.toMatchObject(refused);
     await expect(sign('not-a-request', 'bob')).rejects.toMatchObject({ code: 'APPROVAL_NOT_FOUND' });
     expect((await sign(requestId, 'carol')).valid.map(({ approver }) => approver)).toEqual(['bob', 'carol']);
+  });
+
+  it('is given by nobody who asked for it again, after it had stopped or its request had run out', async () => {
+    const first = await waiting();
+    await stopBlocked(first.jobId);
+    const again = await requestPurge(world.deps, { ...PURGE, requestedBy: 'person:Alice' });
+    expect(again.job.requestedBy).toBe('daily sweep, person:Alice');
+    expect(await run(first.jobId)).toBe('waits');
+    const { approvalId } = await world.job(first.jobId);
+    const requestId = approvalId ?? '';
+    await expect(sign(requestId, 'alice')).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringContaining('asked for it themselves'),
+    });
+    // Runs out: another person asks anew, and two who did not ask are left.
+    world.pass(EXPIRY);
+    await requestPurge(world.deps, { ...PURGE, requestedBy: 'person:bob' });
+    expect(await run(first.jobId)).toBe('waits');
+    const next = (await world.job(first.jobId)).approvalId ?? '';
+    expect(next).not.toBe(requestId);
+    for (const name of ['alice', 'bob']) await expect(sign(next, name)).rejects.toMatchObject(refused);
+    expect((await sign(next, 'carol', 'emergency-eve')).approved).toBe(true);
+  });
+
+  it('is not asked for again by so many that nobody is left to give it', async () => {
+    const { jobId } = await waiting();
+    await stopBlocked(jobId);
+    await requestPurge(world.deps, { ...PURGE, requestedBy: 'person:alice' });
+    await stopBlocked(jobId);
+    await requestPurge(world.deps, { ...PURGE, requestedBy: 'person:bob' });
+    await stopBlocked(jobId);
+    await expect(requestPurge(world.deps, { ...PURGE, requestedBy: 'person:carol' })).rejects.toMatchObject({
+      code: 'PURGE_REFUSED',
+    });
+    expect(await requestPurge(world.deps, PURGE)).toMatchObject({
+      job: { requestedBy: 'daily sweep, person:alice, person:bob' },
+    });
   });
 
   it('of one approver at one time ten times is one', async () => {

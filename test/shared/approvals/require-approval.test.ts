@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { approve } from '../../../shared/approvals/approve.ts';
-import { isExpired, isRequester } from '../../../shared/approvals/binding.ts';
+import { isExpired, isRequester, withRequester } from '../../../shared/approvals/binding.ts';
 import {
   type Approvable,
   requestApproval,
@@ -144,5 +144,13 @@ describe('a request', () => {
     expect(isRequester('alice', 'alice')).toBe(true);
     expect(isRequester('alice', 'person:alice2')).toBe(false);
     expect(isRequester('alice', 'daily sweep')).toBe(false);
+  });
+
+  it('is everybody who asked, one after the other', () => {
+    const asked = withRequester(withRequester('daily sweep', 'person:Alice'), 'person:bob');
+    expect(asked).toBe('daily sweep, person:Alice, person:bob');
+    expect(['alice', 'bob', 'carol'].map((name) => isRequester(name, asked))).toEqual([true, true, false]);
+    for (const again of ['person:alice', 'daily sweep', 'event'])
+      expect(withRequester(asked, again)).toBe(asked);
   });
 });
