@@ -1,11 +1,17 @@
 import type { ApprovalRequest } from '../../shared/approvals/approval.ts';
-import type { ApprovalCheck } from '../../shared/approvals/check-approvals.ts';
+import {
+  type ApprovalCheck,
+  type ApprovalDeps,
+  checkApprovals,
+} from '../../shared/approvals/check-approvals.ts';
+import { whyNotWaitedFor } from '../../shared/approvals/waited-for.ts';
 import { storedCensusSchema } from '../../shared/ledger/items.ts';
 import { censusReport } from './census-words.ts';
 import { time } from './format.ts';
 import { keyName } from './job-words.ts';
+import { whyQuarantined } from './quarantine-words.ts';
 
-/** Requests for approval in words and JSON. Pure. */
+/** Requests for approval in words and JSON. */
 
 const ACTIONS = {
   purge: 'purge',
@@ -19,10 +25,22 @@ export function subjectWords(request: ApprovalRequest): string {
   return `${ACTIONS[request.action]} of ${keyName(request)}${version}`;
 }
 
-/** `open`, `approved`, or why no approval of it counts any more. */
-export function standingOf({ over, approved, valid, required }: ApprovalCheck): string {
-  if (over !== null) return over.startsWith('it was used') ? 'used' : 'void';
-  return approved ? 'approved' : `${valid.length} of ${required}`;
+/** How a request stands, and who waits for it. */
+export interface Standing {
+  readonly check: ApprovalCheck;
+  /** `1 of 2`, `approved`; `used`, `done` or `void`: no approval of it is of use any more. */
+  readonly status: string;
+  /** Why it is over; null: it can be approved still. */
+  readonly over: string | null;
+}
+
+export async function readStanding(deps: ApprovalDeps, requestId: string): Promise<Standing> {
+  const check = await checkApprovals(deps, requestId);
+  const { over, approved, valid, required } = check;
+  if (over !== null) return { check, status: over.startsWith('it was used') ? 'used' : 'void', over };
+  const idle = await whyNotWaitedFor(deps, check.request);
+  if (idle !== null) return { check, status: idle.status, over: idle.why };
+  return { check, status: approved ? 'approved' : `${valid.length} of ${required}`, over };
 }
 
 /** What the next approver types. */
@@ -43,14 +61,50 @@ export function requestLines(request: ApprovalRequest): string[] {
   ];
 }
 
-/** A census with all that it did not read; anything else field by field. */
+/** A census with all that it did not read; of a hold and of a record every field that says something. */
 function evidenceLines({ tenant, purpose, evidence }: ApprovalRequest): string[] {
   const census = storedCensusSchema.shape.result.safeParse(evidence);
   if (census.success) return censusReport({ tenant, purpose }, census.data);
-  return Object.entries(evidence).map(([name, value]) => `${name.padEnd(9)}${JSON.stringify(value)}`);
+  const said = Object.entries(evidence).filter(([name, value]) => value !== null || name in NONE);
+  const rows = said.map(([name, value]) => [FIELDS[name] ?? name, fieldWords(name, value)] as const);
+  const width = Math.max(0, ...rows.map(([name]) => name.length));
+  return rows.map(([name, words]) => `${name.padEnd(width)}  ${words}`);
 }
 
-export function approvalLines({ valid, refused, required, over }: ApprovalCheck): string[] {
+const FIELDS: Readonly<Record<string, string>> = {
+  holdId: 'hold',
+  versions: 'versions',
+  reason: 'reason',
+  store: 'store',
+  note: 'why',
+  by: 'placed by',
+  at: 'placed at',
+  until: 'until',
+  endedEpoch: 'restore ended',
+  keyId: 'key',
+  recordSet: 'record set',
+  recordId: 'record',
+  field: 'field',
+  code: 'opens?',
+  version: 'version',
+  sha256: 'SHA-256',
+};
+
+function fieldWords(name: string, value: unknown): string {
+  if (value === null) return NONE[name] ?? '-';
+  if (name === 'code') return `no: ${whyQuarantined(String(value))} (${String(value)})`;
+  if (name === 'at' || name === 'until') return time(String(value));
+  if (name === 'endedEpoch') return `in epoch ${String(value)}`;
+  if (Array.isArray(value)) return value.map(String).join(', ');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+const NONE: Readonly<Record<string, string>> = {
+  until: 'it is released',
+  version: 'it names none',
+};
+
+export function approvalLines({ check: { valid, refused, required }, over }: Standing): string[] {
   return [
     `Approved by ${valid.length} of ${required}:`,
     ...valid.map(
@@ -60,15 +114,15 @@ export function approvalLines({ valid, refused, required, over }: ApprovalCheck)
     ...refused.map(
       ({ approval, why }) => `  ${approval.approver} at ${time(approval.at)} does not count: ${why}`,
     ),
-    ...(over === null ? [] : [`No approval of it counts any more: ${over}.`]),
+    ...(over === null ? [] : [`It cannot be approved any more: ${over}.`]),
   ];
 }
 
-export function checkJson(check: ApprovalCheck): object {
-  const { request, valid, refused, over, required, approved } = check;
+export function standingJson({ check, status, over }: Standing): object {
+  const { request, valid, refused, required, approved } = check;
   return {
     ...request,
-    status: standingOf(check),
+    status,
     required,
     approved,
     over,

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { type ApprovalCheck, checkApprovals } from '../../shared/approvals/check-approvals.ts';
-import { checkJson, standingOf, subjectWords } from '../cli/approval-words.ts';
+import { readStanding, standingJson, subjectWords } from '../cli/approval-words.ts';
 import { defineCommand, option } from '../cli/command.ts';
 import { mapConcurrently } from '../cli/concurrent.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
@@ -12,29 +11,31 @@ export const approvalsList = defineCommand({
   name: 'approvals list',
   summary: 'List what waits for approvals',
   details:
-    'Prints every request that has not expired: what it is about, who asked, how many approved, and until when. With\n' +
-    '--all also those that have expired.',
-  json: '{requests: [{requestId, action, tenant, purpose, version, requestedBy, expiresAt, status, required, approved, approvals, …}]}',
-  options: [option('--all', 'Also those that have expired')],
+    'Prints every request that can still be approved, or is approved and waits for its action: what it is about, who asked,\n' +
+    'how many approved, and until when. With --all also those that are over: used, done (the hold or the value that it is\n' +
+    'about is gone), or void, with the reason.',
+  json: '{requests: [{requestId, action, tenant, purpose, version, requestedBy, expiresAt, status, over, required, approved, approvals, …}]}',
+  options: [option('--all', 'Also those that are over')],
   examples: [{ line: 'keyturn approvals list', says: 'is there anything for me to approve?' }],
   input: z.object({ all: z.boolean().default(false) }),
   run: ({ all }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const expiresFrom = new Date(deps.clock.now()).toISOString();
       const listed = await deps.ledger.listApprovalRequests(all ? {} : { expiresFrom });
-      const checks = await mapConcurrently([...listed], READERS, ({ requestId }) =>
-        checkApprovals(deps, requestId),
+      const read = await mapConcurrently([...listed], READERS, ({ requestId }) =>
+        readStanding(deps, requestId),
       );
-      const rows = checks.map((check: ApprovalCheck) => {
-        const { request } = check;
+      const standings = all ? read : read.filter(({ over }) => over === null);
+      const rows = standings.map(({ check: { request }, status, over }) => {
         const { requestId, requestedBy, expiresAt } = request;
-        return [requestId, subjectWords(request), requestedBy, standingOf(check), time(expiresAt)];
+        const how = over === null ? status : `${status}: ${over}`;
+        return [requestId, subjectWords(request), requestedBy, how, time(expiresAt)];
       });
-      if (rows.length === 0) out.line('Nothing waits for approvals.');
+      if (rows.length === 0) out.line(all ? 'There are no requests.' : 'Nothing waits for approvals.');
       else
         for (const line of table(['request', 'about', 'asked by', 'approvals', 'until'], rows))
           out.line(line);
-      out.result({ requests: checks.map(checkJson) });
+      out.result({ requests: standings.map(standingJson) });
       return EXIT_CODES.done.code;
     }),
 });

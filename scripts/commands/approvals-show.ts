@@ -1,6 +1,11 @@
 import { z } from 'zod';
-import { checkApprovals } from '../../shared/approvals/check-approvals.ts';
-import { approvalLines, approveCommand, checkJson, requestLines } from '../cli/approval-words.ts';
+import {
+  approvalLines,
+  approveCommand,
+  readStanding,
+  requestLines,
+  standingJson,
+} from '../cli/approval-words.ts';
 import { defineCommand } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 
@@ -21,11 +26,12 @@ export const approvalsShow = defineCommand({
   input: z.object({ request: z.string() }),
   run: ({ request: requestId }, { out, withSession }) =>
     withSession(async ({ deps }) => {
-      const check = await checkApprovals(deps, requestId);
+      const standing = await readStanding(deps, requestId);
+      const { check, over } = standing;
       for (const line of requestLines(check.request)) out.line(line);
-      for (const line of approvalLines(check)) out.line(line);
-      if (check.over === null && !check.approved) out.line(`  next     ${approveCommand(requestId)}`);
-      out.result(checkJson(check));
+      for (const line of approvalLines(standing)) out.line(line);
+      if (over === null && !check.approved) out.line(`  next     ${approveCommand(requestId)}`);
+      out.result(standingJson(standing));
       return EXIT_CODES.done.code;
     }),
 });

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { approve as approveRequest, checkMayApprove } from '../../shared/approvals/approve.ts';
+import { approve as approveRequest, checkMayApprove, requirePinned } from '../../shared/approvals/approve.ts';
 import { resumeIfDecided } from '../../shared/approvals/resume-approved.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { createKmsClients } from '../../shared/providers/aws-kms/client.ts';
@@ -10,7 +10,13 @@ import { purgeJobId } from '../../shared/rotation/job-id.ts';
 import { createKmsSigner } from '../../shared/signing/kms-signer.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
-import { approvalLines, approveCommand, checkJson, requestLines } from '../cli/approval-words.ts';
+import {
+  approvalLines,
+  approveCommand,
+  readStanding,
+  requestLines,
+  standingJson,
+} from '../cli/approval-words.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { defineCommand, NO_WAIT, option, required, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
@@ -55,22 +61,26 @@ export const approve = defineCommand({
   run: ({ request: requestId, as, keyFile, wait, yes }, { out, cwd, withSession }) =>
     withSession(async ({ deps, stack }) => {
       const { request } = await checkMayApprove(deps, requestId, as);
-      for (const line of requestLines(request)) out.line(line);
-      await confirm(out, `${as} approves this.`, yes);
-      const { signer, close } = openSigner(
-        deps,
-        as,
-        keyFile === undefined ? undefined : resolve(cwd, keyFile),
-      );
-      const { check } = await approveRequest(deps, requestId, as, signer).finally(close);
-      for (const line of approvalLines(check)) out.line(line);
+      const path = keyFile === undefined ? undefined : resolve(cwd, keyFile);
+      const { signer, close } = openSigner(deps, as, path);
+      try {
+        await requirePinned(deps, as, signer);
+        for (const line of requestLines(request)) out.line(line);
+        await confirm(out, `${as} approves this.`, yes);
+        await approveRequest(deps, requestId, as, signer);
+      } finally {
+        close();
+      }
+      const standing = await readStanding(deps, requestId);
+      const { check } = standing;
+      for (const line of approvalLines(standing)) out.line(line);
       if (!check.approved || request.action !== 'purge') {
         out.line(
           check.approved
             ? 'Nothing more is needed: whoever asked repeats their command.'
             : `  next     ${approveCommand(requestId)}`,
         );
-        out.result({ ...checkJson(check), job: null });
+        out.result({ ...standingJson(standing), job: null });
         return EXIT_CODES.done.code;
       }
       const waiting = await getJob(deps, purgeJobId(request.keyId, request.version));
@@ -78,7 +88,7 @@ export const approve = defineCommand({
       const [followed] = await follow(deps, out, [{ answer: 'resumed', job }], wait);
       const ended = followed?.job ?? job;
       await printPurge(deps, out, ended, { already: false, embedded: stack !== null });
-      out.result({ ...checkJson(check), job: jobJson(ended, null) });
+      out.result({ ...standingJson(standing), job: jobJson(ended, null) });
       return exitCodeOfJobs([ended]);
     }),
 });

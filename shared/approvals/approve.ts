@@ -1,11 +1,10 @@
 import { ApprovalError } from '../errors/errors.ts';
-import { purgeJobId } from '../rotation/job-id.ts';
-import { isRunning, waitsForApproval } from '../rotation/rotation.ts';
 import { readPublicKey } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { Approval, ApprovalRequest } from './approval.ts';
 import { APPROVAL_TYPE, isRequester, statementOf } from './binding.ts';
 import { type ApprovalCheck, type ApprovalDeps, checkApprovals, rememberOver } from './check-approvals.ts';
+import { whyNotWaitedFor } from './waited-for.ts';
 
 /** One person's word for a request: signed by them, and written down once. */
 
@@ -75,23 +74,24 @@ async function whyNot(
       remedy: 'Nobody approves twice; `keyturn approvals show` has who did.',
     };
   }
-  if (request.action !== 'purge' || (await isWaitedFor(deps, request))) return null;
-  return {
-    message: 'no purge waits for it, or for another request by now',
-    remedy: ASK_ANEW,
-  };
-}
-
-async function isWaitedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {
-  const job = await ledger.getJob(purgeJobId(request.keyId, request.version));
-  return job?.approvalId === request.requestId && (isRunning(job.status) || waitsForApproval(job));
+  // An approval of what is done already does no harm: what it would allow cannot happen twice.
+  if (request.action !== 'purge') return null;
+  const idle = await whyNotWaitedFor(deps, request);
+  return idle === null ? null : { message: idle.why, remedy: ASK_ANEW };
 }
 
 const ASK_ANEW =
   '`keyturn approvals list` shows the open requests. Where there is none, ask for the action again.';
 
-/** Before anything is written, so that a wrong key does not use up the approver's one approval. */
-async function requirePinned({ config }: ApprovalDeps, approver: string, signer: Signer): Promise<void> {
+/**
+ * Before anything is read or written, so that a wrong key does not use up the approver's one approval. Throws
+ * APPROVAL_REFUSED, and the signer's errors.
+ */
+export async function requirePinned(
+  { config }: Pick<ApprovalDeps, 'config'>,
+  approver: string,
+  signer: Signer,
+): Promise<void> {
   const pinned = config.approvals.approvers[approver]?.publicKey;
   const own = await readPublicKey(await signer.publicKey());
   if (pinned !== undefined && (await readPublicKey(pinned)).kid === own.kid) return;

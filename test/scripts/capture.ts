@@ -32,8 +32,11 @@ export interface Ran {
 }
 
 /** Runs a command line by the real program on these dependencies. Throws what the command throws. */
-export async function runOn(deps: Deps, argv: readonly string[]): Promise<Ran> {
-  const captured = capture(argv.includes('--json'));
+export async function runOn(
+  deps: Deps,
+  argv: readonly string[],
+  captured = capture(argv.includes('--json')),
+): Promise<Ran> {
   const session = { stack: null, deps: { ...deps, close: async () => undefined } };
   let code = 0;
   const program = createProgram(async (command, input) => {
