@@ -21,10 +21,10 @@ export const auditVerify = defineCommand({
   summary: 'Look for anything that was changed in the audit chains',
   details:
     "Recomputes every hash of a tenant's chain and compares it with the archive, with the signed anchors in it, and with the\n" +
-    'keys and jobs that it tells of. Names each finding with its place: EDITED, GAP, REORDERED, REPEATED, UNRECORDED,\n' +
-    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ROLLED_BACK. With --offline the archive alone is read, without a stack; that\n' +
-    'needs --key. Ends with exit code 4 when anything is found. What came since the last export can only be compared\n' +
-    'with itself and with the keys and jobs.',
+    'keys and jobs that it tells of. Names each finding with its place: FORGED, EDITED, GAP, REORDERED, REPEATED, UNRECORDED,\n' +
+    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK. With --offline the archive alone is read, without a stack; that\n' +
+    'needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when anything is\n' +
+    'found. What came since the last export can only be compared with itself, its MACs, and the keys and jobs.',
   json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
   options: [
     option(TENANT, 'Only this tenant; otherwise all'),
@@ -51,13 +51,20 @@ export const auditVerify = defineCommand({
   run: async ({ tenant = null, offline, archive, key }, cli) => {
     const { out } = cli;
     const keys = key === undefined ? null : await readPublicKeys(key);
-    if (offline) return show(out, verifyArchives(await open(cli, archive), tenant, required(keys)));
+    if (offline) {
+      const code = await show(out, verifyArchives(await open(cli, archive), tenant, required(keys)));
+      out.line(OFFLINE);
+      return code;
+    }
     if (archive !== undefined) throw usage('--archive goes with --offline');
     return cli.withSession(async ({ deps }) =>
       show(out, verifyChains(deps, tenant, keys ?? [await deps.signer.publicKey()])),
     );
   },
 });
+
+const OFFLINE =
+  'Offline, an end that was cut off together with its anchors cannot be seen: compare how far each chain goes with the stack.';
 
 async function open(cli: Cli, folder: string | undefined): Promise<AuditArchive> {
   if (folder !== undefined) return createFileArchive(resolve(cli.cwd, folder));

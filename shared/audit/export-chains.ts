@@ -167,7 +167,8 @@ async function readLinked(
     if (!item.genuine) throw broken(tenant, `has an entry ${item.sequence} that Keyturn did not write`);
     const entry = entryAt(tenant, item);
     if (entry === null || item.sequence !== from + i) throw broken(tenant, `has no entry ${from + i}`);
-    if (hashOf(entry) !== entry.hash) throw broken(tenant, `has an entry ${from + i} that is not what was hashed`);
+    if (hashOf(entry) !== entry.hash)
+      throw broken(tenant, `has an entry ${from + i} that is not what was hashed`);
     return entry;
   });
   if (found.length !== planned - from + 1) throw broken(tenant, `has no entry ${from + found.length}`);

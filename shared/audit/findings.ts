@@ -1,7 +1,7 @@
 /** What a verification finds wrong, each at its place. */
 
 export const FINDING_CODES = [
-  /** An entry in the ledger was not written by Keyturn, or not like this: its MAC is not genuine. */
+  /** An entry in the ledger, or the mark of its export, was not written by Keyturn, or not like this: its MAC is not genuine. */
   'FORGED',
   /** An entry is not what was hashed, or not what the next one was chained to. */
   'EDITED',

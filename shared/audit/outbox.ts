@@ -88,13 +88,13 @@ export interface AuditStore {
 
   /** Create-only on (tenant, eventId): an event that is no change of another item. */
   createAuditEvent(event: PendingEvent): Promise<CreateResult<Outbox>>;
-  /** All of them; eventually consistent. */
+  /** All of them, but those of items that cannot be verified; eventually consistent. */
   listOpenOutboxes(): Promise<readonly OpenOutbox[]>;
   /** Says in the item that its event was seen in the chain. A no-op when another event is there by now. */
   closeOutbox(outbox: OpenOutbox, sequence: number): Promise<void>;
 
   getExportMark(tenant: string): Promise<ExportMark | null>;
-  /** Of all tenants; eventually consistent. */
+  /** Of all tenants, but those that cannot be verified; eventually consistent. */
   listExportMarks(): Promise<readonly ExportMark[]>;
   /** On condition that the stored revision is the one before. False: it is not. */
   putExportMark(mark: ExportMark): Promise<boolean>;

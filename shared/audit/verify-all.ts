@@ -1,5 +1,6 @@
 import { decodeJwt, type JWK } from 'jose';
 import type { Deps } from '../deps/deps.ts';
+import { KeyturnError } from '../errors/errors.ts';
 import { anchorSchema } from './anchor.ts';
 import { folderOf, isAnchorName } from './archive-names.ts';
 import { SERVICE } from './outbox.ts';
@@ -9,14 +10,21 @@ import { type VerifyDeps, type VerifyReport, verifyArchive, verifyChain } from '
 /**
  * Every tenant's chain, or the named one's, one after the other: the largest is held in memory whole. Whose chains there
  * are is asked of whatever knows: anybody who writes the table can take an item off a list, so that the keys are read from
- * the table itself, and the archive says whose chains it has.
+ * the table itself, and the archive says whose chains it has. Throws STATE_FORGED, after the last chain, when a key's item
+ * cannot be verified.
  */
 export async function* verifyChains(
   deps: VerifyDeps,
   tenant: string | null,
   publicKeys: readonly JWK[],
 ): AsyncGenerator<VerifyReport> {
-  const keys = Map.groupBy(await deps.ledger.scanKeys(), (key) => key.tenant);
+  let damaged: Error | null = null;
+  const scanned = await deps.ledger.scanKeys().catch((error: unknown) => {
+    if (!(error instanceof KeyturnError) || error.code !== 'STATE_FORGED') throw error;
+    damaged = error;
+    return deps.ledger.listKeys();
+  });
+  const keys = Map.groupBy(scanned, (key) => key.tenant);
   const jobs = Map.groupBy(await deps.ledger.listJobs(), (job) => job.tenant);
   const marks = (await deps.audit.listExportMarks()).map((mark) => mark.tenant);
   const restores = await deps.ledger.listRestores();
@@ -30,6 +38,7 @@ export async function* verifyChains(
     };
     yield await verifyChain(deps, name, items, publicKeys);
   }
+  if (damaged !== null) throw damaged;
 }
 
 async function everyTenant(

@@ -52,10 +52,10 @@ export async function verifyChain(
   publicKeys: readonly JWK[],
 ): Promise<VerifyReport> {
   // Mark, archive, chain: each is behind the next one, never ahead.
-  const mark = await deps.audit.getExportMark(tenant);
-  const archived = await readArchive(deps.archive, tenant, publicKeys, () =>
-    deps.audit.getExportMark(tenant),
-  );
+  const damaged: Finding[] = [];
+  const readMark = () => readMarkOrName(deps, tenant, damaged);
+  const mark = await readMark();
+  const archived = await readArchive(deps.archive, tenant, publicKeys, readMark);
   const lost = compareMark(tenant, mark?.sequence ?? 0, archived);
   const walk = startWalk(tenant, 'ledger');
   await walkOn(deps.audit, tenant, walk);
@@ -67,12 +67,29 @@ export async function verifyChain(
     anchors: archived.anchors.length,
     findings: [
       ...walk.findings,
+      ...damaged.slice(0, 1),
       ...archived.findings,
       ...lost,
       ...compareArchive(tenant, walk, archived),
       ...items,
     ],
   };
+}
+
+/** null where there is none, or none that Keyturn wrote: then that is a finding. */
+async function readMarkOrName(
+  { audit }: VerifyDeps,
+  tenant: string,
+  findings: Finding[],
+): Promise<ExportMark | null> {
+  try {
+    return await audit.getExportMark(tenant);
+  } catch (error) {
+    if (!(error instanceof KeyturnError) || error.retryable) throw error;
+    const message = `the mark of how far it was exported was not written by Keyturn (${error.code})`;
+    findings.push({ code: 'FORGED', tenant, where: 'ledger', sequence: null, message });
+    return null;
+  }
 }
 
 /** The archive alone, as an auditor has it. */

@@ -67,7 +67,8 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
       if (sequence > last + 1) find('GAP', last + 1, `entry ${rangeText(last + 1, sequence - 1)} is missing`);
       last = Math.max(last, sequence);
       // What it says is read on, so that the findings tell what it was to hide.
-      if (!genuine) find('FORGED', sequence, `what stands at ${sequence} was not written by Keyturn, or not there`);
+      if (!genuine)
+        find('FORGED', sequence, `what stands at ${sequence} was not written by Keyturn, or not there`);
       if (entry === null) {
         find('EDITED', sequence, `what stands at ${sequence} is no entry`);
         return;

@@ -29,6 +29,7 @@ import {
   pad,
   SORT_KEY,
 } from './attributes.ts';
+import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import type { Authenticator } from './authentication/authenticator.ts';
 import type { Guard } from './authentication/forgery.ts';
 import { itemBytes } from './authentication/item-bytes.ts';
@@ -130,7 +131,7 @@ function readOutbox(item: Item): Outbox | null {
  * read with whether its MAC is genuine.
  */
 export function createAuditLedger(
-  table: TableClient,
+  table: AuthenticatedTable,
   chain: TableClient,
   authenticator: Authenticator,
   guard: Guard,
@@ -164,15 +165,15 @@ export function createAuditLedger(
       return { status, item: item[OUTBOX] };
     },
     listOpenOutboxes: async () => {
-      const lists = await Promise.all(LISTS_WITH_OUTBOXES.map((list) => table.query(listQuery(list))));
-      return lists.flat().flatMap(readOpenOutbox);
+      const lists = await Promise.all(
+        LISTS_WITH_OUTBOXES.map((list) => table.list(listQuery(list), readOpenOutbox)),
+      );
+      return lists.flat(2);
     },
     closeOutbox: (outbox, sequence) => closeOutbox(table, outbox, sequence),
     getExportMark: (tenant) => readOne(table, MARK, itemKeys.exportMark(tenant)),
-    listExportMarks: async () => {
-      const items = await table.query(listQuery(LISTS.exportMarks));
-      return items.map((item) => parseItem(MARK.schema, item, MARK.name));
-    },
+    listExportMarks: () =>
+      table.list(listQuery(LISTS.exportMarks), (item) => parseItem(MARK.schema, item, MARK.name)),
     putExportMark: async (mark) => {
       const { list, order } = MARK.listed?.(mark) ?? {};
       const condition =

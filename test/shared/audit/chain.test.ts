@@ -72,6 +72,32 @@ describe('append', () => {
     expect(calls).toEqual(['createAuditEntry']);
   });
 
+  it.each([
+    ['in one process', 1, 32],
+    ['in four processes', 4, 8],
+    ['each in a process of its own', 32, 1],
+  ])('takes 32 events at once, %s', async (_, processes, events) => {
+    const ledger = createMemoryLedger();
+    const runs = Array.from({ length: processes }, (_process, process) => {
+      const chain = createChain(slow(ledger, process + 1));
+      return Array.from({ length: events }, (_event, event) =>
+        chain.append(TENANT, eventNamed(`event ${process}.${event}`), 0),
+      );
+    });
+    const places = await Promise.all(runs.flat());
+    expect(places.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 32 }, (_place, i) => i + 1));
+    requireLinked(await readChain(ledger, TENANT));
+  });
+
+  it('is refused for good only where the end takes no entry and shows none', async () => {
+    const ledger = createMemoryLedger();
+    const chain = createChain({ ...ledger, createAuditEntry: async () => false });
+    const runs = ['a', 'b'].map((name) => chain.append(TENANT, eventNamed(name), 0));
+    for (const run of await Promise.allSettled(runs)) {
+      expect(run).toMatchObject({ status: 'rejected', reason: { code: 'AUDIT_UNAVAILABLE' } });
+    }
+  });
+
   it('has every event once and no gap, whoever races and whatever is lost', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -108,6 +134,28 @@ describe('append', () => {
     );
   });
 });
+
+/** Calls take up to five turns of the event loop each, before and after they are made. */
+function slow(store: AuditStore, seed: number): AuditStore {
+  let calls = seed;
+  const wait = async () => {
+    calls += 1;
+    for (let turn = 0; turn < (calls * 7) % 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const slowly =
+    <Args extends unknown[], T>(call: (...args: Args) => Promise<T>) =>
+    async (...args: Args): Promise<T> => {
+      await wait();
+      const answer = await call(...args);
+      await wait();
+      return answer;
+    };
+  return {
+    ...store,
+    createAuditEntry: slowly(store.createAuditEntry),
+    listAuditEntries: slowly(store.listAuditEntries),
+  };
+}
 
 function counted(store: AuditStore, calls: string[]): AuditStore {
   return new Proxy(store, {

@@ -84,10 +84,13 @@ async function makeService() {
       if ((await ledger.getJob('job-1')) === null) await ledger.createJob(testJob());
     },
     export: () => exportChains(deps),
+    async *reports() {
+      yield* verifyChains(deps, null, [await signer.publicKey()]);
+    },
     async verify() {
       const found: FindingCode[] = [];
       const tenants: string[] = [];
-      for await (const report of verifyChains(deps, null, [await signer.publicKey()])) {
+      for await (const report of this.reports()) {
         tenants.push(report.tenant);
         found.push(...report.findings.map(({ code }) => code));
       }
@@ -186,6 +189,32 @@ describe('a chain that was written without the state key', () => {
     const { codes } = await service.verify();
     expect(codes).toEqual(expect.arrayContaining(['FORGED', 'REORDERED']));
     expect(await service.export()).toMatchObject({ broken: 1 });
+  });
+});
+
+describe('an item that was damaged', () => {
+  async function damage(pk: string): Promise<void> {
+    for (const item of await service.items(pk)) await service.put({ ...item, more: { S: 'x' } });
+  }
+
+  it('as the mark of an export is a finding, and stops the export of that chain alone', async () => {
+    await service.export();
+    await damage(itemKeys.exportMark(ACME).pk);
+    await service.work(1);
+    expect(await service.verify()).toEqual({ tenants: [ACME, OTHER], codes: ['FORGED'] });
+    expect(await service.export()).toMatchObject({ failed: 1, tenants: 1 });
+  });
+
+  it('as a key is told of once every chain was verified', async () => {
+    await damage(itemKeys.key(ACME, 'default').pk);
+    const tenants: string[] = [];
+    const verified = async () => {
+      for await (const report of service.reports()) {
+        tenants.push(report.tenant);
+      }
+    };
+    await expect(verified()).rejects.toMatchObject({ code: 'STATE_FORGED' });
+    expect(tenants).toContain(OTHER);
   });
 });
 

@@ -358,6 +358,53 @@ describe('an archive that was tampered with', () => {
     expect(codes(await service.verify())).toEqual(['TAIL_CUT']);
   });
 
+  it('is found out when its anchors are gone, also with a chain that was written anew beside it', async () => {
+    const service = await exportedTwice();
+    const chain = await readChain(service.store, TENANT);
+    const rewritten = relink(
+      chain.map((e, i) => (i === 2 ? forged(e) : e)),
+      2,
+    );
+    service.archive.objects.set(first, writeSegment(rewritten.slice(0, 5)));
+    service.archive.objects.set(second, writeSegment(rewritten.slice(5)));
+    for (const sequence of [5, 9]) service.archive.objects.delete(anchorName(TENANT, sequence));
+    const missing: FindingCode[] = ['ANCHOR_MISSING', 'ANCHOR_MISSING'];
+    expect(codes(await service.verifyOffline())).toEqual(missing);
+    expect(codes(await service.verify({ chain: rewritten }))).toEqual(missing);
+  });
+
+  it.each([5, 9])('is found out when the anchor of entry %i alone is gone', async (sequence) => {
+    const service = await exportedTwice();
+    service.archive.objects.delete(anchorName(TENANT, sequence));
+    const found = [{ code: 'ANCHOR_MISSING', where: 'archive', sequence }];
+    expect(await service.verifyOffline()).toMatchObject(found);
+    expect(await service.verify()).toMatchObject(found);
+  });
+
+  it('is as it must be while the anchor of its last segment is still to be written', async () => {
+    const service = await exportedTwice();
+    await service.work(3);
+    const { put } = service.archive;
+    service.archive.put = async (name, bytes) => {
+      if (name === anchorName(TENANT, 12)) throw new Error('crash');
+      return put(name, bytes);
+    };
+    expect(await service.export()).toMatchObject({ failed: 1 });
+    expect(service.archive.objects.has(segmentName(TENANT, 10, 12))).toBe(true);
+    expect(await service.verify()).toEqual([]);
+    service.archive.put = put;
+    expect(await service.export()).toMatchObject({ failed: 0 });
+    expect(await service.verify()).toEqual([]);
+    expect(await service.verifyOffline()).toEqual([]);
+  });
+
+  it('needs no anchor of a segment that another one holds, written after the ledger had lost its mark', async () => {
+    const service = await exportedTwice();
+    const chain = await readChain(service.store, TENANT);
+    service.archive.objects.set(segmentName(TENANT, 6, 7), writeSegment(chain.slice(5, 7)));
+    expect(await service.verify()).toEqual([]);
+  });
+
   it('is found out when an anchor is not what was signed', async () => {
     const service = await exportedTwice();
     const name = anchorName(TENANT, 9);

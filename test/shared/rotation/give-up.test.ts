@@ -7,6 +7,7 @@ import { type GiveUpAnswer, giveUp } from '../../../shared/rotation/give-up.ts';
 import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { settleQuarantine } from '../../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { digestOf } from '../../../shared/signing/canonical-json.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
 import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
@@ -135,6 +136,33 @@ describe('giving a quarantined value up', () => {
     });
     expect(await ask()).toMatchObject({ status: 'given-up', requestId });
     expect(await events()).toEqual(once);
+  });
+
+  it('has the id of the record nowhere in the chain, and nothing from which it could be guessed', async () => {
+    for (const recordId of [['2'], ['3']]) {
+      await signed(requestOf(await ask({ recordId })));
+      await ask({ recordId });
+    }
+    const chain = (await world.ledger.listAuditEntries(TENANT, 1, 1000)).flatMap(({ entry }) => entry ?? []);
+    const begun = chain.filter(({ type }) => type === 'record.give-up-begun').map(({ detail }) => detail);
+    expect(begun).toHaveLength(2);
+    expect(begun[0]?.['record']).not.toBe(begun[1]?.['record']);
+    const ended = chain
+      .filter(({ type }) => type === 'record.given-up')
+      .map(({ detail }) => detail['record']);
+    expect(ended).toEqual(begun.map(({ record }) => record));
+    const told = new Set(chain.flatMap(({ detail, eventId }) => [...Object.values(detail).flat(), eventId]));
+    expect(told).not.toContain('2');
+    // What who reads the chain can compute for an id that they try.
+    for (const { keyId, recordSet, field, code, version, sha256, reason } of begun) {
+      for (const recordId of [['2'], ['3']]) {
+        const place = { keyId, recordSet, recordId };
+        const value = { ...place, field, code, version, sha256 };
+        for (const tried of [recordId, place, value, { ...value, reason }]) {
+          expect(told).not.toContain(digestOf(tried));
+        }
+      }
+    }
   });
 
   it('frees the version for its purge, once every value that needed it is settled', async () => {
