@@ -80,9 +80,7 @@ const census = z.strictObject({
         column: text.describe('The column'),
         materialized: z.boolean().describe('A copy that can be refreshed, never written'),
         envelopes: count.describe('Values that begin as an envelope does'),
-        more: z
-          .exactOptional(count)
-          .describe('It stands for so many more columns, whose names are left out'),
+        more: z.exactOptional(count).describe('It stands for so many more columns, whose names are left out'),
         ofKey: count.describe('Of them, those of this key'),
         onVersion: count.describe('Of them, those on this version'),
       }),

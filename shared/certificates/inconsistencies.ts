@@ -1,6 +1,8 @@
 import { isRequester, requestIdOf } from '../approvals/binding.ts';
 import { digestOf } from '../signing/canonical-json.ts';
 import type { Certificate, CertificateCounts } from './certificate.ts';
+import { whatDestroyedMeans } from './destroyed-means.ts';
+import { inTimes } from './inconsistent-times.ts';
 
 /**
  * What in a certificate contradicts itself, in words; empty: nothing. Pure, and needs nothing but the certificate: it is
@@ -12,12 +14,21 @@ export function findInconsistencies(certificate: Certificate): string[] {
     ...inCensus(certificate),
     ...inApprovals(certificate),
     ...inDestruction(certificate),
+    ...inTimes(certificate),
   ];
 }
 
-function inRotations({ rotations }: Certificate): string[] {
-  return rotations.flatMap(({ jobId, rounds, records }) => {
+/**
+ * What a rotation did not report on contradicts nothing: its census decided, and not its progress. It may also have left
+ * another version, when this one was left behind by a rotation that was called off.
+ */
+function inRotations({ version, rotations }: Certificate): string[] {
+  if (rotations.length === 0) return ['No rotation away from it'];
+  return rotations.flatMap(({ jobId, goal, from, to, rounds, records }) => {
     const problems = rounds.flatMap((round) => doNotSum(`Round ${round.round} of ${jobId}`, round));
+    if (to === version || to === 0 || (from === to) !== (goal === 'RESWEEP'))
+      problems.push(`Rotation ${jobId}, from ${from} to ${to}, did not lead away from version ${version}`);
+    if (rounds.some(({ round }, i) => round !== i + 1)) problems.push(`Rotation ${jobId} lacks a round`);
     problems.push(...doNotSum(`Rotation ${jobId}`, records));
     const sum = (part: 'rewrapped' | 'skipped') => rounds.reduce((total, round) => total + round[part], 0);
     const last = rounds.at(-1);
@@ -57,6 +68,9 @@ function inCensus({ version, census }: Certificate): string[] {
   }
   if (census.onVersion > 0) problems.push(`${census.onVersion} values were on the version`);
   if (census.malformed > 0) problems.push(`${census.malformed} values could not be read as envelopes`);
+  if (census.reach !== 'everywhere') problems.push("The census read the tenant's rows only");
+  if (Object.keys(census.coverage).length === 0) problems.push('The census read no record set');
+  if (census.undeclared === null) problems.push('The census did not look for columns that nobody declared');
   const undeclared = (census.undeclared ?? []).filter(({ onVersion }) => onVersion > 0);
   for (const { store, table, column } of undeclared)
     problems.push(`${store} ${table}.${column}, which nobody declared, had values on the version`);
@@ -71,6 +85,7 @@ function inApprovals({ tenant, purpose, keyId, version, restoreEpoch, approvals 
   if (given.length < required) problems.push(`${given.length} approved, and ${required} were required`);
   if (request === null)
     return given.length === 0 ? problems : [...problems, 'There are approvals of nothing'];
+  if (required === 0) problems.push('Approvals were asked for, and none were required');
   if (requestIdOf(request) !== request.requestId) problems.push('The request is not what its id says');
   if (digestOf(request.evidence) !== request.subject)
     problems.push('What was approved is not what its digest says');
@@ -87,8 +102,19 @@ function inApprovals({ tenant, purpose, keyId, version, restoreEpoch, approvals 
   return problems;
 }
 
-function inDestruction({ times, destroyed }: Certificate): string[] {
-  return destroyed.effectiveAt !== null && destroyed.effectiveAt < times.destroyedAt
-    ? ['It was effective before it was done']
-    : [];
+function inDestruction({ kept, times, destroyed: { how, effectiveAt } }: Certificate): string[] {
+  const problems: string[] = [];
+  const { destroyedAt } = times;
+  const means = whatDestroyedMeans({
+    ...{ keptAs: kept.as, destroyedAt },
+    ...{ ledgerBackupSeconds: 0, providerDeletesAt: null },
+  });
+  if (how !== means.how) problems.push(`What was kept as ${kept.as} is not ${how}`);
+  if (kept.as === 'WRAPPED_KEK' && kept.wrappings.length === 0) problems.push('Nothing had wrapped it');
+  if (effectiveAt === null && how === 'ERASED') problems.push('It was erased, and is never effective');
+  if (effectiveAt !== null && (how === 'LOGICALLY_RETIRED' || how === 'NOT_DESTROYED'))
+    problems.push(`It is ${how}, and effective`);
+  if (effectiveAt !== null && Date.parse(effectiveAt) < Date.parse(destroyedAt))
+    problems.push('It was effective before it was done');
+  return problems;
 }

@@ -42,6 +42,7 @@ export async function verifyCertificate(
     problems: [...inconsistencies, ...approvals.problems],
     notVerified: [
       ...approvals.notVerified,
+      ...unreported(certificate),
       'Whose key that is: you say so by giving it',
       'The facts behind it (rows counted, keys erased, times): they are the word of the stack that signed it',
       'What the census did not read, which the certificate lists',
@@ -88,13 +89,26 @@ function signedBy(jws: string): string {
   return `${kid} (${alg})`;
 }
 
+function unreported({ rotations }: Certificate): string[] {
+  return rotations.flatMap(({ jobId, records: { remaining } }) =>
+    remaining === 0
+      ? []
+      : [
+          `What became of ${remaining} records of rotation ${jobId}, which did not report on them: its census decided`,
+        ],
+  );
+}
+
 type ApprovalFindings = Pick<CertificateReport, 'verified' | 'problems' | 'notVerified'>;
 
 async function verifyApprovals(
   { approvals: { required, request, given } }: Certificate,
   approvers: ApprovalsConfig['approvers'] | null,
 ): Promise<ApprovalFindings> {
-  if (request === null) return { verified: [], problems: [], notVerified: [] };
+  if (request === null) {
+    const says = 'That any person agreed: it says that no approvals were required';
+    return { verified: [], problems: [], notVerified: [says] };
+  }
   if (approvers === null) {
     const says = "The approvers' own signatures: there is no configuration here that pins their keys";
     return { verified: [], problems: [], notVerified: [says] };
