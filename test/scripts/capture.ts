@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import type { Cli } from '../../scripts/cli/command.ts';
 import { createOutput, type Output } from '../../scripts/cli/output.ts';
 import { createProgram } from '../../scripts/cli/program.ts';
+import { tellingUnverified } from '../../scripts/cli/unverified.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 
 /** Standard streams that are no terminal, and what was written to them. */
@@ -45,7 +46,7 @@ export async function runOn(
       out: captured.out,
       environment: {},
       cwd: '/',
-      withSession: (work) => work(session),
+      withSession: (work) => tellingUnverified(session, captured.out, work),
     };
     code = await command.execute(input, cli);
   });

@@ -51,16 +51,16 @@ describe('the monitor', () => {
     world.meter.metrics = { add: (name, value) => measured.set(name, value) };
     world.pass(5);
     const gauges = await look();
-    expect(gauges).toEqual({ ...ZERO, OldestKeyAge: 5 });
+    expect(gauges).toEqual({ ...ZERO, OldestKeyAge: 5, unverified: 0 });
     // Of a root key that wraps nothing yet the ledger knows nothing: that is no zero.
-    const { RootKeysUnusable: _, ...known } = gauges;
+    const { RootKeysUnusable: _, unverified: __, ...known } = gauges;
     expect(Object.fromEntries(measured)).toEqual(known);
     for (const name of measured.keys()) expect(METRICS[name]).toBeDefined();
   });
 
   it('says nothing of a ledger without keys', async () => {
     const deps = { ...world.deps, ledger: createMemoryLedger() };
-    expect(await monitor(deps)).toEqual({ ...ZERO, OldestKeyAge: 0 });
+    expect(await monitor(deps)).toEqual({ ...ZERO, OldestKeyAge: 0, unverified: 0 });
   });
 
   it('counts jobs by where they stand', async () => {
