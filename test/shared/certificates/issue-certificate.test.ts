@@ -267,6 +267,54 @@ describe('issuing it', () => {
   });
 });
 
+describe('approvals in it', () => {
+  /** Approved by ada and grace, and destroyed; the process died before it signed. */
+  async function destroyedUnsigned(): Promise<{ world: World; jobId: string }> {
+    const pinned = await approvers.configured('ada', 'grace', 'mallory');
+    const world = await makeRetired({ required: 2, approvers: pinned });
+    const { job } = await requestPurge(world.deps, PURGE);
+    await expect(runPurge(world, job.jobId)).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+    const { approvalId } = await world.job(job.jobId);
+    for (const name of ['ada', 'grace'])
+      await approve(world.deps, approvalId ?? '', name, approvers.signer(name));
+    await requestPurge(world.deps, PURGE);
+    world.faults.before = (call) => {
+      if (call === 'signer.sign') throw new Crash(call);
+    };
+    await runPurge(world, job.jobId).catch(() => undefined);
+    world.faults.before = () => {};
+    world.restart();
+    expect(await stateOf(world, 1)).toBe('DESTROYED');
+    // Too late to count, though the signature is good.
+    await world.ledger.createApproval({
+      ...{ requestId: approvalId ?? '', approver: 'mallory', breakGlass: false },
+      ...{ at: world.clock.timestamp(), jws: 'a.b.c' },
+    });
+    return { world, jobId: job.jobId };
+  }
+
+  it.each([
+    ['more are required now', { required: 3 }],
+    ['none are required now', { required: 0 }],
+    ['nobody is an approver now', { approvers: {} }],
+  ])('are those of when it was authorized, also where %s', async (_, change) => {
+    const { world, jobId } = await destroyedUnsigned();
+    const { config } = world.deps;
+    const deps = { ...world.deps, config: { ...config, approvals: { ...config.approvals, ...change } } };
+    await issueCertificate(deps, await world.job(jobId));
+    const { approvals } = await certificateOf(world);
+    expect(approvals.required).toBe(2);
+    expect(approvals.given.map(({ approver }) => approver)).toEqual(['ada', 'grace']);
+    expect((await verify(world)).problems).toEqual([]);
+  });
+
+  it('that were not required are said not to have been', async () => {
+    const world = await makeRetired();
+    await purged(world);
+    expect((await verify(world)).notVerified[0]).toContain('no approvals were required');
+  });
+});
+
 describe('verifying it', () => {
   it('says what was verified, and what no signature can say', async () => {
     const world = await purgedByApproval();
