@@ -22,9 +22,9 @@ export const auditVerify = defineCommand({
   details:
     "Recomputes every hash of a tenant's chain and compares it with the archive, with the signed anchors in it, and with the\n" +
     'keys and jobs that it tells of. Names each finding with its place: FORGED, EDITED, GAP, REORDERED, REPEATED, UNRECORDED,\n' +
-    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK. With --offline the archive alone is read, without a stack; that\n' +
-    'needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when anything is\n' +
-    'found. What came since the last export can only be compared with itself, its MACs, and the keys and jobs.',
+    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK. With --offline the archive alone is read, without a\n' +
+    'stack; that needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when\n' +
+    'anything is found. What came since the last export can only be compared with itself, its MACs, and the keys and jobs.',
   json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
   options: [
     option(TENANT, 'Only this tenant; otherwise all'),
