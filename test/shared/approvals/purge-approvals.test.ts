@@ -395,6 +395,27 @@ describe('what changes between approval and execution', () => {
     expect(await run(jobId)).toBe('destroyed');
   });
 
+  it('may be the envelopes of other keys in a column that nobody declared, but not where it is or whose', async () => {
+    const column = { table: 'public.other', column: 'card', materialized: false, ofKey: 0, onVersion: 0 };
+    const find = (change: object) => {
+      world.elsewhere.found = { found: [{ ...column, envelopes: 5, ...change }], unsearched: [] };
+    };
+    find({});
+    const { jobId, requestId } = await approved();
+    find({ column: 'phone' });
+    expect(await run(jobId)).toBe('waits');
+    const { approvalId } = await world.job(jobId);
+    expect(approvalId).not.toBe(requestId);
+    await sign(approvalId ?? '', 'alice', 'bob');
+    await resume(jobId);
+    find({ column: 'phone', envelopes: 6 });
+    expect(await run(jobId)).toBe('destroyed');
+    expect((await world.key()).versions['1']).toMatchObject({
+      approvedBy: approvalId,
+      agreement: { required: 2, approvers: ['alice', 'bob'] },
+    });
+  });
+
   it('is void with another finding of the census', async () => {
     const { jobId, requestId } = await approved();
     // What a search of the database could not read.
@@ -536,6 +557,10 @@ describe('what comes while approvals are waited for', () => {
     await expect(sign(requestId, 'carol')).rejects.toMatchObject(refused);
     expect((await requestPurge(world.deps, PURGE)).job.approvalId).toBeNull();
     await expect(sign(requestId, 'carol')).rejects.toMatchObject(refused);
+    // It was asked for, so its grace begins anew with a count that finds nothing.
+    expect(await run(jobId)).toBe('blocked');
+    world.passGrace();
+    await requestPurge(world.deps, PURGE);
     expect(await run(jobId)).toBe('waits');
     expect((await checkApprovals(world.deps, (await world.job(jobId)).approvalId ?? '')).valid).toEqual([]);
   });
