@@ -1,10 +1,10 @@
 import type { Deps } from '../../shared/deps/deps.ts';
 import { RotationError } from '../../shared/errors/errors.ts';
 import { getJob, getKey } from '../../shared/rotation/change.ts';
-import { listOpenJobs } from '../../shared/rotation/control-job.ts';
+import { isPausedByPerson, listOpenJobs } from '../../shared/rotation/control-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { CliError } from './cli-error.ts';
-import { keyName, nameOf } from './job-words.ts';
+import { keyName, nameOf, stepOf } from './job-words.ts';
 
 /** Which jobs a person means: one by its id, or the open ones of a key. */
 export interface Choice {
@@ -45,8 +45,24 @@ export async function chooseJobs(
 export function onlyOne(jobs: readonly Job[]): Job {
   const [job, ...others] = jobs;
   if (job !== undefined && others.length === 0) return job;
-  const names = jobs.map((each) => `${each.jobId} (${nameOf(each)})`).join(', ');
+  const names = jobs.map((each) => `${nameOf(each)} (--job ${each.jobId})`).join(', ');
   throw new CliError('USAGE', `There are ${jobs.length} such jobs: ${names}`, {
-    remedy: 'Name one by --job.',
+    remedy: 'Name one of them by --job.',
+  });
+}
+
+/** Of those that chooseJobs found. Throws for a key none of whose jobs rests, and for a job that a person did not pause. */
+export function onlyPaused(jobs: readonly Job[], { tenant, purpose, job: jobId }: Choice): readonly Job[] {
+  const paused = jobs.filter(({ status }) => status === 'PAUSED');
+  if (paused.length === 0 && jobId === undefined && tenant !== undefined) {
+    throw new RotationError('ROTATION_NOT_FOUND', `Nothing of ${keyName({ tenant, purpose })} is paused`, {
+      remedy: `Open is: ${jobs.map((job) => `${nameOf(job)} (${stepOf(job)})`).join('; ')}.`,
+    });
+  }
+  const job = (paused.length > 0 ? paused : jobs).find((each) => !isPausedByPerson(each));
+  if (job === undefined) return paused;
+  const code = job.status === 'PAUSED' ? 'JOB_PAUSED' : 'ROTATION_STATE';
+  throw new RotationError(code, `No person paused it: ${nameOf(job)} is ${stepOf(job)}`, {
+    remedy: '`keyturn status` shows the jobs.',
   });
 }

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
+import { CliError } from './cli-error.ts';
 import type { Output } from './output.ts';
 import type { Session } from './session.ts';
 
@@ -49,9 +50,26 @@ export function defineCommand<S extends z.ZodType>(spec: CommandSpec<S>): Comman
     arguments: [],
     options: [],
     ...shown,
-    execute: (raw, cli) => run(input.parse(raw), cli),
+    execute: async (raw, cli) => run(checkInput(input, raw), cli),
   };
 }
+
+/** Throws INPUT_INVALID that names the option or argument. */
+function checkInput<S extends z.ZodType>(input: S, raw: unknown): z.output<S> {
+  const { success, data, error } = input.safeParse(raw);
+  if (success) return data;
+  const [issue] = error.issues;
+  const name = String(issue?.path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new CliError('INPUT_INVALID', `--${name}: ${issue?.message ?? 'is not of the form it needs'}`);
+}
+
+/** Words for people, such as a reason: they go to the audit and to approvers. */
+export const REASON = z
+  .string()
+  .trim()
+  .min(1, 'it is empty')
+  .refine((text) => [...text].length <= 300, 'it has more than 300 characters')
+  .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), 'it is not one line of text');
 
 export function option(flags: string, description: string): Option {
   return new Option(flags, description);

@@ -191,7 +191,10 @@ export const ERRORS = {
     meaning: 'A table of DynamoDB, or its index, is not of the form that its record set needs.',
   },
   RECORD_KEY_INVALID: { exit: 'input', meaning: "A record's key is not of the form of the key columns." },
-  RECORD_SET_NOT_FOUND: { exit: 'notFound', meaning: 'The configuration declares no such record set.' },
+  RECORD_SET_NOT_FOUND: {
+    exit: 'notFound',
+    meaning: 'The configuration declares no such record set, or store.',
+  },
   TENANT_INVALID: { exit: 'input', meaning: 'A row has no tenant, or one that cannot be used.' },
   ADOPTION_NOT_OFFERED: {
     exit: 'refused',

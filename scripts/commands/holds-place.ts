@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { holdVersion } from '../../shared/rotation/holds-by-people.ts';
-import { defineCommand, option, PURPOSE, required, TENANT, wholeNumber } from '../cli/command.ts';
+import { CliError } from '../cli/cli-error.ts';
+import { defineCommand, option, PURPOSE, REASON, required, TENANT, wholeNumber } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { requestedBy } from '../cli/follow.ts';
 import { time } from '../cli/format.ts';
@@ -34,21 +35,25 @@ export const holdsPlace = defineCommand({
   input: z.object({
     tenant: z.string(),
     version: z.number(),
-    reason: z.string(),
+    reason: REASON,
     until: z.string().optional(),
     purpose: z.string(),
   }),
   run: ({ tenant, version, reason, until, purpose }, { out, withSession }) =>
     withSession(async ({ deps }) => {
+      const end = until === undefined ? null : parseTime(until);
+      if (end !== null && Date.parse(end) <= deps.clock.now()) {
+        throw new CliError('INPUT_INVALID', `--until ${end} is not in the future`);
+      }
       const { hold, purgeCalledOff } = await holdVersion(deps, {
         ...{ tenant, purpose, version },
         note: reason,
-        until: until === undefined ? null : parseTime(until),
+        until: end,
         by: requestedBy(),
       });
-      const end = hold.until === null ? 'until it is released' : `until ${time(hold.until)}`;
+      const words = hold.until === null ? 'until it is released' : `until ${time(hold.until)}`;
       const name = keyName({ tenant, purpose });
-      out.line(out.paint('green', `Version ${version} of ${name} is held ${end}.`));
+      out.line(out.paint('green', `Version ${version} of ${name} is held ${words}.`));
       out.line(`  hold    ${hold.holdId}`);
       if (purgeCalledOff)
         out.line('  purge   was under way and is called off: the version is RETIRING again');

@@ -1,19 +1,13 @@
 import { z } from 'zod';
+import { RecordStoreError } from '../../shared/errors/errors.ts';
 import { type GiveUpAnswer, giveUp } from '../../shared/rotation/give-up.ts';
 import { approveCommand } from '../cli/approval-words.ts';
-import { defineCommand, required, TENANT, YES } from '../cli/command.ts';
+import { defineCommand, REASON, required, TENANT, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { requestedBy } from '../cli/follow.ts';
 import { time } from '../cli/format.ts';
 import { whyQuarantined } from '../cli/quarantine-words.ts';
-
-const REASON = z
-  .string()
-  .trim()
-  .min(1)
-  .max(300)
-  .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), 'is not one line of text');
 
 export const quarantineGiveUp = defineCommand({
   name: 'quarantine give-up',
@@ -49,6 +43,12 @@ export const quarantineGiveUp = defineCommand({
   }),
   run: ({ tenant, recordSet, record, field, reason, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
+      const { fields } = deps.recordSets.store(recordSet);
+      if (!fields.includes(field)) {
+        throw new RecordStoreError('COLUMN_NOT_FOUND', `Record set "${recordSet}" has no field "${field}"`, {
+          remedy: `Its fields are: ${fields.join(', ')}.`,
+        });
+      }
       const name = `${field} of record ${record.join(', ')} in ${recordSet}`;
       await confirm(
         out,
@@ -58,6 +58,8 @@ export const quarantineGiveUp = defineCommand({
       const answer = await giveUp(deps, {
         ...{ tenant, recordSet, recordId: record, field, reason },
         requestedBy: requestedBy(),
+      }).catch((error: unknown) => {
+        throw namingRecord(error, recordSet, deps.recordSets.config(recordSet).key);
       });
       for (const line of words(answer, name)) out.line(line);
       if (answer.status !== 'not-approved') {
@@ -72,6 +74,15 @@ export const quarantineGiveUp = defineCommand({
       return EXIT_CODES.refused.code;
     }),
 });
+
+/** The store knows the columns, not what they are called in the configuration. */
+function namingRecord(error: unknown, recordSet: string, keyColumns: readonly string[]): unknown {
+  if (!(error instanceof RecordStoreError) || error.code !== 'RECORD_KEY_INVALID') return error;
+  return new RecordStoreError('RECORD_KEY_INVALID', `Record set "${recordSet}": ${error.message}`, {
+    cause: error,
+    remedy: `Give a value for each of its key columns, in this order: ${keyColumns.join(', ')}.`,
+  });
+}
 
 function words(answer: GiveUpAnswer, name: string): readonly string[] {
   switch (answer.status) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { beginRestore } from '../../shared/rotation/begin-restore.ts';
+import { CliError } from '../cli/cli-error.ts';
 import { defineCommand, required } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { requestedBy } from '../cli/follow.ts';
@@ -32,11 +33,21 @@ export const restoreBegin = defineCommand({
   input: z.object({ store: z.string(), backupTime: z.string() }),
   run: ({ store, backupTime }, { out, withSession }) =>
     withSession(async ({ deps }) => {
+      const skew = deps.config.rotation.clockSkewSeconds * 1000;
+      if (Date.parse(parseTime(backupTime)) > deps.clock.now() + skew) {
+        throw new CliError('INPUT_INVALID', `--backup-time ${backupTime} is in the future`, {
+          remedy: 'Give the time at which the backup began, in UTC, such as 2026-03-01T04:00:00Z.',
+        });
+      }
       const request = { store, backupTime: parseTime(backupTime), requestedBy: requestedBy() };
       const { restore, fenceLeft } = await beginRestore(deps, request, keyProgress(out, 'held'));
       out.line(out.paint('green', `Restore ${restore.restoreId} is registered: you may restore now.`));
       out.line(`  store   ${restore.store}, backup of ${time(restore.backupTime)}`);
-      out.line(`  held    every version that it may contain, of ${counted(restore.keys ?? 0, 'key')}`);
+      out.line(
+        restore.keys === 0
+          ? '  held    nothing: no key that the store serves is older than the backup'
+          : `  held    every version that it may contain, of ${counted(restore.keys ?? 0, 'key')}`,
+      );
       out.line('  then    when all rows are back:');
       out.line(`          keyturn restore end ${restore.restoreId}`);
       if (fenceLeft !== null) {

@@ -1,6 +1,6 @@
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import { ConfigError, RecordStoreError, type RecordStoreErrorCode, RotationError } from '../errors/errors.ts';
+import { RecordStoreError, type RecordStoreErrorCode, RotationError } from '../errors/errors.ts';
 import { holdForRestore } from '../keyring/holds.ts';
 import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import { changeKey, timestamp } from './change.ts';
@@ -177,11 +177,11 @@ function requireStore({ config }: Deps, store: string): void {
       'The ledger is no store of records: its restore is not registered',
       {
         remedy:
-          'An older ledger lacks the versions that were made since, and what they encrypted does not open without them. docs/runbook.md says how it is restored.',
+          'An older ledger lacks the versions that were made since, and what they encrypted does not open without them. docs/retirement.md says how it is restored.',
       },
     );
   }
-  throw new ConfigError('CONFIG_INVALID', `There is no store "${store}"`, {
+  throw new RecordStoreError('RECORD_SET_NOT_FOUND', `There is no store "${store}"`, {
     remedy: `The configuration names: ${Object.keys(config.stores).join(', ') || 'none'}.`,
   });
 }

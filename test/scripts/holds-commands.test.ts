@@ -88,10 +88,10 @@ describe('keyturn holds', () => {
   });
 
   it.each([
-    ['an empty reason', ['--reason', ' '], 'HOLD_REFUSED'],
-    ['a reason of two lines', ['--reason', 'a\nb'], 'HOLD_REFUSED'],
-    ['a reason that is too long', ['--reason', 'x'.repeat(301)], 'HOLD_REFUSED'],
-    ['an end in the past', ['--reason', 'x', '--until', '2020-01-01T00:00:00Z'], 'HOLD_REFUSED'],
+    ['an empty reason', ['--reason', ' '], 'INPUT_INVALID'],
+    ['a reason of two lines', ['--reason', 'a\nb'], 'INPUT_INVALID'],
+    ['a reason that is too long', ['--reason', 'x'.repeat(301)], 'INPUT_INVALID'],
+    ['an end in the past', ['--reason', 'x', '--until', '2020-01-01T00:00:00Z'], 'INPUT_INVALID'],
     ['an end that is no time', ['--reason', 'x', '--until', 'soon'], 'INPUT_INVALID'],
   ])('refuses %s', async (_, options, code) => {
     await expect(holds('place', ...ACME, '--version', '1', ...options)).rejects.toMatchObject({ code });
