@@ -229,7 +229,7 @@ describe('a restore', () => {
   });
 
   it.each([
-    ['a store that is not there', { store: 'other' }, 'CONFIG_INVALID'],
+    ['a store that is not there', { store: 'other' }, 'RECORD_SET_NOT_FOUND'],
     ['the ledger', { store: 'ledger' }, 'RESTORE_REFUSED'],
     ['a time to come', { backupTime: '2999-01-01T00:00:00.000Z' }, 'RESTORE_REFUSED'],
   ])('of %s is refused', async (_, changes, code) => {
