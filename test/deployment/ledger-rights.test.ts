@@ -268,6 +268,82 @@ describe('with the rights of its role, every function does its part of', () => {
     },
   );
 
+  it.each<readonly [string, (world: World) => Promise<unknown>]>([
+    [
+      'restore, which goes on',
+      async ({ deps, clock }) => {
+        const at = new Date(clock.now()).toISOString();
+        const restore = {
+          ...{ restoreId: 'restore-1', store: 'main', backupTime: at, status: 'BEGUN' as const, keys: null },
+          ...{ requestedBy: 'test', begunAt: at, readyAt: null, endedAt: null, refusal: null, revision: 1 },
+        };
+        await deps.ledger.createRestore(restore);
+        await deps.ledger.replaceRestore({ ...restore, status: 'READY', keys: 1, readyAt: at, revision: 2 });
+      },
+    ],
+    [
+      'request for approval, an approval and a void',
+      async ({ deps, clock, key }) => {
+        const at = new Date(clock.now()).toISOString();
+        const requestId = 'request-1';
+        const { keyId, tenant, purpose } = await key();
+        await deps.ledger.createApprovalRequest({
+          ...{
+            requestId,
+            action: 'purge',
+            keyId,
+            tenant,
+            purpose,
+            version: 1,
+            restoreEpoch: 0,
+            evidence: {},
+          },
+          ...{ subject: 'digest', summary: 'x', requestedBy: 'test', requestedAt: at, expiresAt: at },
+        });
+        const approval = { requestId, approver: 'ada', breakGlass: false, at, jws: 'x.y.z' };
+        await deps.ledger.createApproval(approval);
+        await deps.ledger.voidApprovalRequest({ requestId, at, why: 'x' });
+      },
+    ],
+    [
+      'certificate',
+      async ({ deps, clock, key }) => {
+        const { keyId, tenant, purpose } = await key();
+        const issuedAt = new Date(clock.now()).toISOString();
+        await deps.ledger.createCertificate({ tenant, purpose, keyId, version: 1, issuedAt, jws: 'x.y.z' });
+      },
+    ],
+    [
+      'stored census',
+      async (world) => {
+        const { keyId, tenant, purpose, active, restoreEpoch } = await world.key();
+        const takenAt = new Date(world.clock.now()).toISOString();
+        const found = { coverage: {}, excluded: [], undeclared: null, onVersion: 0, stale: 0, malformed: 0 };
+        await world.deps.ledger.putStoredCensus({
+          ...{ censusId: 'census-1', keyId, tenant, purpose, active, restoreEpoch, version: 1 },
+          ...{ jobId: null, attempt: null, round: null },
+          result: { takenAt, takenBy: 'test', reach: 'tenant', foreign: 0, ...found },
+        });
+      },
+    ],
+    [
+      'event of no item',
+      ({ deps }) => deps.audit.record(TENANT, { eventId: 'e-1', type: 'census.taken', detail: {} }),
+    ],
+  ])('the export of what was told of a %s, also where a crash left it in its outbox', async (_, change) => {
+    const world = await makeWorld();
+    const left = world.ledger;
+    await change(world);
+    const outboxes = await left.listOpenOutboxes();
+    expect(outboxes.length).toBeGreaterThan(0);
+    expect(await call(world, 'export-audit')).toMatchObject({
+      failed: 0,
+      pending: 0,
+      settled: outboxes.length,
+    });
+    expect(await left.listOpenOutboxes()).toEqual([]);
+  });
+
   it('a root key that is disabled while the workers run', async () => {
     const roots = createTestRootKeys();
     const world = await makeWorld({}, roots);
