@@ -135,9 +135,9 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
       tableName,
       newId,
       authenticator: state,
-      onForged: () => {
+      onForged: (what) => {
         metrics.add('StateForged', 1);
-        log.error('an item of the ledger was not written by Keyturn', { code: 'STATE_FORGED' });
+        log.error(`${what} was not written by Keyturn, or not like this`, { code: 'STATE_FORGED' });
       },
     }),
   );
