@@ -39,8 +39,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          // Each has a stack of its own, on ports of its own, and mostly waits: for barriers, graces, processes.
-          maxWorkers: 2,
+          fileParallelism: false,
           // After the fast ones, and not beside them.
           sequence: { groupOrder: 1 },
         },
