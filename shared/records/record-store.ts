@@ -144,8 +144,12 @@ export interface RecordStore {
   /** The records, in the order of `keys`; null where the row is gone. */
   read(keys: readonly RecordKey[]): Promise<readonly (StoredRecord | null)[]>;
 
-  /** Compare-and-set on the exact old bytes and the tenant, in bulk; an outcome per record, in order. */
-  replace(changes: readonly RecordChange[]): Promise<readonly ReplaceOutcome[]>;
+  /**
+   * Compare-and-set on the exact old bytes and the tenant, in bulk; an outcome per record, in order. `notAfter`, in
+   * milliseconds since the epoch: a write that the database begins later is a conflict, by its own clock; a store that
+   * cannot tell takes no notice.
+   */
+  replace(changes: readonly RecordChange[], notAfter?: number): Promise<readonly ReplaceOutcome[]>;
 
   /**
    * The same as read and replace for a rewrap, moving as few bytes as the store can; one that cannot leave anything
@@ -153,7 +157,7 @@ export interface RecordStore {
    * wrapped DEK is random and fresh for every seal, so it stands for the exact envelope.
    */
   readFrames(keys: readonly RecordKey[]): Promise<readonly (FramedRecord | null)[]>;
-  replaceFrames(changes: readonly FrameChange[]): Promise<readonly ReplaceOutcome[]>;
+  replaceFrames(changes: readonly FrameChange[], notAfter?: number): Promise<readonly ReplaceOutcome[]>;
 
   /**
    * Counts by reading the envelopes themselves, strongly consistent, never by an index that lags: it sees every write

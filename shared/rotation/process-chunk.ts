@@ -1,3 +1,4 @@
+import { monotonicNow } from '../clock/system.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyError, RotationError } from '../errors/errors.ts';
 import type { ChunkReport, PageRef, QuarantinedRecord } from '../ledger/ledger.ts';
@@ -195,17 +196,30 @@ function quarantinedRecord(
   };
 }
 
+export interface WriteFence {
+  /** Throws KEY_UNAVAILABLE when too much time has passed. */
+  assertFresh(): void;
+  /** For the store: it may be frozen, or try again, after that. Milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
 /**
  * A worker is a writer too: from when it was given the active version until it writes, no more time may pass than the
  * propagation barrier allows for. A process that was frozen in mid-chunk must not write a version that was retired since.
+ * The longer of two times counts: a wall clock that was set back in between makes the chunk no younger, and one that never
+ * goes back may stand still while the machine sleeps.
  */
-export function createWriteFence(deps: Deps): { assertFresh(): void } {
-  const began = deps.clock.now();
+export function createWriteFence(
+  deps: Pick<Deps, 'clock' | 'config'>,
+  monotonic: () => number = monotonicNow,
+): WriteFence {
+  const began = { wall: deps.clock.now(), monotonic: monotonic() };
   const limit = deps.config.rotation.maxTransactionSeconds;
   return {
+    notAfter: began.wall + limit * 1000,
     assertFresh() {
-      const age = deps.clock.now() - began;
-      if (age < 0 || age > limit * 1000) {
+      const wall = deps.clock.now() - began.wall;
+      if (wall < 0 || Math.max(wall, monotonic() - began.monotonic) > limit * 1000) {
         throw new KeyError(
           'KEY_UNAVAILABLE',
           'The chunk took longer than maxTransactionSeconds; it is tried again',

@@ -61,7 +61,7 @@ export async function rewrapRecords(
     for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
     fence.assertFresh();
-    const replaced = await writeChanges(store, job, changes);
+    const replaced = await writeChanges(store, job, changes, fence.notAfter);
     changed += replaced.filter((outcome) => outcome === 'replaced').length;
     // An application wrote in between, and its write stands: look again at what it wrote.
     keys = changes.filter((_, i) => replaced[i] === 'conflict').map(({ key }) => key);
@@ -105,6 +105,7 @@ async function writeChanges(
   store: AdoptableStore,
   job: Job,
   rows: readonly RowChange[],
+  notAfter: number,
 ): Promise<readonly ReplaceOutcome[]> {
   if (job.mode === 'rewrap') {
     return store.replaceFrames(
@@ -117,6 +118,7 @@ async function writeChanges(
           after: { bytes: after, omitted: value.omitted },
         })),
       })),
+      notAfter,
     );
   }
   return store.replace(
@@ -125,6 +127,7 @@ async function writeChanges(
       tenant,
       changes: changes.map(({ value, after }) => ({ field: value.field, before: value.bytes, after })),
     })),
+    notAfter,
   );
 }
 

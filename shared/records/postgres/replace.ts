@@ -36,10 +36,11 @@ export async function applyChanges<C extends Change>(
   changes: readonly C[],
   size: (change: C) => number,
   fieldInputs: (changes: readonly C[]) => readonly FieldInput[],
+  notAfter?: number,
 ): Promise<ReplaceOutcome[]> {
   const outcomes: ReplaceOutcome[] = [];
   for (const batch of byBytes(changes, size))
-    outcomes.push(...(await applyBatch(db, shape, batch, fieldInputs)));
+    outcomes.push(...(await applyBatch(db, shape, batch, fieldInputs, notAfter)));
   return outcomes;
 }
 
@@ -48,6 +49,7 @@ async function applyBatch<C extends Change>(
   shape: TableShape,
   changes: readonly C[],
   fieldInputs: (changes: readonly C[]) => readonly FieldInput[],
+  notAfter: number | undefined,
 ): Promise<ReplaceOutcome[]> {
   const keys = changes.map(({ key }) => key);
   const fields = fieldInputs(changes);
@@ -60,7 +62,10 @@ async function applyBatch<C extends Change>(
     inputs.push({ name: 'tenant', type: 'text', values: textArray(names) });
   }
   const updates = fields.map((field) => field.update);
-  const replaced = await queryNumbers(db, updateRecords(shape, inputs, updates, oneTenant, changes.length));
+  const replaced = await queryNumbers(
+    db,
+    updateRecords(shape, inputs, updates, oneTenant, changes.length, notAfter),
+  );
   const outcomes = changes.map((): ReplaceOutcome => 'replaced');
   if (replaced === null) return outcomes;
 

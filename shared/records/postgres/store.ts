@@ -3,7 +3,7 @@ import type { Clock } from '../../clock/clock.ts';
 import { systemClock } from '../../clock/system.ts';
 import type { RecordSetConfig } from '../../config/schema.ts';
 import { kidOf } from '../../envelope/kek.ts';
-import type { AdoptableStore, Scope } from '../record-store.ts';
+import type { AdoptableStore, FrameChange, RecordChange, Scope } from '../record-store.ts';
 import { createAdoption } from './adoption.ts';
 import { awaitEarlierWriters, countEnvelopes } from './census.ts';
 import { TableConnection } from './connection.ts';
@@ -74,21 +74,21 @@ export function createPostgresRecordStore(options: PostgresRecordStoreOptions): 
 
     read: (keys) => connection.run((shape) => readRecords(connection.db, shape, keys)),
 
-    replace: (changes) =>
+    replace: (changes, notAfter) =>
       connection.run(async (shape) => {
         assertChanges(shape, changes);
-        return applyChanges(connection.db, shape, changes, changeBytes, (batch) =>
-          envelopeInputs(shape, batch),
-        );
+        const inputs = (batch: readonly RecordChange[]) => envelopeInputs(shape, batch);
+        return applyChanges(connection.db, shape, changes, changeBytes, inputs, notAfter);
       }),
 
     readFrames: (keys) => connection.run((shape) => readFrames(connection.db, shape, keys)),
 
-    replaceFrames: (changes) =>
+    replaceFrames: (changes, notAfter) =>
       connection.run(async (shape) => {
         assertChanges(shape, changes);
         assertFrames(shape, changes);
-        return applyChanges(connection.db, shape, changes, frameBytes, (batch) => frameInputs(shape, batch));
+        const inputs = (batch: readonly FrameChange[]) => frameInputs(shape, batch);
+        return applyChanges(connection.db, shape, changes, frameBytes, inputs, notAfter);
       }),
 
     census: (scope, segment, reach) =>

@@ -194,7 +194,8 @@ export interface FieldUpdate {
 /**
  * One statement for the whole chunk of `count` (of one tenant, or with an input column `tenant`), which answers with
  * the numbers, from 1, of what it wrote; null for all. Rows are locked in key order, so that two chunks with rows in
- * common wait for each other rather than deadlock.
+ * common wait for each other rather than deadlock. A statement that begins after `notAfter` writes nothing; one that began
+ * before is a transaction that a census waits for.
  */
 export function updateRecords(
   shape: TableShape,
@@ -202,6 +203,7 @@ export function updateRecords(
   updates: readonly FieldUpdate[],
   oneTenant: string | undefined,
   count: number,
+  notAfter?: number,
 ): Statement {
   const p = new Parameters();
   const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
@@ -211,13 +213,17 @@ export function updateRecords(
   const unchanged = updates.map(({ input, condition }) =>
     updates.length === 1 ? condition : `(${input} IS NULL OR ${condition})`,
   );
+  const inTime =
+    notAfter === undefined
+      ? []
+      : [`statement_timestamp() < to_timestamp(${p.add(notAfter, 'float8')} / 1000)`];
   const tenant = `(${tenantText(shape, p)}) COLLATE "C" = ${oneTenant === undefined ? 'c.tenant' : p.add(oneTenant, 'text')}`;
   return {
     text: `
 WITH updated AS (
   UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
   FROM (SELECT * FROM ${inputRows(inputs, p)} ORDER BY ${order}) AS c
-  WHERE ${[onKey(shape), tenant, ...unchanged].join(' AND ')}
+  WHERE ${[onKey(shape), tenant, ...unchanged, ...inTime].join(' AND ')}
   RETURNING c.i
 )
 SELECT CASE WHEN (SELECT count(*) FROM updated) < ${p.add(count, 'int8')}

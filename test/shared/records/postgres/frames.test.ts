@@ -24,8 +24,11 @@ async function oneRecord() {
   const [outcome] = rewrapBatch([before.bytes], [kek(1)], kek(2), [before.omitted]);
   if (outcome?.status !== 'rewrapped') throw new Error('The rewrap failed.');
   const after: Frame = { bytes: outcome.envelope, omitted: before.omitted };
-  const replace = (from: Frame, to: Frame) =>
-    fixture.store.replaceFrames([{ key, tenant: 'acme', changes: [{ field: 0, before: from, after: to }] }]);
+  const replace = (from: Frame, to: Frame, notAfter?: number) =>
+    fixture.store.replaceFrames(
+      [{ key, tenant: 'acme', changes: [{ field: 0, before: from, after: to }] }],
+      notAfter,
+    );
   return { fixture, value, before, after, replace };
 }
 
@@ -67,5 +70,19 @@ it('a rewrap never puts back ciphertext that it did not see', async () => {
   const now = Buffer.from((await fixture.rows())[0]?.values[0] ?? []);
   const recipient = now.length - KID_FROM_END;
   expect(now.subarray(0, recipient)).toEqual(other.subarray(0, recipient));
+  await fixture.close();
+});
+
+it('a write that the database begins too late changes nothing, though the very old bytes stand there again', async () => {
+  const { fixture, value, before, after, replace } = await oneRecord();
+  expect(await replace(before, after, Date.now() + 60_000)).toEqual(['replaced']);
+  // A rollback: AES key wrap gives the same bytes as before.
+  expect(await replace(after, before, Date.now() + 60_000)).toEqual(['replaced']);
+  expect((await fixture.rows())[0]?.values[0]).toEqual(Buffer.from(value));
+  expect(await replace(before, after, Date.now() - 60_000)).toEqual(['conflict']);
+  const whole = { field: 0, before: value, after: envelope(2, KEY_ID, LONG) };
+  const late = fixture.store.replace([{ key, tenant: 'acme', changes: [whole] }], Date.now() - 60_000);
+  expect(await late).toEqual(['conflict']);
+  expect((await fixture.rows())[0]?.values[0]).toEqual(Buffer.from(value));
   await fixture.close();
 });
