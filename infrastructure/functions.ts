@@ -38,7 +38,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
   'check-barrier': state('Waits until no writer can hold the old version', ['changeKeys', 'changeJobs']),
   'take-census': state('Counts key versions from the envelopes themselves', ['workOnJobs']),
   'conclude-round': state('Decides by the census: clean, sweep again, or blocked', [
-    'readKeys',
+    'changeKeys',
     'changeJobs',
     'settleQuarantine',
     'keepCensus',
@@ -56,7 +56,7 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     'keepCertificate',
   ]),
   'conclude-adoption': state('Decides whether plaintext is left', [
-    'readKeys',
+    'changeKeys',
     'changeJobs',
     'settleQuarantine',
   ]),

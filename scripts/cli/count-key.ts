@@ -82,7 +82,7 @@ export async function countKey(deps: Deps, key: TenantKey, options: CountOptions
   return addUp(counted.sort((a, b) => a.segment - b.segment).map(ofKey(new Set(own))), {
     ...{ version: key.active, active: key.active, reach, takenBy: options.takenBy },
     at: timestamp(deps.clock.now()),
-    excluded: exclusionsOf({ config: deps.config, key, reach, read, searched }),
+    excluded: exclusionsOf({ config: deps.config, key, reach, read, own, searched }),
     undeclared: searched === null ? null : undeclaredOf(searched),
     place: (recordSet) => placeOf(deps.config, recordSet),
   });

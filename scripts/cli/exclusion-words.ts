@@ -9,6 +9,7 @@ export const EXCLUSION_WORDS = {
   TIME: 'the time of the search was over before',
   RETIRED: 'listed as retired: it holds no envelopes any more',
   NOT_DECLARED: 'the key served it once, and no record set declares it any more',
+  DECLARED_SINCE: 'a record set that was declared while the count was under way',
   OTHER_KEY: 'a record set that the key cannot serve',
   OTHER_TENANTS: 'rows of other tenants',
   NOT_SEARCHED: 'columns that no record set declares were not looked for',

@@ -13,6 +13,8 @@ export interface ExclusionScope {
   readonly reach: CensusResult['reach'];
   /** Record sets that were read. */
   readonly read: readonly string[];
+  /** Record sets that the key may serve, as the configuration is now. */
+  readonly own: readonly string[];
   /** null: no store was searched. */
   readonly searched: readonly StoreFindings[] | null;
 }
@@ -28,7 +30,7 @@ export function exclusionsOf(scope: ExclusionScope): Exclusion[] {
 }
 
 /** Columns that the key served once and that no record set which was read has. */
-function servedAndUnread({ config, key, read }: ExclusionScope): Exclusion[] {
+function servedAndUnread({ config, key, read, reach, own }: ExclusionScope): Exclusion[] {
   return key.serves.flatMap(({ store, table, columns }) => {
     const sets = Object.entries(config.recordSets).filter(
       ([, set]) => set.store === store && set.table === table,
@@ -37,26 +39,39 @@ function servedAndUnread({ config, key, read }: ExclusionScope): Exclusion[] {
       new Set(sets.filter(([name]) => names(name)).flatMap(([, set]) => set.fields.map((f) => f.column)));
     const wasRead = fieldsOf((name) => read.includes(name));
     const declared = fieldsOf(() => true);
+    const late = fieldsOf((name) => isLate({ reach, own }, name));
     const retired = config.retired.filter((entry) => entry.store === store && entry.table === table);
     const isRetired = (column: string) =>
       retired.some((entry) => entry.columns === undefined || entry.columns.includes(column));
     const why = (column: string): ExclusionReason =>
-      isRetired(column) ? 'RETIRED' : declared.has(column) ? 'OTHER_KEY' : 'NOT_DECLARED';
+      isRetired(column)
+        ? 'RETIRED'
+        : late.has(column)
+          ? 'DECLARED_SINCE'
+          : declared.has(column)
+            ? 'OTHER_KEY'
+            : 'NOT_DECLARED';
     const left = columns.filter((column) => !wasRead.has(column));
-    return (['RETIRED', 'NOT_DECLARED', 'OTHER_KEY'] as const).flatMap((reason) => {
+    return (['RETIRED', 'NOT_DECLARED', 'DECLARED_SINCE', 'OTHER_KEY'] as const).flatMap((reason) => {
       const of = left.filter((column) => why(column) === reason);
       return of.length === 0 ? [] : [{ store, table, columns: of, why: reason }];
     });
   });
 }
 
-/** Declared, but not the key's: of another purpose, or another tenant's. */
-function otherRecordSets({ config, key, read }: ExclusionScope): Exclusion[] {
+/** Whether it would have been read, had it been declared when that was planned. A purge reads every record set. */
+function isLate({ reach, own }: Pick<ExclusionScope, 'reach' | 'own'>, recordSet: string): boolean {
+  return reach === 'everywhere' || own.includes(recordSet);
+}
+
+/** Declared and not read: of another purpose, or another tenant's; or declared too late. */
+function otherRecordSets({ config, key, read, reach, own }: ExclusionScope): Exclusion[] {
   return Object.entries(config.recordSets).flatMap(([name, { store, table, fields }]) => {
     if (read.includes(name)) return [];
     const served = key.serves.find((each) => each.store === store && each.table === table);
     const columns = fields.map(({ column }) => column).filter((column) => !served?.columns.includes(column));
-    return columns.length === 0 ? [] : [{ store, table, columns, why: 'OTHER_KEY' as const }];
+    const why = isLate({ reach, own }, name) ? 'DECLARED_SINCE' : 'OTHER_KEY';
+    return columns.length === 0 ? [] : [{ store, table, columns, why }];
   });
 }
 

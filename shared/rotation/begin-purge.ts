@@ -4,6 +4,7 @@ import { beginDestroy } from '../keyring/destruction.ts';
 import { changeJob, changeKeyOf, getRunningJob, moveJob, timestamp } from './change.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
 import { checkPurgeable } from './purge-rules.ts';
+import { recordSetsOf } from './take-up.ts';
 
 /**
  * Step 8 begins: the version becomes DESTROY_PENDING, so that nothing can take it up again unnoticed, and the
@@ -18,9 +19,9 @@ export async function beginPurge(
   const job = await getRunningJob(deps, jobId);
   const now = deps.clock.now();
   const key = await changeKeyOf(deps, job, (current) => {
-    checkPurgeable(current, job.from, now, deps.config);
     // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
     if (job.status === 'CENSUS' || job.status === 'COMPLETED') return current;
+    checkPurgeable(current, job.from, now, deps.config);
     const state = versionOf(current, job.from).state;
     return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
   });
@@ -45,6 +46,8 @@ export async function beginPurge(
         };
     return moveJob(preparing, 'CENSUS', {
       round: current.round + 1,
+      // As the configuration is now: what is read is planned right after this.
+      recordSets: recordSetsOf(deps, 'purge', current),
       ...fence,
       startedAt: current.startedAt ?? timestamp(now),
     });

@@ -4,8 +4,9 @@ import { describeUse } from '../keyring/canary.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { markSeen } from '../keyring/sightings.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, changeKey } from './change.ts';
+import { blockJob, changeJob, changeKey, timestamp } from './change.ts';
 import { describeHolds, standingHolds } from './holds.ts';
 import type { BlockerCode, CensusResult, Job } from './rotation.ts';
 
@@ -15,6 +16,16 @@ export interface Refusal {
   readonly code: BlockerCode;
   readonly message: string;
 }
+
+/** Something was found on the version, or may be on it: it is not the one that was retired any more. See sightings.ts. */
+const SIGHTINGS: readonly BlockerCode[] = [
+  'STALE_RECORDS',
+  'QUARANTINED_RECORDS',
+  'MALFORMED_RECORDS',
+  'UNDECLARED_ENVELOPES',
+  'RECORD_SET_CHANGED',
+  'VERSION_IN_USE',
+];
 
 /** Pure. Null: nothing in the key's item speaks against it. */
 export function whyCalledOff(key: TenantKey, job: Job, now: number, config: Deps['config']): Refusal | null {
@@ -27,6 +38,13 @@ export function whyCalledOff(key: TenantKey, job: Job, now: number, config: Deps
   if (holds.length > 0) return { code: 'HELD', message: `Version ${job.from}: ${describeHolds(holds)}` };
   if (key.restoreEpoch !== job.restoreEpoch)
     return { code: 'KEY_CHANGED', message: 'A store was restored during the purge' };
+  const { state, purgeNotBefore } = versionOf(key, job.from);
+  // Retired anew, by this purge before a crash or by a sweep. A fenced one began when its grace was over.
+  if (state === 'RETIRING' && purgeNotBefore !== null && now < Date.parse(purgeNotBefore))
+    return {
+      code: 'HELD',
+      message: `Version ${job.from} was retired anew: its grace lasts until ${purgeNotBefore}`,
+    };
   return null;
 }
 
@@ -46,6 +64,7 @@ export async function callOff(
       const why = `Version ${job.from} was decided to be destroyed in the meantime`;
       throw new RotationError('ROTATION_STATE', why, { retryable: true });
     }
+    if (SIGHTINGS.includes(code)) return markSeen(current, job.from, timestamp(deps.clock.now()));
     // Any other state is not this purge's to change.
     return state === 'DESTROY_PENDING' ? cancelDestroy(current, job.from) : current;
   });

@@ -2,10 +2,10 @@ import { resumeApproved } from '../approvals/resume-approved.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyturnError } from '../errors/errors.ts';
 import { usedVersions } from '../keyring/canary.ts';
-import { cancelDestroy } from '../keyring/destruction.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import { markSeen } from '../keyring/sightings.ts';
 import { callOff, whyCalledOff } from './call-off-purge.ts';
-import { changeKey, getKey } from './change.ts';
+import { changeKey, getKey, timestamp } from './change.ts';
 import { purgeJobId } from './job-id.ts';
 import { isRunning, waitsForApproval } from './rotation.ts';
 
@@ -57,6 +57,8 @@ async function callOffOne(deps: Deps, tenant: string, purpose: string, version: 
   }
   // Whoever fenced it did not come to its end.
   await changeKey(deps, tenant, purpose, (current) =>
-    usedVersions(current).includes(version) ? cancelDestroy(current, version) : current,
+    usedVersions(current).includes(version)
+      ? markSeen(current, version, timestamp(deps.clock.now()))
+      : current,
   );
 }

@@ -1,9 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Deps } from '../deps/deps.ts';
+import { seenBySweep } from '../keyring/sightings.ts';
 import { announceEnd } from './announce-end.ts';
-import { blockJob, changeJob, getKey, getRunningJob, moveJob, requireRunning } from './change.ts';
-import { settleQuarantine } from './quarantine.ts';
-import type { Blocker, CensusResult, Job } from './rotation.ts';
+import {
+  blockJob,
+  changeJob,
+  changeKeyOf,
+  getRunningJob,
+  moveJob,
+  requireRunning,
+  timestamp,
+} from './change.ts';
+import { type StayingRecord, settleQuarantine } from './quarantine.ts';
+import type { Blocker, CensusCoverage, CensusResult, Job } from './rotation.ts';
+import { registerServed } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
@@ -17,19 +27,25 @@ export async function concludeRound(
   const job = await getRunningJob(deps, jobId);
   const earlier = standingOutcome(job, round);
   if (earlier !== null) return { outcome: earlier };
-  const { active, restoreEpoch } = await getKey(deps, job.tenant, job.purpose);
+  // With the tables that are declared since the job began.
+  const { active, restoreEpoch } = await registerServed(deps, job.tenant, job.purpose);
   const census = await readCensus(deps, job, round, active);
+  await tellRetired(deps, job, census);
   deps.metrics.add('StaleRecords', census.stale);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
-  const counted = quarantined.filter(
-    ({ finding, recordSet }) => finding === 'stale' && Object.hasOwn(census.coverage, recordSet),
-  );
-  const decision = decideRound(census, counted.length, round, job.maxRounds);
+  const recordSets = deps.recordSets.ofKey(job.tenant, job.purpose);
+  const unread = recordSets.filter((recordSet) => !Object.hasOwn(census.coverage, recordSet));
+  const setAside = countSetAside(census, quarantined, active);
+  const decision = decideRound(census, setAside, round, job.maxRounds, unread);
   const concluded = await changeJob(deps, jobId, (current) => {
     if (standingOutcome(requireRunning(current), round) !== null) return current;
     const next = { ...current, census };
     if (decision.outcome === 'SWEEP_AGAIN')
-      return moveJob(next, 'SWEEPING', { round: round + 1, restoreEpoch });
+      return moveJob(next, 'SWEEPING', {
+        round: round + 1,
+        restoreEpoch,
+        ...(unread.length > 0 ? { recordSets } : {}),
+      });
     if (decision.outcome === 'BLOCKED') {
       return blockJob(next, decision.blocker.code, decision.blocker.message, deps.clock.now());
     }
@@ -53,20 +69,55 @@ type Decision =
   | { readonly outcome: 'CLEAN' | 'SWEEP_AGAIN' }
   | { readonly outcome: 'BLOCKED'; readonly blocker: Omit<Blocker, 'at'> };
 
+/** What it found on versions that were retired before, they are not retired without: this round's end retires them anew. */
+async function tellRetired(deps: Deps, job: Job, { coverage }: CensusResult): Promise<void> {
+  const counts = Object.values(coverage).flatMap(({ versions }) => Object.entries(versions));
+  const found = counts.flatMap(([version, values]) => (values > 0 ? [Number(version)] : []));
+  const at = timestamp(deps.clock.now());
+  await changeKeyOf(deps, job, (key) => seenBySweep(key, job.jobId, found, at));
+}
+
+/**
+ * Pure. How many of the census' stale values are quarantined, for all that is known: in each record set no more than it
+ * found stale there, and none that was set aside after it, which it may have counted as something else.
+ */
+export function countSetAside(
+  census: CensusResult,
+  quarantined: readonly Pick<StayingRecord, 'finding' | 'recordSet' | 'at'>[],
+  active: number,
+): number {
+  return Object.entries(census.coverage).reduce((total, [recordSet, count]) => {
+    const known = quarantined.filter(
+      (one) => one.finding === 'stale' && one.recordSet === recordSet && one.at <= census.takenAt,
+    );
+    return total + Math.min(known.length, staleOf(count, active));
+  }, 0);
+}
+
+function staleOf({ versions, foreign, malformed }: CensusCoverage, active: number): number {
+  const named = Object.entries(versions).filter(([version]) => Number(version) !== active);
+  return named.reduce((total, [, values]) => total + values, foreign + malformed);
+}
+
 /**
  * Pure. Quarantined values block the purge of their version and nothing else: a round with nothing but them left is
  * clean. The quarantine is compared with the census by its size, so a value that is stale and not set aside is
- * never overlooked: it makes the census larger.
+ * never overlooked: it makes the census larger. A record set that was declared since the round began was not read.
  */
 export function decideRound(
   census: CensusResult,
   quarantined: number,
   round: number,
   maxRounds: number,
+  unread: readonly string[] = [],
 ): Decision {
   const left = census.stale - quarantined;
-  if (left <= 0) return { outcome: 'CLEAN' };
+  if (left <= 0 && unread.length === 0) return { outcome: 'CLEAN' };
   if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };
+  if (unread.length > 0) {
+    const message = `After ${round} rounds these record sets, declared since the last began, were not swept: ${unread.join(', ')}`;
+    return { outcome: 'BLOCKED', blocker: { code: 'RECORD_SET_CHANGED', message } };
+  }
   return {
     outcome: 'BLOCKED',
     blocker: {

@@ -46,7 +46,12 @@ export async function processChunk(
   message: ChunkMessage,
   jobs: JobCache,
 ): Promise<ChunkOutcome | null> {
-  const job = await jobs.get(message.jobId);
+  let job = await jobs.get(message.jobId);
+  if (!job.recordSets.includes(message.recordSet)) {
+    // One that was declared while the job ran, and that this worker does not know of yet.
+    jobs.forget(message.jobId);
+    job = await jobs.get(message.jobId);
+  }
   assertOfJob(job, message);
   // At rest, or called off: not touched and not counted. The attempt that takes the job up lists what is left.
   if (job.status === 'PAUSED' || job.status === 'CANCELLED') return null;

@@ -32,7 +32,8 @@ export function checkPurgeable(key: TenantKey, version: number, now: number, con
   }
   // A grace that was made longer since counts too; one that was made shorter does not.
   const configured =
-    Date.parse(found.retiringAt ?? found.purgeNotBefore) + config.rotation.graceSeconds * 1000;
+    Date.parse(found.seen?.cleanAt ?? found.retiringAt ?? found.purgeNotBefore) +
+    config.rotation.graceSeconds * 1000;
   const due = Math.max(Date.parse(found.purgeNotBefore), configured);
   if (now < due) {
     throw new RotationError('PURGE_REFUSED', `${name} is in its grace until ${new Date(due).toISOString()}`, {

@@ -75,7 +75,7 @@ export async function findLostVersions(
     const destroyedAt = found.destroyAuthorizedAt ?? found.destroyedAt ?? timestamp(0);
     const there = { createdAt: found.createdAt, goneAt: destroyedAt };
     if (!mayContain(backup, { ...there, cleanAt: null }, restores, clockSkewSeconds)) continue;
-    const cleanAt = await readCleanAt(deps, key, found);
+    const cleanAt = latestOf(await readCleanAt(deps, key, found), found.seen?.cleanAt ?? null);
     if (mayContain(backup, { ...there, cleanAt }, restores, clockSkewSeconds)) {
       lost.push({ tenant: key.tenant, purpose: key.purpose, version: found.version, destroyedAt });
     }
@@ -135,6 +135,11 @@ async function readCleanAt(
     if (job.census !== null && isCleanOf(job.census, version)) return job.completedAt;
   }
   return null;
+}
+
+/** What was found on the version after its retirement was gone only when a purge said so. */
+function latestOf(cleanAt: string | null, again: string | null): string | null {
+  return cleanAt !== null && again !== null && again > cleanAt ? again : cleanAt;
 }
 
 /** A quarantined value is in the census, too; one whose version cannot be told may be of any. */

@@ -11,10 +11,11 @@ import {
 } from '../envelope/index.ts';
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
 import type { RecordRef } from '../keyring/keyring.ts';
+import { seenBySweep } from '../keyring/sightings.ts';
 import type { AdoptableStore, RecordKey, ReplaceOutcome } from '../records/record-store.ts';
-import { getKey } from './change.ts';
+import { changeKey, getKey, timestamp } from './change.ts';
 import { type BatchResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
-import type { Job } from './rotation.ts';
+import { isRunning, type Job } from './rotation.ts';
 
 /** A record that the application changes again and again is left to the next sweep. */
 const TRIES = 3;
@@ -60,6 +61,7 @@ export async function rewrapRecords(
     const { changes, failed } = sortOutcomes(rows, outcomes, store);
     for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
+    await tellRetired(deps, job, changes);
     fence.assertFresh();
     const replaced = await writeChanges(store, job, changes, fence.notAfter);
     changed += replaced.filter((outcome) => outcome === 'replaced').length;
@@ -81,6 +83,18 @@ async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
   if (cached.version === active) return cached;
   deps.keyring.clear();
   return deps.keyring.active(job.tenant, job.purpose);
+}
+
+/**
+ * Before the write: whatever is on a version that was retired before came to light only now, so that the backups of until
+ * now need it. The version that a running rotation leaves is not retired yet.
+ */
+async function tellRetired(deps: Deps, job: Job, rows: readonly RowChange[]): Promise<void> {
+  const found = new Set(rows.flatMap(({ changes }) => changes.map(({ value }) => versionAtEnd(value.bytes))));
+  if (isRunning(job.status)) found.delete(job.from);
+  if (found.size === 0) return;
+  const at = timestamp(deps.clock.now());
+  await changeKey(deps, job.tenant, job.purpose, (key) => seenBySweep(key, job.jobId, [...found], at));
 }
 
 /** A rewrap moves recipients only; a re-encryption needs the ciphertexts too. */

@@ -203,6 +203,8 @@ export const EXCLUSION_REASONS = [
   'RETIRED',
   /** The key served it once, and no record set declares it any more. */
   'NOT_DECLARED',
+  /** A record set that was declared after it was planned what is read. */
+  'DECLARED_SINCE',
   /** A record set that the key cannot serve: of another purpose, or fixed to another tenant. */
   'OTHER_KEY',
   /** Rows of other tenants in the tables that were read. */

@@ -42,10 +42,14 @@ export function addServed(key: TenantKey, declared: readonly ServedTable[]): Ten
 
 /**
  * Pure. What the key served and nobody reads any more: tables or columns that no record set declares and that are
- * not declared as retired.
+ * not declared as retired. `tables`: what is read; left out: all that is declared.
  */
-export function unreadTables(key: Pick<TenantKey, 'serves'>, config: Config): ServedTable[] {
-  const read = mergeTables(declaredTables(config, Object.keys(config.recordSets)));
+export function unreadTables(
+  key: Pick<TenantKey, 'serves'>,
+  config: Config,
+  tables: readonly ServedTable[] = declaredTables(config, Object.keys(config.recordSets)),
+): ServedTable[] {
+  const read = mergeTables(tables);
   return key.serves.flatMap(({ store, table, columns }) => {
     const same = (other: { store: string; table: string }) => other.store === store && other.table === table;
     const found = read.find(same)?.columns ?? [];

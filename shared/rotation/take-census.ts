@@ -94,7 +94,7 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
     ...{ version: job.from, active, reach },
     at: timestamp(deps.clock.now()),
     takenBy: `${job.requestedBy} (job ${job.jobId})`,
-    excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], searched }),
+    excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], own: [...own], searched }),
     undeclared: searched === null ? null : undeclaredOf(searched),
     place: (recordSet) => placeOf(deps.config, recordSet),
   });

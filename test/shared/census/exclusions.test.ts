@@ -34,7 +34,14 @@ const key = {
 
 describe('what a census did not read', () => {
   it('is named with its reason: of a tenant’s rows', () => {
-    const found = exclusionsOf({ config, key, reach: 'tenant', read: ['people', 'own'], searched: null });
+    const found = exclusionsOf({
+      config,
+      key,
+      reach: 'tenant',
+      read: ['people', 'own'],
+      own: ['people', 'own'],
+      searched: null,
+    });
     expect(found).toEqual([
       { store: 'main', table: 'people', columns: ['b'], why: 'RETIRED' },
       { store: 'main', table: 'people', columns: ['c'], why: 'NOT_DECLARED' },
@@ -57,7 +64,10 @@ describe('what a census did not read', () => {
       { store: 'items', found: [], unsearched: [] },
     ];
     const read = ['people', 'own', 'cards'];
-    const found = exclusionsOf({ config, key: { serves: [] }, reach: 'everywhere', read, searched });
+    const found = exclusionsOf({
+      ...{ config, key: { serves: [] }, reach: 'everywhere' as const },
+      ...{ read, own: ['people'], searched },
+    });
     expect(found.filter(({ why }) => why !== 'BACKUPS')).toEqual([
       { store: 'main', table: 'u', columns: ['j'], why: 'TYPE' },
       { store: 'items', table: '', columns: [], why: 'OTHER_TABLES' },

@@ -92,6 +92,7 @@ describe('the whole way of a version', () => {
       destroyAuthorizedAt: at(11),
       destroyedAt: at(12),
       retiredBy: ROTATION,
+      seen: null,
       erased: [{ rootKeyId: 'local:1', materialId: null }],
       approvedBy: null,
       agreement: { required: 0, approvers: [] },
