@@ -34,7 +34,7 @@ const ROTATION = `rotation:
   clockSkewSeconds: 0
   maxTransactionSeconds: 3
   backupRetentionSeconds: 0
-  graceSeconds: 8
+  graceSeconds: 15
   acceptShortGrace: true
   soakSeconds: 1
 `;
