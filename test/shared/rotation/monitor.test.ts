@@ -157,6 +157,8 @@ describe('the monitor', () => {
 
     row.values[0] = whole;
     world.people.rows.delete(JSON.stringify(['1']));
+    expect(await purge()).toBe(false);
+    world.passGrace();
     expect(await purge()).toBe(true);
     expect(await look()).toMatchObject({
       ...{ PurgesAwaitingApproval: 0, JobsBlockedNow: 0, QuarantinedRecords: 0 },

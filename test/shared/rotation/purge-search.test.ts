@@ -49,6 +49,8 @@ describe('a purge and what nobody declared', () => {
     });
     expect(await stateOf(world, 1)).toBe('RETIRING');
     world.elsewhere.found = { found: [], unsearched: [] };
+    // The first count that finds nothing begins the grace anew.
+    expect(await runPurge(world, await purge())).toBe(false);
     world.passGrace();
     expect(await runPurge(world, await purge())).toBe(true);
   });

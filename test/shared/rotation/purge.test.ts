@@ -126,7 +126,11 @@ describe('a purge', () => {
       // The next request begins again, from a new barrier.
       const again = await requestPurge(world.deps, PURGE);
       expect(again).toMatchObject({ answer: 'resumed', job: { attempt: 2, status: 'REQUESTED' } });
-      expect(await runPurge(world, again.job.jobId)).toBe(true);
+      // And begins the grace anew, since it was used.
+      expect(await runPurge(world, again.job.jobId)).toBe(false);
+      world.passGrace();
+      const last = await requestPurge(world.deps, PURGE);
+      expect(await runPurge(world, last.job.jobId)).toBe(true);
     },
   );
 
