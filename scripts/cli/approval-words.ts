@@ -62,9 +62,9 @@ export function requestLines(request: ApprovalRequest): string[] {
 }
 
 /** A census with all that it did not read; of a hold and of a record every field that says something. */
-function evidenceLines({ tenant, purpose, evidence }: ApprovalRequest): string[] {
+function evidenceLines({ tenant, purpose, version, evidence }: ApprovalRequest): string[] {
   const census = storedCensusSchema.shape.result.safeParse(evidence);
-  if (census.success) return censusReport({ tenant, purpose }, census.data);
+  if (census.success) return censusReport({ tenant, purpose, version }, census.data);
   const said = Object.entries(evidence).filter(([name, value]) => value !== null || name in NONE);
   const rows = said.map(([name, value]) => [FIELDS[name] ?? name, fieldWords(name, value)] as const);
   const width = Math.max(0, ...rows.map(([name]) => name.length));

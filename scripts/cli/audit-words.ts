@@ -47,7 +47,8 @@ export function verifyLines({ tenant, entries, archived, anchors, findings }: Ve
 export function exportLines(report: ExportReport): string[] {
   const { entries, tenants, settled, pending, left, failed, broken } = report;
   const lines = [`Exported ${counted(entries, 'entry', 'entries')} of ${counted(tenants, 'tenant')}.`];
-  if (settled > 0) lines.push(`${counted(settled, 'outbox', 'outboxes')} closed.`);
+  if (settled > 0)
+    lines.push(`${counted(settled, 'change')} that a crash had left without its entry has it now.`);
   if (pending > 0) lines.push(`${counted(pending, 'event')} could not be brought into the chain.`);
   if (left > 0) lines.push(`${counted(left, 'tenant')} left for the next export.`);
   if (failed > 0) lines.push(`${counted(failed, 'failure')}, ${counted(broken, 'broken chain')} among them.`);

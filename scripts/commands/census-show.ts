@@ -22,7 +22,8 @@ export const censusShow = defineCommand({
         });
       }
       const { tenant, purpose, active, version, jobId, attempt, round, restoreEpoch, result } = stored;
-      for (const line of censusReport({ tenant, purpose }, result)) out.line(line);
+      for (const line of censusReport({ tenant, purpose, ...(jobId !== null && { version }) }, result))
+        out.line(line);
       out.line(
         `Asked for by ${result.takenBy}. Version ${active} was active, restore epoch ${restoreEpoch}.`,
       );

@@ -43,7 +43,7 @@ export async function verifyCertificate(
     notVerified: [
       ...approvals.notVerified,
       ...unreported(certificate),
-      'Whose key that is: you say so by giving it',
+      'Whose key that is: no signature says so',
       'The facts behind it (rows counted, keys erased, times): they are the word of the stack that signed it',
       'What the census did not read, which the certificate lists',
     ],

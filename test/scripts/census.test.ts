@@ -70,7 +70,7 @@ describe('keyturn census', () => {
       const argv = ['census', '--tenant', 'acme', option, '--expect-only-active'];
       const ended = await runOn(world.deps, argv);
       expect(ended.code).toBe(4);
-      expect(ended.stdout).toContain('main.public.old.card: 5 envelopes, 3 of this key, 2 on the version');
+      expect(ended.stdout).toContain('main.public.old.card: 5 envelopes, 3 of this key\n');
       expect(ended.stdout).toContain('main public.docs (j): of a type that may hold envelopes');
       expect(ended.stdout).toContain('main.public.old.card holds envelopes and is not declared.');
       expect(ended.stdout).not.toContain('Nothing but the active version');

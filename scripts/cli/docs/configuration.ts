@@ -131,6 +131,7 @@ const ENVIRONMENT = [
     'AWS: the root key that the deployment made, where `provider.rootKey` is left out',
   ],
   ['KEYTURN_SIGNING_KEY_ARN', 'AWS: the signing key that the deployment made, where `signing` names none'],
+  ['KEYTURN_AUDIT_BUCKET', 'AWS: the bucket that the deployment made, where `audit.archive` names none'],
   ['NO_COLOR', 'Any value: no colours'],
   ['DEBUG', '`keyturn`: errors with their stacks'],
 ] as const;
@@ -187,6 +188,8 @@ Rules between settings:
 - A postgres store has exactly one of \`urlFrom\`, \`secret\` and \`embedded\`; \`host\`, \`port\` and \`database\` go with \`secret\`.
 - A record set of a dynamodb store has one or two \`key\` attributes and no \`plaintextColumn\`. An \`index\` goes with a
   tenant attribute that is not the table's partition key; that one finds a tenant's records by itself.
+- \`approvals.required: 0\` needs \`acceptNoApprovals: true\`. Named approvers are at least \`required\` in number, and no two of
+  them have the same public key. With none named nothing that needs approvals can happen.
 - \`recordSets.<name>.store\` is one of the stores; within a record set no field name and no column stands twice.
 - \`rotation.graceSeconds\` is at least the longest of \`cacheMaxAgeSeconds + clockSkewSeconds + maxTransactionSeconds\`, 28 days
   (SQS retention and redrive) and \`backupRetentionSeconds\`. Only \`acceptShortGrace\` allows less: for a trial, never for
