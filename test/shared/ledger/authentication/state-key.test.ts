@@ -83,6 +83,19 @@ describe('the state key', () => {
     expect(calls).toBe(1);
   });
 
+  it('is looked at without being made: that it is there, and that its root key opens it', async () => {
+    expect(await open().check()).toBe(false);
+    expect(await stored()).toBeUndefined();
+    const state = open();
+    const ledger = createDynamoDbLedger({ client: dynamodb.client, tableName, authenticator: state });
+    await ledger.createKey(testKey());
+    expect(await open().check()).toBe(true);
+    roots.set(roots.provider.rootKeyFor(STATE_CONTEXT.tenant), 'DISABLED');
+    await expect(open().check()).rejects.toMatchObject({ code: 'LEDGER_UNAVAILABLE' });
+    await dynamodb.client.send(new DeleteItemCommand({ TableName: tableName, Key: STATE }));
+    await expect(open().check()).rejects.toMatchObject({ code: 'STATE_FORGED' });
+  });
+
   it('is made by nobody who has no right to', async () => {
     await expect(open({ mayMake: false }).mac(BYTES)).rejects.toMatchObject({ code: 'LEDGER_NOT_FOUND' });
     expect(await stored()).toBeUndefined();
