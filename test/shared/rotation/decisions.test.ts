@@ -4,7 +4,7 @@ import { addUp, type CensusFrame } from '../../../shared/census/add-up.ts';
 import type { SegmentCensus } from '../../../shared/ledger/ledger.ts';
 import { addCounts, NO_COUNT } from '../../../shared/records/census-count.ts';
 import type { CensusCount } from '../../../shared/records/record-store.ts';
-import { decideRound, standingOutcome } from '../../../shared/rotation/conclude-round.ts';
+import { countSetAside, decideRound, standingOutcome } from '../../../shared/rotation/conclude-round.ts';
 import { findBlocker } from '../../../shared/rotation/destroy-version.ts';
 import type { CensusResult } from '../../../shared/rotation/rotation.ts';
 import { censusName } from '../../../shared/rotation/take-census.ts';
@@ -152,6 +152,24 @@ describe('deciding on a round', () => {
     ['stale, rounds more than over', census({ 1: 1 }), 0, 6, 'BLOCKED'],
   ] as const)('%s', (_, found, quarantined, round, outcome) => {
     expect(decideRound(found, quarantined, round, 5).outcome).toBe(outcome);
+  });
+
+  it('takes for set aside what was so before the census, in each record set no more than it found stale', () => {
+    const one = { finding: 'stale' as const, recordSet: 'people', at: AT };
+    const later = { ...one, at: '2026-06-01T00:00:00.001Z' };
+    const found = census({ 1: 2, 2: 9 });
+    expect(countSetAside(found, [one], 2)).toBe(1);
+    expect(countSetAside(found, [one, one, one], 2)).toBe(2);
+    expect(countSetAside(found, [one, later], 2)).toBe(1);
+    expect(countSetAside(found, [{ ...one, recordSet: 'notes' }], 2)).toBe(0);
+    expect(countSetAside(found, [{ ...one, finding: 'plaintext' }], 2)).toBe(0);
+  });
+
+  it('is never clean where a record set was not read', () => {
+    expect(decideRound(census({ 2: 9 }), 0, 1, 5, ['notes'])).toEqual({ outcome: 'SWEEP_AGAIN' });
+    expect(decideRound(census({ 2: 9 }), 0, 5, 5, ['notes'])).toMatchObject({
+      ...{ outcome: 'BLOCKED', blocker: { code: 'RECORD_SET_CHANGED' } },
+    });
   });
 
   it('names what is left: record sets, versions, counts', () => {

@@ -178,6 +178,9 @@ describe('giving a quarantined value up', () => {
       await ask({ recordId });
     }
     expect(await settleQuarantine(world.deps, TENANT, PURPOSE)).toEqual([]);
+    const clean = await requestPurge(world.deps, { ...KEY, version: 1, requestedBy: 'daily sweep' });
+    expect(await runPurge(world, clean.job.jobId)).toBe(false);
+    world.passGrace();
     const again = await requestPurge(world.deps, { ...KEY, version: 1, requestedBy: 'daily sweep' });
     await expect(runPurge(world, again.job.jobId)).rejects.toMatchObject({ code: 'JOB_PAUSED' });
     const paused = await world.job(again.job.jobId);

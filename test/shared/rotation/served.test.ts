@@ -5,7 +5,7 @@ import type { ServedTable } from '../../../shared/keyring/key.ts';
 import { findUncovered } from '../../../shared/rotation/destroy-version.ts';
 import { checkPurgeable } from '../../../shared/rotation/purge-rules.ts';
 import type { CensusResult } from '../../../shared/rotation/rotation.ts';
-import { addServed, declaredTables, unreadTables } from '../../../shared/rotation/served.ts';
+import { addServed, declaredTables, placeOf, unreadTables } from '../../../shared/rotation/served.ts';
 import { testKey } from '../../contracts/ledger.ts';
 
 /** What a key served is remembered, so that a table that leaves the configuration is missed by a purge. */
@@ -98,7 +98,11 @@ describe('a purge', () => {
     const now = config(recordSets, retired);
     expect(unreadTables(key, now)).toEqual(expected);
     const code = expected.length === 0 ? null : 'RECORD_SET_CHANGED';
-    expect(findUncovered(key, now, census({}), null)?.code ?? null).toBe(code);
+    const all = Object.fromEntries(Object.keys(now.recordSets).map((name) => [name, 0]));
+    expect(findUncovered(key, now, census(all, now), null)?.code ?? null).toBe(code);
+    // Declared, and not counted.
+    const none = Object.keys(now.recordSets).length === 0 ? code : 'RECORD_SET_CHANGED';
+    expect(findUncovered(key, now, census({}), null)?.code ?? null).toBe(none);
     const first = key.versions['1'];
     if (first === undefined) throw new Error('no version');
     const due = {
@@ -154,12 +158,12 @@ describe('a purge', () => {
 });
 
 /** Rows, and as many values, by record set. */
-function census(rows: Readonly<Record<string, number>>): CensusResult {
+function census(rows: Readonly<Record<string, number>>, of = before): CensusResult {
   const coverage = Object.fromEntries(
     Object.entries(rows).map(([name, n]) => [
       name,
       {
-        ...{ store: 'main', table: name, columns: ['email'] },
+        ...placeOf(of, name),
         ...{ rows: n, values: n, versions: {}, foreign: 0, malformed: 0, tombstones: 0, others: n },
       },
     ]),
