@@ -48,7 +48,7 @@ export function exportLines(report: ExportReport): string[] {
   const { entries, tenants, settled, pending, left, failed, broken } = report;
   const lines = [`Exported ${counted(entries, 'entry', 'entries')} of ${counted(tenants, 'tenant')}.`];
   if (settled > 0)
-    lines.push(`${counted(settled, 'change')} that a crash had left without its entry has it now.`);
+    lines.push(`Confirmed that the entries of ${counted(settled, 'change')} are in their chains.`);
   if (pending > 0) lines.push(`${counted(pending, 'event')} could not be brought into the chain.`);
   if (left > 0) lines.push(`${counted(left, 'tenant')} left for the next export.`);
   if (failed > 0) lines.push(`${counted(failed, 'failure')}, ${counted(broken, 'broken chain')} among them.`);

@@ -21,6 +21,7 @@ export async function chooseJobs(
   deps: Deps,
   { tenant, purpose, job: jobId }: Choice,
   may: (job: Job) => boolean,
+  wanted: 'open' | 'paused' = 'open',
 ): Promise<readonly Job[]> {
   if (jobId !== undefined) {
     const job = await getJob(deps, jobId);
@@ -33,7 +34,7 @@ export async function chooseJobs(
   const key = await getKey(deps, tenant, purpose);
   const open = await listOpenJobs(deps, key);
   if (open.length === 0) {
-    throw new RotationError('ROTATION_NOT_FOUND', `No job of ${keyName(key)} is open`, {
+    throw new RotationError('ROTATION_NOT_FOUND', `Nothing of ${keyName(key)} is ${wanted}`, {
       remedy: '`keyturn status` shows the jobs.',
     });
   }

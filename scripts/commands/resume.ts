@@ -20,7 +20,7 @@ export const resume = defineCommand({
   input: z.object({ tenant: z.string().optional(), purpose: z.string(), job: z.string().optional() }),
   run: (choice, { out, withSession }) =>
     withSession(async ({ deps }) => {
-      const chosen = onlyPaused(await chooseJobs(deps, choice, isPausedByPerson), choice);
+      const chosen = onlyPaused(await chooseJobs(deps, choice, isPausedByPerson, 'paused'), choice);
       const jobs: Job[] = [];
       for (const { jobId } of chosen) jobs.push(await resumeByPerson(deps, jobId));
       for (const job of jobs) {

@@ -14,10 +14,11 @@ describe('keyturn resume', () => {
   it('says that nothing is paused, and what is open, in words', async () => {
     const world = await worlds.makeWorld(createMemoryLedger());
     await fill(world, 2);
+    const nothing = { code: 'ROTATION_NOT_FOUND', message: 'Nothing of acme is paused' };
+    await expect(runOn(world.deps, ['resume', ...ACME])).rejects.toMatchObject(nothing);
     const { job } = await requestRotation(world.deps, KEY);
     await expect(runOn(world.deps, ['resume', ...ACME])).rejects.toMatchObject({
-      code: 'ROTATION_NOT_FOUND',
-      message: 'Nothing of acme is paused',
+      ...nothing,
       remedy: expect.stringContaining('rotate acme'),
     });
     await expect(runOn(world.deps, ['resume', '--job', job.jobId])).rejects.toMatchObject({
