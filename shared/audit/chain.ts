@@ -36,7 +36,6 @@ const IDLE_TRIES = 3;
 
 export function createChain(store: AuditStore): Chain {
   const tails = new Map<string, Tail>();
-  const inTurn = createTurns();
 
   const keep = (tenant: string, tail: Tail): Tail => {
     // The one that was used last is the last to go.
@@ -71,7 +70,7 @@ export function createChain(store: AuditStore): Chain {
     return keep(tenant, tail);
   };
 
-  /** Nobody else in this process appends to the chain meanwhile: each refusal is another process's entry, which is read. */
+  /** Whoever is refused reads what the other one wrote, another process or this one, and comes next. */
   const append = async (tenant: string, event: AuditEvent, after: number): Promise<number> => {
     let idle = 0;
     while (idle < IDLE_TRIES) {
@@ -94,7 +93,7 @@ export function createChain(store: AuditStore): Chain {
   };
 
   return {
-    append: (tenant, event, after) => inTurn(tenant, () => append(tenant, event, after)),
+    append,
     async reach(tenant) {
       const known = tails.get(tenant);
       if (known !== undefined) return known.last;
@@ -104,23 +103,6 @@ export function createChain(store: AuditStore): Chain {
       keep(tenant, { from: sequence + 1, last: sequence, hash, places: new Map() });
       return sequence;
     },
-  };
-}
-
-/** Runs what is asked for under one name one after the other, in order; whether the one before failed is its own matter. */
-function createTurns(): <T>(name: string, work: () => Promise<T>) => Promise<T> {
-  const ends = new Map<string, Promise<void>>();
-  return (name, work) => {
-    const result = (ends.get(name) ?? Promise.resolve()).then(work);
-    const end = result.then(
-      () => {},
-      () => {},
-    );
-    ends.set(name, end);
-    end.then(() => {
-      if (ends.get(name) === end) ends.delete(name);
-    });
-    return result;
   };
 }
 
