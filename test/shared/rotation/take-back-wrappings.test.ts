@@ -135,7 +135,9 @@ describe('a new root key that goes before the proof, and the former one set back
     world.passGrace();
     const at = world.clock.timestamp();
     await world.changeKey((key) => beginDestroy(key, 1, at));
-    await world.changeKey((key) => authorizeDestroy(key, 1, { at, restoreEpoch: key.restoreEpoch, approvedBy: null }));
+    await world.changeKey((key) =>
+      authorizeDestroy(key, 1, { at, restoreEpoch: key.restoreEpoch, approvedBy: null }),
+    );
     const before = await version(1);
     setTo(former);
     expect(await reconcile()).toMatchObject({ restored: 1, failed: 0 });
