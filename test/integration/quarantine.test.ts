@@ -102,11 +102,18 @@ describe('poison records', () => {
       'an empty quarantine',
     );
     for (let id = 1; id <= COUNT; id++) expect(await people.open(id)).toBe(emailOf(id));
+    // Version 1's purge was blocked before, so that something needed it until a moment ago: the same job is taken up again,
+    // and its first clean count begins the grace and the backups' holds anew.
+    await graceOver(1);
+    const again = await requestPurge(stack.deps, { ...KEY, version: 1 });
+    expect(again.answer).toBe('resumed');
+    expect(await jobEnded(stack, again.job.jobId)).toMatchObject({
+      status: 'BLOCKED',
+      blocker: { code: 'HELD' },
+    });
     for (const version of [1, 2]) {
       await graceOver(version);
-      const { job, answer } = await requestPurge(stack.deps, { ...KEY, version });
-      // Version 1's purge was blocked before: the same job is taken up again.
-      expect(answer).toBe(version === 1 ? 'resumed' : 'started');
+      const { job } = await requestPurge(stack.deps, { ...KEY, version });
       expect(await jobEnded(stack, job.jobId)).toMatchObject({ status: 'COMPLETED', blocker: null });
       expect((await keyOf()).versions[String(version)]).toMatchObject({ state: 'DESTROYED', wrapped: null });
     }
