@@ -81,6 +81,9 @@ describe('the ledger', () => {
       'activate-version',
       'begin-purge',
       'check-barrier',
+      // They settle the quarantine, and say of a version that values were found on it.
+      'conclude-adoption',
+      'conclude-round',
       'create-version',
       'destroy-version',
       'kms-event',
