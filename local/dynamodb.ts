@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import dynalite from 'dynalite';
 import { Level } from 'level';
+import { systemClock } from '../shared/clock/system.ts';
 import { LedgerError } from '../shared/errors/errors.ts';
 import { refuseForeign } from './loopback-guard.ts';
 
@@ -33,13 +34,16 @@ export async function startDynamoDb(
     deleteTableMs: 0,
     updateTableMs: 0,
   });
-  guard(server);
+  const finish = guard(server);
   try {
     const port = await listen(server, options.port ?? 0);
     return {
       endpoint: `http://${LOOPBACK}:${port}`,
       port,
-      stop: () => close(server).finally(() => lock?.close()),
+      stop: async () => {
+        await finish();
+        await close(server).finally(() => lock?.close());
+      },
     };
   } catch (error) {
     // dynalite closes its store only together with a server that listens.
@@ -50,15 +54,40 @@ export async function startDynamoDb(
   }
 }
 
-/** dynalite answers any origin: its listener gets what is ours only. */
-function guard(server: Server): void {
+/**
+ * dynalite answers any origin: its listener gets what is ours only. Returned: takes no more requests, and waits for those that
+ * are worked on, also when nobody waits for their answer. A store that is closed under them ends the process.
+ */
+function guard(server: Server): () => Promise<void> {
   const answer = server.listeners('request');
+  const working = new Set<Promise<void>>();
+  let stopping = false;
   server.removeAllListeners('request');
   server.on('request', (request, response) => {
     if (refuseForeign(request, response)) return;
+    if (stopping) {
+      response.writeHead(503).end();
+      return;
+    }
+    const { promise, resolve: done } = Promise.withResolvers<void>();
+    working.add(promise);
+    promise.then(() => working.delete(promise));
+    response.end = new Proxy(response.end, {
+      apply(end, self, parts) {
+        done();
+        return Reflect.apply(end, self, parts);
+      },
+    });
     for (const listener of answer) listener.call(server, request, response);
   });
+  return async () => {
+    stopping = true;
+    await Promise.race([Promise.all(working), systemClock.sleep(FINISH_MS)]);
+  };
 }
+
+/** A request whose body never came is never answered. */
+const FINISH_MS = 2000;
 
 async function listen(server: Server, port: number): Promise<number> {
   server.listen(port, LOOPBACK);
