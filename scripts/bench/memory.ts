@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { create as createWorker } from '../../functions/process-chunk/index.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
+import { writeBody } from '../../shared/queue/message-body.ts';
 import { createPostgresPool } from '../../shared/records/postgres/pool.ts';
 import type { AdoptableStore, FramedRecord, RecordKey } from '../../shared/records/record-store.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
@@ -40,14 +41,14 @@ export async function benchMemory(options: { readonly short: boolean }): Promise
     };
     const work = createWorker({ ...deps, ...withoutWrites(deps, old, count) });
     // Everything that is kept once is there before the first look.
-    for (let i = 0; i < 20; i++) await work(sqsEvent(job, keys), CONTEXT);
+    for (let i = 0; i < 20; i++) await work(await sqsEvent(deps, job, keys), CONTEXT);
     rewrapped = 0;
     const figures: BenchFigure[] = [];
     let first: number | null = null;
     for (const size of sizes) {
       while (rewrapped < size) {
         const before = rewrapped;
-        await work(sqsEvent(job, keys), CONTEXT);
+        await work(await sqsEvent(deps, job, keys), CONTEXT);
         if (rewrapped !== before + BATCH * CHUNK) throw new Error('The worker left records as they were');
       }
       const heap = heapAfterCollection();
@@ -103,14 +104,20 @@ const CONTEXT = { getRemainingTimeInMillis: () => 60_000 };
 
 /** A full batch, each message of a page of its own. */
 let page = 0;
-function sqsEvent({ jobId }: Job, keys: readonly RecordKey[]): object {
-  const Records = Array.from({ length: BATCH }, (_, i) => ({
-    messageId: String(i),
-    body: JSON.stringify({
-      ...{ v: 1, jobId, tenant: TENANT, recordSet: RECORD_SET, keys },
-      progress: { round: 1, segment: 0, page: page++, chunk: 0, planned: CHUNK },
-    }),
-  }));
+async function sqsEvent({ state }: Deps, { jobId }: Job, keys: readonly RecordKey[]): Promise<object> {
+  const Records: object[] = [];
+  for (let i = 0; i < BATCH; i++) {
+    const progress = { round: 1, segment: 0, page: page++, chunk: 0, planned: CHUNK };
+    const message = {
+      v: 1 as const,
+      jobId,
+      tenant: TENANT,
+      recordSet: RECORD_SET,
+      keys: keys.map((key) => [...key]),
+      progress,
+    };
+    Records.push({ messageId: String(i), body: await writeBody(state, message) });
+  }
   return { Records };
 }
 
