@@ -10,10 +10,10 @@ import { readSegment } from '../../shared/audit/segment.ts';
 import { verifyChains } from '../../shared/audit/verify-all.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
+import { createTestRootKeys } from '../../simulation/models/root-keys.ts';
 import { runRotation } from '../support/memory-machine.ts';
 import { Crash, fill, KEY, prepareWorlds, TENANT, type World } from '../support/memory-world.ts';
-import { createTestRootKeys } from '../support/test-root-keys.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());

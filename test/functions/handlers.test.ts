@@ -11,7 +11,7 @@ import {
   RecordStoreError,
   RotationError,
 } from '../../shared/errors/errors.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { prepareWorlds } from '../support/memory-world.ts';
 
 const worlds = await prepareWorlds();

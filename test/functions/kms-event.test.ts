@@ -8,10 +8,10 @@ import { LedgerError } from '../../shared/errors/errors.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { pauseJob } from '../../shared/rotation/pause-job.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../simulation/models/root-keys.ts';
 import { KEY, PURPOSE, prepareWorlds, snapshot, stateOf, type World } from '../support/memory-world.ts';
 import { RECORDED_EVENTS } from '../support/recorded-events.ts';
-import { createTestRootKeys, type TestRootKeys } from '../support/test-root-keys.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());

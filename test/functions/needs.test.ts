@@ -13,9 +13,10 @@ import {
   requestRotation,
 } from '../../shared/rotation/request-job.ts';
 import { requestRollback } from '../../shared/rotation/rollback.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
+import { createTestRootKeys } from '../../simulation/models/root-keys.ts';
 import { createApprovers } from '../support/approvers.ts';
 import { createRunner, FUNCTIONS, type FunctionName } from '../support/function-runner.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
 import {
   FIELDS,
   fill,
@@ -27,7 +28,6 @@ import {
   type World,
 } from '../support/memory-world.ts';
 import { testState } from '../support/state-key.ts';
-import { createTestRootKeys } from '../support/test-root-keys.ts';
 
 /**
  * Whole jobs by the functions themselves, each with the ports that it declares: one that uses another fails, and one that

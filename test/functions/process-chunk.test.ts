@@ -11,7 +11,7 @@ import { planSweep } from '../../shared/rotation/plan-sweep.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { proveVersion } from '../../shared/rotation/prove-version.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { list } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
 import { createTestState, testState } from '../support/state-key.ts';

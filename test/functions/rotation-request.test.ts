@@ -3,9 +3,9 @@ import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import { PermanentError, TransientError } from '../../functions/lambda.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { LogFields } from '../../shared/log/log.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { requestDetail } from '../support/bus-events.ts';
 import { rotationRequested } from '../support/events.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { runRotation } from '../support/memory-machine.ts';
 import { fill, prepareWorlds, type World, type WorldMaker } from '../support/memory-world.ts';
 

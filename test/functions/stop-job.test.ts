@@ -2,10 +2,10 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { create } from '../../functions/stop-job/index.ts';
 import { pauseJob } from '../../shared/rotation/pause-job.ts';
 import { reconcileRootKeys } from '../../shared/rotation/reconcile-root-keys.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
+import { createTestRootKeys } from '../../simulation/models/root-keys.ts';
 import { testJob } from '../contracts/ledger.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { prepareWorlds, stateOf, type World } from '../support/memory-world.ts';
-import { createTestRootKeys } from '../support/test-root-keys.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { composeLocal, startStack } from '../../local/stack.ts';
 import { type StackInfo, stackInfoSchema } from '../../local/stack-info.ts';
@@ -13,6 +12,7 @@ import { silentLog } from '../../shared/log/log.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { createPeople, emailOf, PEOPLE_SET, TENANT } from '../support/people.ts';
+import { createTestPool } from '../support/postgres.ts';
 import { DATABASE, makeStackFolder, SHORT_TIMES, type TestStack } from '../support/stack.ts';
 
 /**
@@ -91,7 +91,7 @@ describe('killed at many moments', () => {
       log: silentLog,
       sweepSeconds: 3600,
     });
-    const pool = new pg.Pool({ connectionString: stack.postgres?.url(DATABASE) });
+    const pool = createTestPool(stack.postgres?.url(DATABASE));
     pool.on('error', () => undefined);
     return { stack, pool };
   }

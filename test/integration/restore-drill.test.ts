@@ -12,6 +12,7 @@ import { endRestore } from '../../shared/rotation/end-restore.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { createPeople, emailOf, PEOPLE, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
+import { createTestPool } from '../support/postgres.ts';
 import {
   DATABASE,
   eventually,
@@ -195,7 +196,7 @@ describe('a restore drill', () => {
         sweepSeconds: HOUR,
       });
       ends.push(stack.stop);
-      pool = new pg.Pool({ connectionString: url, max: 4 });
+      pool = createTestPool(url, 4);
       pool.on('error', () => undefined);
       ends.push(() => pool.end());
       const file = join(dir, `backup-${randomBytes(4).toString('hex')}.dump`);

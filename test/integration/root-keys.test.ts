@@ -3,9 +3,9 @@ import { EVENT_FUNCTIONS } from '../../functions/index.ts';
 import { type ComposedDeps, createConfiguredKeyring } from '../../shared/deps/compose.ts';
 import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../simulation/models/root-keys.ts';
 import { createPeople, emailOf, PEOPLE_SET, type People, TENANT } from '../support/people.ts';
 import { eventually, jobEnded, startTestStack, type TestStack } from '../support/stack.ts';
-import { createTestRootKeys, type TestRootKeys } from '../support/test-root-keys.ts';
 
 /** The customer's root key, on the embedded stack: real queue, engine, ledger and database. */
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { approve } from '../../shared/approvals/approve.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { createApprovers } from '../support/approvers.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
 import { runRotation } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
 import { capture, runOn } from './capture.ts';

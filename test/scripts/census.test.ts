@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createCensusProgress } from '../../scripts/cli/census-progress.ts';
 import { RecordStoreError } from '../../shared/errors/errors.ts';
 import type { FoundColumn } from '../../shared/records/store-search.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { fill, prepareWorlds } from '../support/memory-world.ts';
 import { capture, runOn } from './capture.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { runPurge, runRotation } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World, type WorldMaker } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';

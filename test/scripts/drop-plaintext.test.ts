@@ -4,7 +4,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { createFieldCipher } from '../../shared/keyring/field-cipher.ts';
 import { createRecordSets } from '../../shared/records/record-sets.ts';
 import type { FieldValue, PlaintextRecord } from '../../shared/records/record-store.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { prepareWorlds } from '../support/memory-world.ts';
 
 /** What is verified before plaintext is dropped: no value may be lost, changed or brought back by it. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { deliver, runRotation } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, snapshot, type World } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { fill, KEY, prepareWorlds, TENANT, type World } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { duration, table } from '../../scripts/cli/format.ts';
 import { printable } from '../../scripts/cli/output.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { fill, prepareWorlds, type World } from '../support/memory-world.ts';
 import { capture, runOn } from './capture.ts';
 

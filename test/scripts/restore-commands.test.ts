@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { RecordStoreError } from '../../shared/errors/errors.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { runPurge, runRotation } from '../support/memory-machine.ts';
 import { Crash, fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';

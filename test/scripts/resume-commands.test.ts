@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { runRotation } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';

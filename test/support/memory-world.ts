@@ -27,9 +27,9 @@ import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
+import { createMemoryArchive, type MemoryArchive } from '../../simulation/models/archive.ts';
+import { createMemoryRecordStore, type MemoryRecordStore } from '../../simulation/models/record-store.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
-import { createMemoryArchive, type MemoryArchive } from './memory-archive.ts';
-import { createMemoryRecordStore, type MemoryRecordStore } from './memory-record-store.ts';
 import { testState } from './state-key.ts';
 
 /**

@@ -18,6 +18,14 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
+/** Stopping the server ends connections that idle, and those that are being closed: that must end no test. */
+export function createTestPool(url: string | undefined, max = 10): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max });
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
 /** A server for one test file; call `stop` in afterAll. */
 export async function startTestPostgres(
   settings: Readonly<Record<string, string>> = {},
@@ -26,8 +34,7 @@ export async function startTestPostgres(
   const server = await startPostgres({ dir, settings: { ...FAST, ...settings } });
   await server.createDatabase('test');
   const url = server.url('test');
-  const admin = new pg.Pool({ connectionString: url, max: 4 });
-  admin.on('error', () => {});
+  const admin = createTestPool(url, 4);
   return {
     server,
     url,

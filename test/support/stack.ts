@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
 import { type LoadedConfig, loadConfig } from '../../shared/config/load.ts';
 import { fillRandom } from '../../shared/envelope/seed.ts';
@@ -9,6 +9,7 @@ import { silentLog } from '../../shared/log/log.ts';
 import { initKeystore } from '../../shared/providers/local/keystore.ts';
 import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
+import { createTestPool } from './postgres.ts';
 
 /** A throw-away embedded stack: its own folder, keystore, database. */
 
@@ -88,8 +89,7 @@ export async function startTestStack(
     ...options,
   });
   if (stack.postgres === null) throw new Error('The test stack has no PostgreSQL');
-  const pool = new pg.Pool({ connectionString: stack.postgres.url(DATABASE), max: 8 });
-  pool.on('error', () => undefined);
+  const pool = createTestPool(stack.postgres.url(DATABASE), 8);
   return {
     ...stack,
     dir,

@@ -13,8 +13,8 @@ import { requestPurge, requestRotation } from '../../../shared/rotation/request-
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { digestOf } from '../../../shared/signing/canonical-json.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

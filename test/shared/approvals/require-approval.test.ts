@@ -8,8 +8,8 @@ import {
   requireApproval,
 } from '../../../shared/approvals/request-approval.ts';
 import { changeKeyItem } from '../../../shared/keyring/change-version.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { PURPOSE, prepareWorlds, TENANT, type World, type WorldMaker } from '../../support/memory-world.ts';
 
 /** What any destructive action asks before it happens: the release of a hold here. */

@@ -13,8 +13,8 @@ import {
 } from '../../../shared/audit/archive-names.ts';
 import { createFileArchive } from '../../../shared/audit/file-archive.ts';
 import { openArchive } from '../../../shared/audit/open-archive.ts';
+import { createMemoryArchive } from '../../../simulation/models/archive.ts';
 import { describeArchive } from '../../contracts/audit-archive.ts';
-import { createMemoryArchive } from '../../support/memory-archive.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'keyturn-archive-'));
 afterAll(() => rm(root, { recursive: true, force: true }));

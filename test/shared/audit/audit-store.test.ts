@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { describeAuditStore } from '../../contracts/audit-store.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 
 let dynamodb: TestDynamoDb;
 beforeAll(async () => {

@@ -5,8 +5,8 @@ import { createAuditedLedger } from '../../../shared/audit/audited-ledger.ts';
 import { createChain } from '../../../shared/audit/chain.ts';
 import type { LedgerStore } from '../../../shared/audit/outbox.ts';
 import type { Ledger } from '../../../shared/ledger/ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { readChain, requireLinked } from './harness.ts';
 
 const TENANT = 'acme';

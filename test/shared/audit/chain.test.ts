@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createChain, hashOf } from '../../../shared/audit/chain.ts';
 import type { AuditStore } from '../../../shared/audit/outbox.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { eventNamed, readChain, requireLinked } from './harness.ts';
 
 const TENANT = 'acme';

@@ -23,9 +23,9 @@ import { createLedgerTable } from '../../../shared/ledger/table.ts';
 import { silentLog } from '../../../shared/log/log.ts';
 import { createLocalSigner } from '../../../shared/signing/local-signer.ts';
 import type { Signer } from '../../../shared/signing/signer.ts';
+import { createMemoryArchive } from '../../../simulation/models/archive.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { createMemoryArchive } from '../../support/memory-archive.ts';
 import { testState } from '../../support/state-key.ts';
 
 /** Somebody writes the table and the archive, and has neither the state key nor the signing key. */

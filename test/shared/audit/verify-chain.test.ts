@@ -17,9 +17,9 @@ import { silentLog } from '../../../shared/log/log.ts';
 import { silentMetrics } from '../../../shared/metrics/metrics.ts';
 import { createLocalSigner } from '../../../shared/signing/local-signer.ts';
 import type { Signer } from '../../../shared/signing/signer.ts';
+import { createMemoryArchive, type MemoryArchive } from '../../../simulation/models/archive.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
-import { createMemoryArchive, type MemoryArchive } from '../../support/memory-archive.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { readChain } from './harness.ts';
 
 const TENANT = 'acme';

@@ -5,8 +5,8 @@ import { type Certificate, certificateSchema } from '../../../shared/certificate
 import { findInconsistencies } from '../../../shared/certificates/inconsistencies.ts';
 import { readCertificate } from '../../../shared/certificates/verify-certificate.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type WorldMaker } from '../../support/memory-world.ts';
 

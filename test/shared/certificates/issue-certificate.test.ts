@@ -6,9 +6,9 @@ import { issueCertificate } from '../../../shared/certificates/issue-certificate
 import { readCertificate, verifyCertificate } from '../../../shared/certificates/verify-certificate.ts';
 import { changeJob } from '../../../shared/rotation/change.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { verifiesByNode } from '../../contracts/signer.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { ALL_NEEDS, absent, limitDeps, type Need } from '../../../shared/deps/needs.ts';
 import type { RootKeyProvider } from '../../../shared/providers/root-key-provider.ts';
 import type { WorkQueue } from '../../../shared/queue/work-queue.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { fill, PURPOSE, prepareWorlds, TENANT } from '../../support/memory-world.ts';
 
 const worlds = await prepareWorlds();

@@ -3,9 +3,9 @@ import { createConfiguredKeyring } from '../../../shared/deps/compose.ts';
 import { ProviderError, type ProviderErrorCode } from '../../../shared/errors/errors.ts';
 import type { LogFields } from '../../../shared/log/log.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { PURPOSE, prepareWorlds, TENANT, type World } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /** What a keyring does with a KEK that was wrapped anew, while nobody has proved the new wrapping. */
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { METRICS, type MetricName } from '../../../shared/metrics/metrics.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds } from '../../support/memory-world.ts';
 

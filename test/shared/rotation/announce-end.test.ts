@@ -6,7 +6,7 @@ import { announceEnd, endEventOf } from '../../../shared/rotation/announce-end.t
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { deliver, runAdoption, runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, TENANT, type World, type WorldMaker } from '../../support/memory-world.ts';
 

@@ -9,8 +9,8 @@ import { purgeJobId } from '../../../shared/rotation/job-id.ts';
 import { monitor } from '../../../shared/rotation/monitor.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import type { Job } from '../../../shared/rotation/rotation.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   Crash,

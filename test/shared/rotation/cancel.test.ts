@@ -10,7 +10,7 @@ import { requestAdoption, requestPurge, requestRotation } from '../../../shared/
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { isRunning } from '../../../shared/rotation/rotation.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { deliver, runAdoption, runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

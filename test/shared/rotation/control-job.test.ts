@@ -14,8 +14,9 @@ import { requestByEvent } from '../../../shared/rotation/request-by-event.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { isRunning, type Job } from '../../../shared/rotation/rotation.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   Crash,
@@ -27,7 +28,6 @@ import {
   TENANT,
   type World,
 } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /** What people say to a job that has begun, against everything else that would have it rest, or go on. */
 

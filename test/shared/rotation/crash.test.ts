@@ -4,8 +4,8 @@ import { KeyError, LedgerError, RotationError } from '../../../shared/errors/err
 import { readProgress, sumProgress } from '../../../shared/rotation/progress.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import type { RotationMode } from '../../../shared/rotation/rotation.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runAdoption, runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

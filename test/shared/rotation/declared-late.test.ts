@@ -6,7 +6,7 @@ import { destroyVersion } from '../../../shared/rotation/destroy-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { registerServed } from '../../../shared/rotation/served.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import { KEY, prepareWorlds, stateOf, type World, type WorldMaker } from '../../support/memory-world.ts';
 

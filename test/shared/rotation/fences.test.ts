@@ -7,7 +7,7 @@ import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { isFenceDue, lowerFences, raiseFences } from '../../../shared/rotation/fences.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import { Crash, fill, KEY, prepareWorlds, type World, type WorldMaker } from '../../support/memory-world.ts';
 

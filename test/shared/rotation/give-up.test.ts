@@ -8,8 +8,8 @@ import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { settleQuarantine } from '../../../shared/rotation/quarantine.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { digestOf } from '../../../shared/signing/canonical-json.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   Crash,

@@ -18,8 +18,8 @@ import {
   JOB_TRANSITIONS,
   RUNNING_STATUSES,
 } from '../../../shared/rotation/rotation.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 
 const KEY_ID = '01900000-0000-7000-8000-000000000001';
 const AT = '2026-01-01T00:00:00.000Z';

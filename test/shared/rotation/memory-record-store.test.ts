@@ -1,5 +1,5 @@
+import { createMemoryRecordStore } from '../../../simulation/models/record-store.ts';
 import { describeRecordStore } from '../../contracts/record-store.ts';
-import { createMemoryRecordStore } from '../../support/memory-record-store.ts';
 
 /** The fake that the steps are tested on behaves as every store must. */
 for (const fields of [['secret'], ['first', 'second', 'third']]) {

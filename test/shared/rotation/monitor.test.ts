@@ -9,9 +9,9 @@ import { planSweep } from '../../../shared/rotation/plan-sweep.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { JOB_STATUSES, type Job } from '../../../shared/rotation/rotation.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { deliver, list, runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
 

@@ -11,8 +11,8 @@ import { LISTERS_AT_ONCE } from '../../../shared/rotation/pace.ts';
 import { planSweep, type SegmentTask } from '../../../shared/rotation/plan-sweep.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { createFakeClock, type FakeClock } from '../../support/clock.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { workOn } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
 

@@ -2,11 +2,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { readProgress, sumProgress } from '../../../shared/rotation/progress.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { deliver } from '../../support/memory-machine.ts';
 import { FIELDS, fill, KEY, prepareWorlds, stateOf, TENANT, type World } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /**
  * Protocol invariant 22. A root key is disabled at each call to ledger, provider, store, queue and engine in turn, with

@@ -6,10 +6,10 @@ import { planSweep } from '../../../shared/rotation/plan-sweep.ts';
 import { createJobCache, processChunk } from '../../../shared/rotation/process-chunk.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { deliver, list } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, snapshot, type World } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /** What the worker does with chunks of a job whose root key cannot be used. */
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SearchResult } from '../../../shared/records/store-search.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

@@ -6,8 +6,8 @@ import { changeKeyItem } from '../../../shared/keyring/change-version.ts';
 import { authorizeDestroy, withdrawDestroy } from '../../../shared/keyring/destruction.ts';
 import type { Hold } from '../../../shared/keyring/key.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   Crash,

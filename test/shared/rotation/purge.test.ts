@@ -10,7 +10,7 @@ import { requestPurge, requestRotation } from '../../../shared/rotation/request-
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

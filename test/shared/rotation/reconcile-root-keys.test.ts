@@ -10,8 +10,9 @@ import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { pauseJob } from '../../../shared/rotation/pause-job.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import {
   Crash,
   FIELDS,
@@ -24,7 +25,6 @@ import {
   TENANT,
   type World,
 } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());

@@ -14,8 +14,8 @@ import { proveVersion } from '../../../shared/rotation/prove-version.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { deliver, runAdoption, runPurge, runRotation } from '../../support/memory-machine.ts';
 import {
   FIELDS,

@@ -6,9 +6,9 @@ import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { endRestore, resweepRestored } from '../../../shared/rotation/end-restore.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import type { Restore } from '../../../shared/rotation/restore.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import type { MemoryRow } from '../../../simulation/models/record-store.ts';
 import { type Around, runPurge, runRotation } from '../../support/memory-machine.ts';
-import type { MemoryRow } from '../../support/memory-record-store.ts';
 import { FIELDS, KEY, prepareWorlds, type World, type WorldMaker } from '../../support/memory-world.ts';
 
 /**

@@ -10,9 +10,9 @@ import { requestPurge, requestRotation } from '../../../shared/rotation/request-
 import type { Restore } from '../../../shared/rotation/restore.ts';
 import { abortRestore } from '../../../shared/rotation/restore-abort.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import type { MemoryRow } from '../../../simulation/models/record-store.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
-import type { MemoryRow } from '../../support/memory-record-store.ts';
 import {
   Crash,
   FIELDS,

@@ -4,7 +4,7 @@ import type { Hold } from '../../../shared/keyring/key.ts';
 import { cancelJob } from '../../../shared/rotation/cancel-job.ts';
 import { requestPurge, requestResweep, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import { Crash, FIELDS, fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
 

@@ -8,9 +8,9 @@ import {
   sumProgress,
 } from '../../../shared/rotation/progress.ts';
 import { addPages, rollUp } from '../../../shared/rotation/roll-up.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testPage } from '../../contracts/ledger.ts';
 import { createFakeClock } from '../../support/clock.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { prepareWorlds } from '../../support/memory-world.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';

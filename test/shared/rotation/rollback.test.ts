@@ -11,7 +11,7 @@ import { requestPurge, requestRotation } from '../../../shared/rotation/request-
 import { rewrapRecords } from '../../../shared/rotation/rewrap-records.ts';
 import { requestRollback } from '../../../shared/rotation/rollback.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { deliver, list, runPurge, runRotation, untilDone, workOn } from '../../support/memory-machine.ts';
 import {
   Crash,

@@ -4,7 +4,7 @@ import { beginPurge } from '../../../shared/rotation/begin-purge.ts';
 import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { deliver, runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,

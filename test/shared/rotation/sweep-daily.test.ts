@@ -12,11 +12,11 @@ import { requestAdoption, requestRotation } from '../../../shared/rotation/reque
 import type { BlockerCode } from '../../../shared/rotation/rotation.ts';
 import { stopJob } from '../../../shared/rotation/stop-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { keyWith } from '../../support/keys.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import { runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World, type WorldMaker } from '../../support/memory-world.ts';
-import { createTestRootKeys } from '../../support/test-root-keys.ts';
 
 /** The keys that are due; test/shared/rotation/purge.test.ts has the purges and the jobs that stopped. */
 

@@ -11,7 +11,7 @@ import { requestAdoption, requestRotation } from '../../../shared/rotation/reque
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import type { RotationMode } from '../../../shared/rotation/rotation.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { deliver, list, runRotation, untilDone, workOn } from '../../support/memory-machine.ts';
 import {
   Crash,

@@ -5,8 +5,9 @@ import { suspendVersion } from '../../../shared/keyring/suspension.ts';
 import type { LogFields } from '../../../shared/log/log.ts';
 import { reconcileRootKeys } from '../../../shared/rotation/reconcile-root-keys.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { runExecutions } from '../../support/memory-engine.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
 import {
   FIELDS,
   fill,
@@ -16,7 +17,6 @@ import {
   TENANT,
   type World,
 } from '../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../support/test-root-keys.ts';
 
 /** A tenant is moved from one root key to another, which goes before the new wrappings were proved. */
 

@@ -1,5 +1,5 @@
+import { createTestRootKeys } from '../../../simulation/models/root-keys.ts';
 import { describeRootKeyProvider } from '../../contracts/root-key-provider.ts';
-import { createTestRootKeys } from '../../support/test-root-keys.ts';
 
 describeRootKeyProvider('root keys in memory', async () => ({
   provider: createTestRootKeys().provider,

@@ -1,7 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { createWriteFence } from '../../../shared/rotation/process-chunk.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
-import { createMemoryLedger } from '../../support/memory-ledger.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds } from '../../support/memory-world.ts';
 

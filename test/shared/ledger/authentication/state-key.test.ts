@@ -10,12 +10,12 @@ import { createDynamoDbLedger } from '../../../../shared/ledger/dynamodb-ledger.
 import { createLedgerTable } from '../../../../shared/ledger/table.ts';
 import type { RootKeyProvider } from '../../../../shared/providers/root-key-provider.ts';
 import { createKey } from '../../../../shared/rotation/create-key.ts';
+import { createMemoryLedger } from '../../../../simulation/models/ledger.ts';
+import { createTestRootKeys, type TestRootKeys } from '../../../../simulation/models/root-keys.ts';
 import { testKey } from '../../../contracts/ledger.ts';
 import { createFakeClock } from '../../../support/clock.ts';
 import { startTestDynamoDb } from '../../../support/dynamodb.ts';
-import { createMemoryLedger } from '../../../support/memory-ledger.ts';
 import { prepareWorlds } from '../../../support/memory-world.ts';
-import { createTestRootKeys, type TestRootKeys } from '../../../support/test-root-keys.ts';
 
 const dynamodb = await startTestDynamoDb();
 const worlds = await prepareWorlds();

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../shared/clock/system.ts';
 import { seal } from '../../../../shared/envelope/index.ts';
@@ -8,7 +8,7 @@ import { createPostgresPool } from '../../../../shared/records/postgres/pool.ts'
 import type { SearchResult } from '../../../../shared/records/store-search.ts';
 import { envelope, KEY_ID, kek, OTHER_KEY_ID } from '../../../contracts/record-store.ts';
 import { describeStoreSearch } from '../../../contracts/store-search.ts';
-import { startTestPostgres, type TestPostgres } from '../../../support/postgres.ts';
+import { createTestPool, startTestPostgres, type TestPostgres } from '../../../support/postgres.ts';
 
 let postgres: TestPostgres;
 let admin: pg.Pool;
@@ -28,7 +28,7 @@ beforeEach(async () => {
   const name = `search${databases}`;
   await postgres.server.createDatabase(name);
   const url = postgres.server.url(name);
-  admin = new pg.Pool({ connectionString: url, max: 2 });
+  admin = createTestPool(url, 2);
   pool = createPostgresPool({ tls: 'off', maxConnections: 2 }, url, { store: 'main' });
 });
 afterEach(async () => {

@@ -1,4 +1,5 @@
-import { createSecretKey, type KeyObject, randomBytes, randomFillSync } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomFillSync } from 'node:crypto';
+import type { RandomFill } from '../../shared/envelope/types.ts';
 import { ProviderError, type ProviderErrorCode } from '../../shared/errors/errors.ts';
 import { contextBytes, sealKey, unsealKey } from '../../shared/providers/local/seal-key.ts';
 import type {
@@ -40,11 +41,16 @@ const CODES: Readonly<Partial<Record<RootKeyState, ProviderErrorCode>>> = {
   NOT_FOUND: 'ROOT_KEY_NOT_FOUND',
 };
 
-const random = (buffer: Uint8Array) => {
-  randomFillSync(buffer);
-};
-
-export function createTestRootKeys(region = 'eu-central-1'): TestRootKeys {
+/** `random` left out: that of the machine. */
+export function createTestRootKeys(
+  region = 'eu-central-1',
+  random: RandomFill = (buffer) => randomFillSync(buffer),
+): TestRootKeys {
+  const randomBytes = (length: number): Buffer => {
+    const bytes = Buffer.alloc(length);
+    random(bytes);
+    return bytes;
+  };
   const keys = new Map<string, TestRootKey>();
   const silent = new Set<string>();
   const ofTenant = new Map<string, string>();

@@ -17,7 +17,7 @@ import type {
 } from '../../shared/ledger/ledger.ts';
 import type { Restore } from '../../shared/rotation/restore.ts';
 import type { Job, StoredCensus } from '../../shared/rotation/rotation.ts';
-import { leaveInOutbox, withMemoryAudit } from './memory-audit.ts';
+import { leaveInOutbox, withMemoryAudit } from './audit.ts';
 
 /** A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. */
 
