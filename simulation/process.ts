@@ -1,0 +1,152 @@
+import type { Clock } from '../shared/clock/clock.ts';
+import type { Dice } from './dice.ts';
+import type { Faults } from './faults.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/**
+ * A process: what runs between two calls of ports runs at once, and each call is two events, its effect and its answer.
+ * In between others run. A process that is killed never hears its answer, and its next call never happens.
+ */
+export interface Process {
+  readonly name: string;
+  readonly kind: ProcessKind;
+  /** Its own: the true time, wrong by its skew; sleeping is an event. */
+  readonly clock: Clock;
+  readonly alive: boolean;
+  /** Nothing of it happens until then (true time). */
+  freeze(milliseconds: number): void;
+  kill(): void;
+  /** Called once when it is killed. */
+  onKilled(then: () => void): void;
+  /** An asynchronous call that leaves the process: `label` is `<port>.<method>`. */
+  call<T>(label: string, run: () => T | Promise<T>): Promise<T>;
+  /** All asynchronous methods of a port as such calls. */
+  port<T extends object>(name: string, target: T): T;
+}
+
+export type ProcessKind = 'function' | 'application' | 'person' | 'service';
+
+export interface ProcessWorld {
+  readonly scheduler: Scheduler;
+  readonly dice: Dice;
+  readonly faults: Faults;
+  /** What a call of a process meets: how long it takes, and what fails. */
+  readonly trouble: (process: Process, label: string) => Trouble;
+  /** Told of every call's effect and answer: the trace. */
+  readonly trace: (line: string) => void;
+  /** The process that the effect of a call happens for, while it happens. */
+  readonly acting: { by: string };
+}
+
+/** What a call meets. The errors are those that the port's adapter would throw. */
+export interface Trouble {
+  /** Milliseconds until the effect, and from the effect until the answer. */
+  readonly there: number;
+  readonly back: number;
+  /** Instead of the effect. */
+  readonly before?: Error | undefined;
+  /** Instead of the answer: the effect has happened. */
+  readonly after?: Error | undefined;
+}
+
+/** Synchronous methods: they leave the process not at all. */
+const LOCAL = new Set(['cursorAfter', 'close', 'rootKeyFor']);
+
+export function createProcess(world: ProcessWorld, name: string, kind: ProcessKind, clock: Clock): Process {
+  const { scheduler, faults } = world;
+  let alive = true;
+  let thawsAt = 0;
+  const whenKilled: (() => void)[] = [];
+
+  const after = (milliseconds: number, what: () => void | Promise<void>) => {
+    const event = (): void | Promise<void> => {
+      if (!alive) return;
+      const frozen = thawsAt - scheduler.now();
+      if (frozen <= 0) return what();
+      scheduler.after(frozen, event);
+    };
+    scheduler.after(milliseconds, event);
+  };
+  const dies = (fault: 'kill-before-call' | 'kill-after-call', label: string): boolean => {
+    if (kind === 'service' || !faults.fires(fault, `${name} ${label}`)) return false;
+    self.kill();
+    return true;
+  };
+
+  const self: Process = {
+    name,
+    kind,
+    clock: {
+      now: clock.now,
+      sleep: (milliseconds) => new Promise((resolve) => after(milliseconds, resolve)),
+    },
+    get alive() {
+      return alive;
+    },
+    freeze: (milliseconds) => {
+      thawsAt = Math.max(thawsAt, scheduler.now() + milliseconds);
+    },
+    kill: () => {
+      if (!alive) return;
+      alive = false;
+      for (const then of whenKilled) then();
+    },
+    onKilled: (then) => {
+      whenKilled.push(then);
+    },
+    call: <T>(label: string, run: () => T | Promise<T>) =>
+      new Promise<T>((resolve, reject) => {
+        const trouble = world.trouble(self, label);
+        after(trouble.there, async () => {
+          if (dies('kill-before-call', label)) return;
+          const answer = await effectOf(world, name, run, trouble);
+          const said = answer.ok ? 'ok' : codeOf(answer.error);
+          world.trace(`${name} ${label} ${said}`);
+          if (dies('kill-after-call', label)) return;
+          after(trouble.back, () => (answer.ok ? resolve(answer.value) : reject(answer.error)));
+        });
+      }),
+    port: (port, target) => portOf(self, port, target),
+  };
+  return self;
+}
+
+type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+async function effectOf<T>(
+  { acting }: ProcessWorld,
+  name: string,
+  run: () => T | Promise<T>,
+  { before, after }: Trouble,
+): Promise<Answer<T>> {
+  if (before !== undefined) return { ok: false, error: before };
+  acting.by = name;
+  try {
+    const value = await run();
+    return after === undefined ? { ok: true, value } : { ok: false, error: after };
+  } catch (error) {
+    return { ok: false, error };
+  } finally {
+    acting.by = '';
+  }
+}
+
+export function codeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  return error instanceof Error ? error.name : 'UNKNOWN';
+}
+
+function portOf<T extends object>(process: Process, port: string, target: T): T {
+  return new Proxy(target, {
+    get(of, property) {
+      const value: unknown = Reflect.get(of, property);
+      if (property === 'fence' && typeof value === 'object' && value !== null)
+        return portOf(process, 'fence', value);
+      if (typeof value !== 'function' || typeof property === 'symbol' || LOCAL.has(property)) return value;
+      if (property === 'leaving')
+        return (...args: unknown[]) => portOf(process, port, Reflect.apply(value, of, args) as object);
+      return (...args: unknown[]) =>
+        process.call(`${port}.${property}`, () => Reflect.apply(value, of, args) as unknown);
+    },
+  });
+}
