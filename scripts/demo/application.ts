@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { createFieldCipher, type FieldCipher } from '../../shared/keyring/field-cipher.ts';
+import { createFieldCipher } from '../../shared/keyring/field-cipher.ts';
 import type { Keyring } from '../../shared/keyring/keyring.ts';
-import { city, FIELDS, type FieldName, PURPOSE, plaintext, RECORD_SET, tenantName } from './records.ts';
+import { city, FIELDS, PURPOSE, tenantName } from './records.ts';
+import { matches, openRow, sealRow } from './sealed-row.ts';
 
 /**
  * An application that uses Keyturn's library as its own would: it seals what it writes and opens what it reads,
@@ -64,7 +65,7 @@ export function createApplication(options: ApplicationOptions): Application {
     const { rows } = await pool.query('SELECT email_enc, phone_enc, note_enc FROM clients WHERE id = $1', [
       id,
     ]);
-    const values = await openRow(cipher, id, tenants, rows[0]);
+    const values = await openRow(cipher, id, tenantOf(id, tenants), rows[0]);
     counts.reads += 1;
     if (!matchesAny(id, earliest, generation.begun, values)) counts.mismatches += 1;
   }
@@ -75,7 +76,7 @@ export function createApplication(options: ApplicationOptions): Application {
     try {
       const generation = generationOf(generations, id);
       generation.begun = generation.committed + 1;
-      const sealed = await sealRow(cipher, id, tenants, generation.begun);
+      const sealed = await sealRow(cipher, id, tenantOf(id, tenants), generation.begun);
       await pool.query('UPDATE clients SET email_enc = $2, phone_enc = $3, note_enc = $4 WHERE id = $1', [
         id,
         ...sealed,
@@ -110,7 +111,7 @@ export function createApplication(options: ApplicationOptions): Application {
       for (let from = 0; from < records; from += INSERT_BATCH) {
         signal?.throwIfAborted();
         const ids = Array.from({ length: Math.min(INSERT_BATCH, records - from) }, (_, i) => from + i);
-        const sealed = await Promise.all(ids.map((id) => sealRow(cipher, id, tenants, 0)));
+        const sealed = await Promise.all(ids.map((id) => sealRow(cipher, id, tenantOf(id, tenants), 0)));
         await pool.query(
           `INSERT INTO clients SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[])`,
           [
@@ -148,7 +149,7 @@ export function createApplication(options: ApplicationOptions): Application {
         const found = new Map<number, unknown>(rows.map((row) => [Number(row.id), row]));
         for (let id = from; id < Math.min(from + INSERT_BATCH, records); id++) {
           try {
-            const values = await openRow(cipher, id, tenants, found.get(id));
+            const values = await openRow(cipher, id, tenantOf(id, tenants), found.get(id));
             opened += values.length;
             const { committed, begun } = generationOf(generations, id);
             if (!matchesAny(id, committed, begun, values)) mismatches += 1;
@@ -167,39 +168,10 @@ function tenantOf(id: number, tenants: number): string {
   return tenantName(id % tenants);
 }
 
-function context(id: number, tenants: number, field: FieldName) {
-  return { tenant: tenantOf(id, tenants), recordSet: RECORD_SET, recordId: [String(id)], field };
-}
-
-function sealRow(cipher: FieldCipher, id: number, tenants: number, generation: number): Promise<Buffer[]> {
-  return Promise.all(
-    FIELDS.map(async (field) =>
-      Buffer.from(
-        await cipher.seal(context(id, tenants, field), Buffer.from(plaintext(id, field, generation))),
-      ),
-    ),
-  );
-}
-
-async function openRow(cipher: FieldCipher, id: number, tenants: number, row: unknown): Promise<string[]> {
-  const columns = new Map(Object.entries(row ?? {}));
-  return Promise.all(
-    FIELDS.map(async (field) => {
-      const envelope: unknown = columns.get(`${field}_enc`);
-      if (!(envelope instanceof Uint8Array)) throw new Error(`Record ${id} has no ${field}`);
-      return Buffer.from(await cipher.open(context(id, tenants, field), envelope)).toString();
-    }),
-  );
-}
-
 /** A write whose confirmation was not seen may or may not stand; every confirmed one must. */
 function matchesAny(id: number, earliest: number, latest: number, values: readonly string[]): boolean {
   for (let g = earliest; g <= latest; g++) if (matches(id, g, values)) return true;
   return false;
-}
-
-function matches(id: number, generation: number, values: readonly string[]): boolean {
-  return FIELDS.every((field, i) => values[i] === plaintext(id, field, generation));
 }
 
 function generationOf(generations: readonly Generation[], id: number): Generation {

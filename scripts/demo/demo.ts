@@ -1,5 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { type Stack, startStack } from '../../local/stack.ts';
@@ -9,8 +8,6 @@ import { createConfiguredKeyring } from '../../shared/deps/compose.ts';
 import { fillRandom } from '../../shared/envelope/seed.ts';
 import { ConfigError } from '../../shared/errors/errors.ts';
 import { silentLog } from '../../shared/log/log.ts';
-import { initKeystore } from '../../shared/providers/local/keystore.ts';
-import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { createLocalSigner, createSigningKey } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
@@ -29,6 +26,7 @@ import {
   verifyAudit,
   waitForPurges,
 } from './rotate-all.ts';
+import { makeTemporaryFolder, writeStackFolder } from './stack-folder.ts';
 
 /** The main job from end to end, on data of its own, in one command. */
 
@@ -154,12 +152,7 @@ async function runIn(dir: string, options: DemoOptions, out: Output, signal: Abo
 }
 
 async function makeFolder(keep: string | undefined): Promise<string> {
-  if (keep === undefined) {
-    const dir = await mkdtemp(join(tmpdir(), 'keyturn-demo-'));
-    // PostgreSQL does not run as root; where root runs this, its account must be able to pass through.
-    await chmod(dir, 0o711);
-    return dir;
-  }
+  if (keep === undefined) return makeTemporaryFolder('demo');
   const dir = resolve(keep);
   await mkdir(dir, { recursive: true });
   if ((await readdir(dir)).length > 0) {
@@ -188,13 +181,10 @@ async function pinnedKey(signer: Signer): Promise<object> {
 }
 
 async function start(dir: string, people: Approvers): Promise<Stack> {
-  const configPath = join(dir, 'keyturn.json');
-  const keyFilePath = join(dir, 'keystore.key');
   const approvers: Record<string, object> = {};
   for (const [name, signer] of people) approvers[name] = await pinnedKey(signer);
   const config = {
     approvals: { required: people.size, approvers },
-    provider: { type: 'local', keystore: 'keystore.json', keyFile: 'keystore.key' },
     stores: { main: { type: 'postgres', embedded: DATABASE, tls: 'off' } },
     recordSets: {
       [RECORD_SET]: {
@@ -208,13 +198,7 @@ async function start(dir: string, people: Approvers): Promise<Stack> {
     },
     rotation: TIMES,
   };
-  await writeFile(configPath, `${JSON.stringify(config, null, 2)}\n`);
-  await initKeyFile(keyFilePath, fillRandom);
-  await initKeystore({
-    keystorePath: join(dir, 'keystore.json'),
-    secret: { keyFilePath },
-    random: fillRandom,
-  });
+  const configPath = await writeStackFolder(dir, config);
   const stack = await startStack({
     dir: join(dir, '.keyturn'),
     loaded: await loadConfig(configPath),
