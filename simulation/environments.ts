@@ -1,0 +1,133 @@
+import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
+import type { CreateHandler, Handler } from '../functions/lambda.ts';
+import { FUNCTION_NEEDS } from '../functions/needs.ts';
+import type { Deps } from '../shared/deps/deps.ts';
+import { limitDeps, type Need } from '../shared/deps/needs.ts';
+import type { Dice } from './dice.ts';
+import type { Faults } from './faults.ts';
+import type { Process } from './process.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { InvokeOptions } from './world.ts';
+
+/**
+ * Lambda: each call runs in an environment of its function, which is warm or new and has one call at a time. An
+ * environment that is killed is gone. One that times out is gone, too, unless it was frozen: then it goes on later,
+ * and nobody listens.
+ */
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+const DEFAULT_TIMEOUT_SECONDS = 300;
+/** Other calls take an environment that is there. */
+const WARM = 0.8;
+
+interface Environment {
+  readonly process: Process;
+  readonly handler: Handler<unknown>;
+  busy: boolean;
+}
+
+export interface EnvironmentParts {
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  readonly dice: Dice;
+  readonly makeProcess: (name: string) => Process;
+  /** Everything; a function gets what it declares. */
+  readonly makeDeps: (process: Process, actor: string) => Deps;
+  /** An error that is no answer: a bug. */
+  readonly onBug: (where: string, error: unknown) => void;
+}
+
+const FUNCTIONS: ReadonlyMap<string, CreateHandler<unknown>> = new Map<string, CreateHandler<unknown>>([
+  ...Object.entries(STATE_FUNCTIONS).map(([state, create]) => [folderOf(state), create] as const),
+  ...Object.entries(EVENT_FUNCTIONS),
+]);
+
+/** `CheckBarrier` is in functions/check-barrier/. */
+export function folderOf(state: string): string {
+  return state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+}
+
+export function createEnvironments(parts: EnvironmentParts) {
+  const { scheduler, faults, dice } = parts;
+  const warm = new Map<string, Environment[]>();
+
+  function open(name: string): Environment {
+    const create = FUNCTIONS.get(name);
+    if (create === undefined) throw new Error(`There is no function ${name}`);
+    const process = parts.makeProcess(name);
+    const deps = parts.makeDeps(process, `function:${name}`);
+    const environment = { process, handler: create(limitDeps(deps, needsOf(name))), busy: false };
+    const all = warm.get(name) ?? [];
+    warm.set(name, all);
+    all.push(environment);
+    process.onKilled(() => {
+      all.splice(all.indexOf(environment), 1);
+    });
+    return environment;
+  }
+
+  function take(name: string): Environment {
+    const idle = warm.get(name)?.find(({ busy }) => !busy);
+    return idle !== undefined && dice.chance(WARM) ? idle : open(name);
+  }
+
+  return {
+    /** Ends every environment: a deployment. */
+    invoke(name: string, event: unknown, { timeout = DEFAULT_TIMEOUT_SECONDS }: InvokeOptions = {}) {
+      const environment = take(name);
+      const { process, handler } = environment;
+      environment.busy = true;
+      const deadline = scheduler.now() + timeout * SECOND;
+      return new Promise<unknown>((resolve, reject) => {
+        let over = false;
+        const end = (settle: () => void) => {
+          if (over) return;
+          over = true;
+          takeBack();
+          settle();
+        };
+        const timeOut = () => {
+          end(() => reject(named('Sandbox.Timedout', 'The call took too long')));
+          if (!zombie) process.kill();
+        };
+        const zombie = faults.fires('zombie', process.name);
+        if (zombie) scheduler.after(dice.below(2 * SECOND), () => process.freeze(dice.between(1, 20) * HOUR));
+        else if (faults.fires('function-timeout', process.name))
+          scheduler.after(dice.below(2 * SECOND), timeOut);
+        const takeBack = scheduler.after(timeout * SECOND, timeOut);
+        process.onKilled(() => end(() => reject(named('Runtime.ExitError', 'The process is gone'))));
+        const context = { getRemainingTimeInMillis: () => deadline - scheduler.now() };
+        handler(structuredClone(event), context).then(
+          (answer) => {
+            environment.busy = false;
+            end(() => resolve(answer));
+          },
+          (error: unknown) => {
+            environment.busy = false;
+            if (isBug(error)) parts.onBug(process.name, error);
+            end(() => reject(error));
+          },
+        );
+      });
+    },
+  };
+}
+
+function isBug(error: unknown): boolean {
+  return !(error instanceof Error) || !['TransientError', 'PermanentError', 'JobPaused'].includes(error.name)
+    ? true
+    : error.message.startsWith('UNEXPECTED');
+}
+
+function needsOf(name: string): readonly Need[] {
+  const found = Object.entries(FUNCTION_NEEDS).find(([folder]) => folder === name);
+  if (found === undefined) throw new Error(`${name} declares no needs`);
+  return found[1];
+}
+
+function named(name: string, message: string): Error {
+  const error = new Error(message);
+  error.name = name;
+  return error;
+}
