@@ -17,6 +17,7 @@ import { writeBody } from '../shared/queue/message-body.ts';
 import { requestPurge, requestRotation } from '../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../simulation/models/ledger.ts';
 import { createTestRootKeys, type TestRootKeys } from '../simulation/models/root-keys.ts';
+import { createTestState } from '../simulation/models/state-key.ts';
 import { alarmSchema, isInAlarm, type Sample } from './support/alarm-state.ts';
 import { createApprovers } from './support/approvers.ts';
 import { createRunner, type FunctionName } from './support/function-runner.ts';
@@ -24,7 +25,6 @@ import { runPurge, runRotation } from './support/memory-machine.ts';
 import { fill, KEY, PURPOSE, prepareWorlds, TENANT, type World } from './support/memory-world.ts';
 import { readMetricLines } from './support/metric-lines.ts';
 import { linesWritten } from './support/standard-output.ts';
-import { createTestState } from './support/state-key.ts';
 
 /**
  * Every alarm is fired once by its metric's emitter: the function itself, through the metrics adapter of a Lambda, with

@@ -9,9 +9,9 @@ import { removeStage } from '../../scripts/deploy/remove.ts';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 import { startTestDynamoDb } from '../support/dynamodb.ts';
 import { prepareWorlds, TENANT } from '../support/memory-world.ts';
-import { testState } from '../support/state-key.ts';
 
 /** The commands as people run them: what they refuse, with which exit code, and that they touch nothing then. */
 

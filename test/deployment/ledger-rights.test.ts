@@ -7,12 +7,12 @@ import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import { createTestRootKeys, type TestRootKeys } from '../../simulation/models/root-keys.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 import { createApprovers } from '../support/approvers.ts';
 import { connect, startTestDynamoDb } from '../support/dynamodb.ts';
 import { FUNCTIONS, kebab } from '../support/function-runner.ts';
 import { type Around, deliver, runAdoption, runPurge, runRotation } from '../support/memory-machine.ts';
 import { FIELDS, fill, KEY, prepareWorlds, stateOf, TENANT, type World } from '../support/memory-world.ts';
-import { testState } from '../support/state-key.ts';
 import { allows, type Statement, statementsOf } from './support/policies.ts';
 import { arnOf, readTemplate } from './support/template.ts';
 

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { createStoreClient } from '../../shared/records/dynamodb/client.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 import { describeLedger } from '../contracts/ledger.ts';
 import { describeRecordStore, envelope, KEY_ID, listAll } from '../contracts/record-store.ts';
 import {
@@ -12,7 +13,6 @@ import {
   TABLE_CASES,
   type TableCase,
 } from '../support/dynamodb-records.ts';
-import { testState } from '../support/state-key.ts';
 import { clientOf, startDynamoDbLocal } from './support/emulators.ts';
 
 /** Record store and ledger on the DynamoDB that AWS publishes for tests: stricter than the embedded one about requests. */

@@ -15,6 +15,7 @@ import {
 import { requestRollback } from '../../shared/rotation/rollback.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { createTestRootKeys } from '../../simulation/models/root-keys.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 import { createApprovers } from '../support/approvers.ts';
 import { createRunner, FUNCTIONS, type FunctionName } from '../support/function-runner.ts';
 import {
@@ -27,7 +28,6 @@ import {
   TENANT,
   type World,
 } from '../support/memory-world.ts';
-import { testState } from '../support/state-key.ts';
 
 /**
  * Whole jobs by the functions themselves, each with the ports that it declares: one that uses another fails, and one that

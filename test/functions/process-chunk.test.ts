@@ -12,9 +12,9 @@ import { readProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import { proveVersion } from '../../shared/rotation/prove-version.ts';
 import { requestRotation } from '../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
+import { createTestState, testState } from '../../simulation/models/state-key.ts';
 import { list } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
-import { createTestState, testState } from '../support/state-key.ts';
 
 const worlds = await prepareWorlds();
 afterAll(() => worlds.remove());

@@ -3,7 +3,7 @@ import { type LocalDynamoDb, startDynamoDb } from '../../local/dynamodb.ts';
 import type { LedgerStore } from '../../shared/audit/outbox.ts';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
-import { testState } from './state-key.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 
 /** A DynamoDB in memory for one test file. Tables cost nothing: take a new one for each test. */
 export interface TestDynamoDb {

@@ -29,8 +29,8 @@ import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { createMemoryArchive, type MemoryArchive } from '../../simulation/models/archive.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from '../../simulation/models/record-store.ts';
+import { testState } from '../../simulation/models/state-key.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
-import { testState } from './state-key.ts';
 
 /**
  * The rotation domain with everything around it in one process: the real keyring and local provider, a ledger, and

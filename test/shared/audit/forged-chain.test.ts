@@ -24,9 +24,9 @@ import { silentLog } from '../../../shared/log/log.ts';
 import { createLocalSigner } from '../../../shared/signing/local-signer.ts';
 import type { Signer } from '../../../shared/signing/signer.ts';
 import { createMemoryArchive } from '../../../simulation/models/archive.ts';
+import { testState } from '../../../simulation/models/state-key.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { testState } from '../../support/state-key.ts';
 
 /** Somebody writes the table and the archive, and has neither the state key nor the signing key. */
 

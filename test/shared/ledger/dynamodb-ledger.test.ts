@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { marshalItem } from '../../../shared/ledger/attribute-values.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../../shared/ledger/table.ts';
+import { testState } from '../../../simulation/models/state-key.ts';
 import { describeLedger, testJob, testKey, testPage } from '../../contracts/ledger.ts';
 import { connect, startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
-import { testState } from '../../support/state-key.ts';
 
 let dynamodb: TestDynamoDb;
 beforeAll(async () => {

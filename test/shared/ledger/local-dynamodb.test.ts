@@ -18,9 +18,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startDynamoDb } from '../../../local/dynamodb.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../../shared/ledger/table.ts';
+import { testState } from '../../../simulation/models/state-key.ts';
 import { testKey } from '../../contracts/ledger.ts';
 import { connect } from '../../support/dynamodb.ts';
-import { testState } from '../../support/state-key.ts';
 
 let dir: string;
 beforeEach(async () => {

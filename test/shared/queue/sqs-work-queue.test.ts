@@ -5,7 +5,7 @@ import { createQueues, type LocalSqs, startSqs } from '../../../local/sqs.ts';
 import { readBody } from '../../../shared/queue/message-body.ts';
 import { createSqsWorkQueue } from '../../../shared/queue/sqs-work-queue.ts';
 import { type ChunkMessage, chunkMessageSchema } from '../../../shared/queue/work-queue.ts';
-import { testState } from '../../support/state-key.ts';
+import { testState } from '../../../simulation/models/state-key.ts';
 
 const connect = (endpoint: string) =>
   new SQSClient({

@@ -8,10 +8,10 @@ import { createKey } from '../../../shared/rotation/create-key.ts';
 import { monitor } from '../../../shared/rotation/monitor.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
+import { testState } from '../../../simulation/models/state-key.ts';
 import { runOn } from '../../scripts/capture.ts';
 import { startTestDynamoDb } from '../../support/dynamodb.ts';
 import { fill, KEY, prepareWorlds, TENANT, type World, type WorldMaker } from '../../support/memory-world.ts';
-import { testState } from '../../support/state-key.ts';
 
 /** One tenant's items are forged: every other tenant is served as ever, and somebody is told. On a real DynamoDB. */
 

@@ -14,9 +14,9 @@ import { itemBytes } from '../../../../shared/ledger/authentication/item-bytes.t
 import { createDynamoDbLedger } from '../../../../shared/ledger/dynamodb-ledger.ts';
 import type { Ledger } from '../../../../shared/ledger/ledger.ts';
 import { createLedgerTable } from '../../../../shared/ledger/table.ts';
+import { createTestState, testState } from '../../../../simulation/models/state-key.ts';
 import { testJob, testKey, testPage } from '../../../contracts/ledger.ts';
 import { startTestDynamoDb } from '../../../support/dynamodb.ts';
-import { createTestState, testState } from '../../../support/state-key.ts';
 
 /** What somebody can do who can write the table and has not the state key: on a real DynamoDB, item by item. */
 

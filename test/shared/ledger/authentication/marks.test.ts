@@ -15,6 +15,7 @@ import { beginPurge } from '../../../../shared/rotation/begin-purge.ts';
 import { getKey } from '../../../../shared/rotation/change.ts';
 import { monitor } from '../../../../shared/rotation/monitor.ts';
 import { requestPurge, requestRotation } from '../../../../shared/rotation/request-job.ts';
+import { testState } from '../../../../simulation/models/state-key.ts';
 import { testKey } from '../../../contracts/ledger.ts';
 import { startTestDynamoDb } from '../../../support/dynamodb.ts';
 import { runRotation } from '../../../support/memory-machine.ts';
@@ -26,7 +27,6 @@ import {
   type World,
   type WorldMaker,
 } from '../../../support/memory-world.ts';
-import { testState } from '../../../support/state-key.ts';
 
 /** What an application's role lets it do: UpdateItem on a key's item, naming nothing but `canary`. On a real DynamoDB. */
 

@@ -12,6 +12,7 @@ import { planSweep } from '../../../../shared/rotation/plan-sweep.ts';
 import { proveVersion } from '../../../../shared/rotation/prove-version.ts';
 import { requestPurge, requestRotation } from '../../../../shared/rotation/request-job.ts';
 import { takeCensus } from '../../../../shared/rotation/take-census.ts';
+import { testState } from '../../../../simulation/models/state-key.ts';
 import { startTestDynamoDb } from '../../../support/dynamodb.ts';
 import { list, runRotation, workOn } from '../../../support/memory-machine.ts';
 import {
@@ -23,7 +24,6 @@ import {
   TENANT,
   type World,
 } from '../../../support/memory-world.ts';
-import { testState } from '../../../support/state-key.ts';
 
 /** Somebody who can write the ledger's table or the queue, and a rotation or a purge that runs: nothing of it goes elsewhere. */
 
