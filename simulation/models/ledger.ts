@@ -18,63 +18,69 @@ import type {
 import type { Restore } from '../../shared/rotation/restore.ts';
 import type { Job, StoredCensus } from '../../shared/rotation/rotation.ts';
 import { leaveInOutbox, withMemoryAudit } from './audit.ts';
+import { createItems, type Items, type OnCommit } from './items.ts';
 
-/** A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. */
+/**
+ * A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. What it stores is
+ * frozen, and handed out as it is.
+ */
 
 const ITEM_LIMIT = 400 * 1024;
 const NEVER = new Date(0).toISOString();
 
-export function createMemoryLedger(): LedgerStore {
-  const keys = new Map<string, TenantKey>();
-  const jobs = new Map<string, Job>();
-  const rounds = new Map<string, RoundPlan>();
-  const pages = new Map<string, PageProgress>();
-  const segments = new Map<string, SegmentProgress>();
-  const censuses = new Map<string, SegmentCensus>();
-  const kept = new Map<string, StoredCensus>();
-  const quarantined = new Map<string, QuarantinedRecord>();
-  const restores = new Map<string, Restore>();
-  const certificates = new Map<string, StoredCertificate>();
-  const approvalRequests = new Map<string, ApprovalRequest>();
-  const approvalVoids = new Map<string, ApprovalVoid>();
-  const approvals = new Map<string, Approval>();
+export interface MemoryLedgerOptions {
+  readonly onCommit?: OnCommit;
+}
+
+export function createMemoryLedger({ onCommit = () => {} }: MemoryLedgerOptions = {}): LedgerStore {
+  const keys = createItems<TenantKey>('keys', onCommit);
+  const jobs = createItems<Job>('jobs', onCommit);
+  const rounds = createItems<RoundPlan>('rounds', onCommit);
+  const pages = createItems<PageProgress>('pages', onCommit);
+  const segments = createItems<SegmentProgress>('segments', onCommit);
+  const censuses = createItems<SegmentCensus>('censuses', onCommit);
+  const kept = createItems<StoredCensus>('kept', onCommit);
+  const quarantined = createItems<QuarantinedRecord>('quarantined', onCommit);
+  const restores = createItems<Restore>('restores', onCommit);
+  const certificates = createItems<StoredCertificate>('certificates', onCommit);
+  const approvalRequests = createItems<ApprovalRequest>('approvalRequests', onCommit);
+  const approvalVoids = createItems<ApprovalVoid>('approvalVoids', onCommit);
+  const approvals = createItems<Approval>('approvals', onCommit);
 
   const ledger: Ledger = {
     createKey: async (key) => create(keys, id(key.tenant, key.purpose), key),
     getKey: async (tenant, purpose) => get(keys, id(tenant, purpose)),
     async replaceKey(key) {
       const name = id(key.tenant, key.purpose);
-      const stored = keys.get(name);
+      const stored = keys.stored.get(name);
       // A repeat; something may have been marked since.
-      if (isDeepStrictEqual(stored, { ...key, canary: stored?.canary })) return;
+      if (isRepeat(stored, key) && isDeepStrictEqual(stored, { ...key, canary: stored?.canary })) return;
       if (!isDeepStrictEqual(stored?.canary, key.canary)) throw conflict();
       replace(keys, name, key);
     },
     async markUsed(tenant, purpose, use) {
-      const stored = keys.get(id(tenant, purpose));
-      if (stored !== undefined) keys.set(id(tenant, purpose), { ...stored, canary: copy(use) });
+      const stored = keys.stored.get(id(tenant, purpose));
+      if (stored !== undefined) keys.put(id(tenant, purpose), { ...stored, canary: use });
       return stored !== undefined;
     },
     async clearUsed(tenant, purpose, use) {
-      const stored = keys.get(id(tenant, purpose));
+      const stored = keys.stored.get(id(tenant, purpose));
       const same = stored !== undefined && isDeepStrictEqual(stored.canary, use);
-      if (same) keys.set(id(tenant, purpose), { ...stored, canary: null });
+      if (same) keys.put(id(tenant, purpose), { ...stored, canary: null });
       return same;
     },
     listKeys: async () =>
-      copy([...keys.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose))),
+      [...keys.stored.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose)),
     scanKeys: async () =>
-      copy([...keys.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose))),
+      [...keys.stored.values()].sort((a, b) => order(a.tenant, b.tenant) || order(a.purpose, b.purpose)),
     createJob: async (job) => create(jobs, job.jobId, job),
     getJob: async (jobId) => get(jobs, jobId),
     replaceJob: async (job) => replace(jobs, job.jobId, job),
     listJobs: async (filter = {}) =>
-      copy(
-        [...jobs.values()]
-          .filter(({ kind }) => filter.kind === undefined || filter.kind === kind)
-          .filter(({ status }) => filter.statuses === undefined || filter.statuses.includes(status))
-          .sort((a, b) => order(b.requestedAt, a.requestedAt) || order(b.jobId, a.jobId)),
-      ),
+      [...jobs.stored.values()]
+        .filter(({ kind }) => filter.kind === undefined || filter.kind === kind)
+        .filter(({ status }) => filter.statuses === undefined || filter.statuses.includes(status))
+        .sort((a, b) => order(b.requestedAt, a.requestedAt) || order(b.jobId, a.jobId)),
     createCertificate: async (certificate) =>
       create(certificates, id(certificate.keyId, certificate.version), certificate),
     getCertificate: async (keyId, version) => get(certificates, id(keyId, version)),
@@ -89,7 +95,7 @@ export function createMemoryLedger(): LedgerStore {
       return { status, item: item.plan };
     },
     async reportChunks(ref, reports, at) {
-      const page = pages.get(pageId(ref));
+      const page = pages.stored.get(pageId(ref));
       if (page === undefined || reports.some(({ chunk }) => chunk >= page.plan.chunks.length))
         throw new LedgerError('LEDGER_NOT_FOUND', `Job ${ref.jobId} has no such chunk in page ${ref.page}`);
       const unique = [...new Map(reports.map((report) => [report.chunk, report])).values()];
@@ -98,7 +104,7 @@ export function createMemoryLedger(): LedgerStore {
       const sum = (part: keyof ChunkCounts) =>
         open.reduce((total, { counts }) => total + counts[part], page[part]);
       const chunks = open.map(({ chunk }) => chunk);
-      pages.set(pageId(ref), {
+      pages.put(pageId(ref), {
         ...page,
         rewrapped: sum('rewrapped'),
         skipped: sum('skipped'),
@@ -109,13 +115,11 @@ export function createMemoryLedger(): LedgerStore {
       return chunks;
     },
     listPages: async (jobId, round, segment, from, limit) =>
-      copy(
-        [...pages.values()]
-          .filter(({ plan }) => plan.jobId === jobId && plan.round === round && plan.segment === segment)
-          .filter(({ plan }) => plan.page >= from)
-          .sort((a, b) => a.plan.page - b.plan.page)
-          .slice(0, limit),
-      ),
+      [...pages.stored.values()]
+        .filter(({ plan }) => plan.jobId === jobId && plan.round === round && plan.segment === segment)
+        .filter(({ plan }) => plan.page >= from)
+        .sort((a, b) => a.plan.page - b.plan.page)
+        .slice(0, limit),
     getSegment: async (jobId, round, segment) =>
       get(segments, id(jobId, round, segment)) ?? {
         jobId,
@@ -130,75 +134,65 @@ export function createMemoryLedger(): LedgerStore {
         updatedAt: NEVER,
       },
     listSegments: async (jobId, round) =>
-      copy(
-        [...segments.values()]
-          .filter((segment) => segment.jobId === jobId && segment.round === round)
-          .sort((a, b) => a.segment - b.segment),
-      ),
+      [...segments.stored.values()]
+        .filter((segment) => segment.jobId === jobId && segment.round === round)
+        .sort((a, b) => a.segment - b.segment),
     async advanceSegment(next, expectedLowWater) {
       const name = id(next.jobId, next.round, next.segment);
-      const stored = segments.get(name);
+      const stored = segments.stored.get(name);
       if ((stored?.lowWater ?? 0) !== expectedLowWater) return isDeepStrictEqual(stored, next);
-      segments.set(name, copy(next));
+      segments.put(name, next);
       return true;
     },
     putStoredCensus: async (census) =>
       create(kept, id(census.keyId, census.result.takenAt, census.censusId), census),
     listStoredCensuses: async (keyId, limit) =>
-      copy(
-        [...kept.values()]
-          .filter((census) => census.keyId === keyId)
-          .sort((a, b) => order(b.result.takenAt, a.result.takenAt) || order(b.censusId, a.censusId))
-          .slice(0, limit),
-      ),
+      [...kept.stored.values()]
+        .filter((census) => census.keyId === keyId)
+        .sort((a, b) => order(b.result.takenAt, a.result.takenAt) || order(b.censusId, a.censusId))
+        .slice(0, limit),
     findStoredCensus: async (censusId) =>
-      copy([...kept.values()].find((census) => census.censusId === censusId) ?? null),
+      [...kept.stored.values()].find((census) => census.censusId === censusId) ?? null,
     async putSegmentCensus(census) {
-      censuses.set(id(census.jobId, census.census, census.segment), copy(census));
+      censuses.put(id(census.jobId, census.census, census.segment), census);
     },
     listSegmentCensus: async (jobId, census) =>
-      copy(
-        [...censuses.values()]
-          .filter((item) => item.jobId === jobId && item.census === census)
-          .sort((a, b) => a.segment - b.segment),
-      ),
+      [...censuses.stored.values()]
+        .filter((item) => item.jobId === jobId && item.census === census)
+        .sort((a, b) => a.segment - b.segment),
     async putQuarantined(record) {
-      quarantined.set(id(record.keyId, record.recordSet, record.recordId, record.field), copy(record));
+      quarantined.put(id(record.keyId, record.recordSet, record.recordId, record.field), record);
     },
     listQuarantined: async (keyId) =>
-      copy([...quarantined.values()].filter((record) => record.keyId === keyId)),
+      [...quarantined.stored.values()].filter((record) => record.keyId === keyId),
     async deleteQuarantined(record) {
-      quarantined.delete(id(record.keyId, record.recordSet, record.recordId, record.field));
+      quarantined.remove(id(record.keyId, record.recordSet, record.recordId, record.field));
     },
     createApprovalRequest: async (request) => create(approvalRequests, id(request.requestId), request),
     getApprovalRequest: async (requestId) => get(approvalRequests, id(requestId)),
     listApprovalRequests: async ({ expiresFrom = '' } = {}) =>
-      copy(
-        [...approvalRequests.values()]
-          .filter(({ expiresAt }) => expiresAt >= expiresFrom)
-          .sort((a, b) => order(b.expiresAt, a.expiresAt) || order(b.requestId, a.requestId)),
-      ),
+      [...approvalRequests.stored.values()]
+        .filter(({ expiresAt }) => expiresAt >= expiresFrom)
+        .sort((a, b) => order(b.expiresAt, a.expiresAt) || order(b.requestId, a.requestId)),
     voidApprovalRequest: async (entry) => create(approvalVoids, id(entry.requestId), entry),
     getApprovalVoid: async (requestId) => get(approvalVoids, id(requestId)),
     createApproval: async (approval) =>
       create(approvals, id(approval.requestId, approval.approver), approval),
     listApprovals: async (requestId) =>
-      copy(
-        [...approvals.values()]
-          .filter((approval) => approval.requestId === requestId)
-          .sort((a, b) => order(encodeURIComponent(a.approver), encodeURIComponent(b.approver))),
-      ),
+      [...approvals.stored.values()]
+        .filter((approval) => approval.requestId === requestId)
+        .sort((a, b) => order(encodeURIComponent(a.approver), encodeURIComponent(b.approver))),
     createRestore: async (restore) => create(restores, id(restore.restoreId), restore),
     getRestore: async (restoreId) => get(restores, id(restoreId)),
     replaceRestore: async (restore) => replace(restores, id(restore.restoreId), restore),
     listRestores: async () =>
-      copy(
-        [...restores.values()].sort((a, b) => order(b.begunAt, a.begunAt) || order(b.restoreId, a.restoreId)),
+      [...restores.stored.values()].sort(
+        (a, b) => order(b.begunAt, a.begunAt) || order(b.restoreId, a.restoreId),
       ),
     async check() {},
   };
   const kinds = { keys, jobs, restores, certificates, approvalRequests, approvalVoids, approvals };
-  return withMemoryAudit(ledger, kinds, id);
+  return withMemoryAudit(ledger, kinds, id, onCommit);
 }
 
 function id(...parts: readonly unknown[]): string {
@@ -211,34 +205,29 @@ function pageId({ jobId, round, segment, page }: PageRef): string {
   return id(jobId, round, segment, page);
 }
 
-/** Nobody shares an object with the ledger. */
-function copy<T>(value: T): T {
-  return structuredClone(value);
+function get<T>(items: Items<T>, name: string): T | null {
+  return items.stored.get(name) ?? null;
 }
 
-function get<T>(items: ReadonlyMap<string, T>, name: string): T | null {
-  const item = items.get(name);
-  return item === undefined ? null : copy(item);
-}
-
-function create<T>(items: Map<string, T>, name: string, item: T): CreateResult<T> {
-  const stored = items.get(name);
-  if (stored !== undefined) return { status: 'exists', item: copy(stored) };
-  items.set(name, copy(item));
+function create<T>(items: Items<T>, name: string, item: T): CreateResult<T> {
+  const stored = items.stored.get(name);
+  if (stored !== undefined) return { status: 'exists', item: stored };
+  items.put(name, item);
   leaveInOutbox(items, name);
   return { status: 'created', item };
 }
 
-function replace<T extends { readonly revision: number }>(
-  items: Map<string, T>,
-  name: string,
-  item: T,
-): void {
-  const stored = items.get(name);
-  if (isDeepStrictEqual(stored, item)) return;
+function replace<T extends { readonly revision: number }>(items: Items<T>, name: string, item: T): void {
+  const stored = items.stored.get(name);
+  if (isRepeat(stored, item) && isDeepStrictEqual(stored, item)) return;
   if (stored?.revision !== item.revision - 1) throw conflict();
-  items.set(name, copy(item));
+  items.put(name, item);
   leaveInOutbox(items, name);
+}
+
+/** Of a write whose answer was lost, if it says the same. */
+function isRepeat<T extends { readonly revision: number }>(stored: T | undefined, item: T): boolean {
+  return stored?.revision === item.revision;
 }
 
 function conflict(): LedgerError {
