@@ -1,0 +1,83 @@
+import { CONFIGURED_APPROVERS } from './actors/approvers.ts';
+import type { Dice } from './dice.ts';
+import type { FaultKind } from './faults.ts';
+
+/** The configuration of a seed. Times are scaled down: what lasts weeks in a service lasts hours here. */
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+
+export interface DrawnConfig {
+  /** Input of the configuration's schema. */
+  readonly config: object;
+  readonly purposes: readonly string[];
+  readonly stores: readonly string[];
+  /** Seconds. */
+  readonly graceSeconds: number;
+  readonly soakSeconds: number;
+}
+
+export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnConfig {
+  const purposes = dice.chance(0.3) ? ['default', 'notes'] : ['default'];
+  const stores = dice.chance(0.3) ? ['main', 'docs'] : ['main'];
+  const rotation = drawRotation(dice);
+  const recordSets = {
+    people: recordSet('people', 'main', 'default', ['email', 'phone']),
+    notes: recordSet('notes', 'main', purposes.at(-1) ?? 'default', ['text']),
+    ...(stores.length > 1 && { files: recordSet('files', 'docs', 'default', ['title', 'body']) }),
+  };
+  const config = {
+    provider: { type: 'local', keystore: 'k', keyFile: 'f' },
+    stores: Object.fromEntries(stores.map((store) => [store, { type: 'postgres', urlFrom: 'URL' }])),
+    recordSets,
+    rotation,
+    approvals: drawApprovals(dice, faults),
+  };
+  const { graceSeconds, soakSeconds } = rotation;
+  return { config, purposes, stores, graceSeconds, soakSeconds };
+}
+
+function drawRotation(dice: Dice) {
+  const cacheMaxAgeSeconds = dice.between(60, 600);
+  const backupRetentionSeconds = dice.between(3 * HOUR, 8 * HOUR);
+  return {
+    everyDays: dice.chance(0.8) ? 1 : null,
+    spreadDays: 0,
+    mode: dice.pick(['rewrap', 're-encrypt']),
+    chunkSize: dice.between(1, 4),
+    segments: dice.between(1, 3),
+    maxRounds: dice.between(2, 5),
+    cacheMaxAgeSeconds,
+    cacheCeilingSeconds: cacheMaxAgeSeconds * dice.between(1, 6),
+    ...(dice.chance(0.2) && { cacheMaxUses: dice.between(1, 10) }),
+    clockSkewSeconds: dice.between(0, 60),
+    maxTransactionSeconds: dice.between(30, 60),
+    backupRetentionSeconds,
+    graceSeconds: Math.max(6 * HOUR, backupRetentionSeconds + dice.between(0, 6 * HOUR)),
+    soakSeconds: dice.chance(0.25) ? 0 : dice.between(10 * MINUTE, 2 * HOUR),
+    recordsPerSecond: dice.chance(0.25) ? dice.between(1, 3) : null,
+    acceptShortGrace: true,
+    stallSeconds: dice.between(2 * MINUTE, 15 * MINUTE),
+  };
+}
+
+function drawApprovals(dice: Dice, faults: ReadonlySet<FaultKind>): object {
+  const needed = faults.has('approval-raced') || faults.has('self-approval');
+  if (!needed && dice.chance(0.5)) return { required: 0, acceptNoApprovals: true };
+  return {
+    required: dice.between(1, 2),
+    expirySeconds: dice.between(4 * HOUR, 16 * HOUR),
+    approvers: CONFIGURED_APPROVERS,
+  };
+}
+
+function recordSet(table: string, store: string, purpose: string, fields: readonly string[]) {
+  return {
+    store,
+    table,
+    key: ['id'],
+    tenant: { column: 'tenant' },
+    purpose,
+    fields: fields.map((name) => ({ name, column: name })),
+  };
+}
