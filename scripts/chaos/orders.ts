@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { stackInfoSchema } from '../../local/stack-info.ts';
+
+/** What chaos and the stack's process say to each other. */
+
+export const orderSchema = z.discriminatedUnion('do', [
+  z.object({
+    do: z.literal('queue'),
+    faults: z.object({ doubled: z.number(), delayed: z.number(), longestSeconds: z.number() }).nullable(),
+  }),
+  /** That share of the connections to the stack's servers. */
+  z.object({ do: z.literal('cut'), share: z.number() }),
+  z.object({ do: z.literal('start postgres') }),
+]);
+export type Order = z.infer<typeof orderSchema>;
+
+const counts = z.object({ doubled: z.number(), delayed: z.number(), reordered: z.number() });
+
+export const stackNewsSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready'), info: stackInfoSchema, postgresPid: z.number().nullable() }),
+  z.object({ type: z.literal('done'), count: z.number(), postgresPid: z.number().nullable() }),
+  z.object({ type: z.literal('queue'), counts }),
+]);
+export type StackNews = z.infer<typeof stackNewsSchema>;
