@@ -52,7 +52,12 @@ export interface Trouble {
 /** Synchronous methods: they leave the process not at all. */
 const LOCAL = new Set(['cursorAfter', 'close', 'rootKeyFor']);
 
-export function createProcess(world: ProcessWorld, name: string, kind: ProcessKind, clock: Clock): Process {
+export function createProcess(
+  world: ProcessWorld,
+  name: string,
+  kind: ProcessKind,
+  clock: Pick<Clock, 'now'>,
+): Process {
   const { scheduler, faults } = world;
   let alive = true;
   let thawsAt = 0;
@@ -78,6 +83,7 @@ export function createProcess(world: ProcessWorld, name: string, kind: ProcessKi
     kind,
     clock: {
       now: clock.now,
+      monotonic: scheduler.now,
       sleep: (milliseconds) => new Promise((resolve) => after(milliseconds, resolve)),
     },
     get alive() {

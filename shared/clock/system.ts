@@ -8,6 +8,7 @@ import type { Clock, NewId } from './clock.ts';
  */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => monotonicNow(),
   sleep: (milliseconds, signal) => setTimeout(milliseconds, undefined, { ...(signal && { signal }) }),
 };
 

@@ -1,4 +1,3 @@
-import { monotonicNow } from '../clock/system.ts';
 import type { Deps } from '../deps/deps.ts';
 import { KeyError, RotationError } from '../errors/errors.ts';
 import type { ChunkReport, PageRef, QuarantinedRecord } from '../ledger/ledger.ts';
@@ -214,17 +213,14 @@ export interface WriteFence {
  * The longer of two times counts: a wall clock that was set back in between makes the chunk no younger, and one that never
  * goes back may stand still while the machine sleeps.
  */
-export function createWriteFence(
-  deps: Pick<Deps, 'clock' | 'config'>,
-  monotonic: () => number = monotonicNow,
-): WriteFence {
-  const began = { wall: deps.clock.now(), monotonic: monotonic() };
-  const limit = deps.config.rotation.maxTransactionSeconds;
+export function createWriteFence({ clock, config }: Pick<Deps, 'clock' | 'config'>): WriteFence {
+  const began = { wall: clock.now(), monotonic: clock.monotonic() };
+  const limit = config.rotation.maxTransactionSeconds;
   return {
     notAfter: began.wall + limit * 1000,
     assertFresh() {
-      const wall = deps.clock.now() - began.wall;
-      if (wall < 0 || Math.max(wall, monotonic() - began.monotonic) > limit * 1000) {
+      const wall = clock.now() - began.wall;
+      if (wall < 0 || Math.max(wall, clock.monotonic() - began.monotonic) > limit * 1000) {
         throw new KeyError(
           'KEY_UNAVAILABLE',
           'The chunk took longer than maxTransactionSeconds; it is tried again',

@@ -17,6 +17,7 @@ interface Sleeper {
 
 export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   let now = start;
+  let farthest = start;
   const sleepers = new Set<Sleeper>();
 
   const nextDue = (until: number): Sleeper | undefined =>
@@ -24,6 +25,10 @@ export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock
 
   return {
     now: () => now,
+    monotonic: () => {
+      farthest = Math.max(farthest, now);
+      return farthest;
+    },
     timestamp: () => new Date(now).toISOString(),
     sleep: (milliseconds, signal) =>
       new Promise((resolve, reject) => {

@@ -143,6 +143,7 @@ async function makeWorld(
   // What sleeps moves the time on: nothing waits in earnest.
   const clock: Clock = {
     now: fake.now,
+    monotonic: fake.monotonic,
     sleep: async (milliseconds) => fake.jumpTo(fake.now() + milliseconds),
   };
   const people = createMemoryRecordStore('people', FIELDS);

@@ -30,7 +30,11 @@ import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts'
 
 /** Somebody writes the table and the archive, and has neither the state key nor the signing key. */
 
-const clock = { now: () => Date.parse('2026-01-01T00:00:00.000Z'), sleep: async () => {} };
+const clock = {
+  now: () => Date.parse('2026-01-01T00:00:00.000Z'),
+  monotonic: () => 0,
+  sleep: async () => {},
+};
 const ACME = 'acme';
 const OTHER = 'other';
 

@@ -23,7 +23,11 @@ import { testJob, testKey } from '../../contracts/ledger.ts';
 import { readChain } from './harness.ts';
 
 const TENANT = 'acme';
-const clock = { now: () => Date.parse('2026-01-01T00:00:00.000Z'), sleep: async () => {} };
+const clock = {
+  now: () => Date.parse('2026-01-01T00:00:00.000Z'),
+  monotonic: () => 0,
+  sleep: async () => {},
+};
 
 let dir: string;
 let signer: Signer;

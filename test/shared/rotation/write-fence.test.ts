@@ -15,7 +15,10 @@ it('lets nobody write who was frozen, whatever was done to the clock meanwhile',
   const limit = world.deps.config.rotation.maxTransactionSeconds;
   const began = world.clock.now();
   let monotonic = 0;
-  const fence = createWriteFence(world.deps, () => monotonic);
+  const fence = createWriteFence({
+    config: world.deps.config,
+    clock: { ...world.deps.clock, monotonic: () => monotonic },
+  });
   expect(fence.notAfter).toBe(began + limit * 1000);
   const isFresh = (wall: number, passed: number) => {
     world.clock.jumpTo(began + wall * 1000);

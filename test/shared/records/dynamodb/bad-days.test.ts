@@ -19,6 +19,7 @@ let store: RecordStore;
 let now = 0;
 const clock = {
   now: () => now,
+  monotonic: () => now,
   sleep: async (ms: number) => {
     now += ms;
   },
