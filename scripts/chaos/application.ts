@@ -193,7 +193,9 @@ export function createApplication(options: ApplicationOptions): Application {
     async close() {
       running = false;
       await Promise.all(loops);
-      await Promise.all([...former, pool].map((each) => each?.end()));
+      const pools = [...former.splice(0), pool];
+      pool = null;
+      await Promise.all(pools.map((each) => each?.end()));
     },
   };
 }

@@ -19,13 +19,14 @@ const program = new Command('chaos')
   .description('Breaks a stack of its own at random moments, and looks whether anything was lost.')
   .option('--rounds <n>', 'how many rounds', natural, 5)
   .option('--seed <n>', 'repeats what was drawn; moments are up to the machine', natural)
+  .option('--timeline', 'print what happened, in order, also when everything held')
   .option('--json', 'one JSON object as the last line')
   .addHelpText(
     'after',
     '\nExit codes: 0 everything held, 1 something was lost or a fault never hit, 130 stopped by Ctrl-C.',
   )
   .parse();
-const options = program.opts<{ rounds: number; seed?: number; json?: boolean }>();
+const options = program.opts<{ rounds: number; seed?: number; timeline?: boolean; json?: boolean }>();
 const { rounds } = options;
 const seed = options.seed ?? Math.floor(Math.random() * 1_000_000_000);
 
@@ -82,6 +83,7 @@ async function run(made: World): Promise<boolean> {
   if (made.violations.length > 0) return fail(made, made.violations);
   await made.application.close();
   await made.victim.stop();
+  if (options.timeline === true) for (const line of made.timeline) say(line);
   const total = made.figures.total();
   const missing = made.figures.missing();
   say();

@@ -1,4 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel';
+import { flushCompileCache } from 'node:module';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -71,3 +72,5 @@ process.on('SIGTERM', async () => {
 // The group's Ctrl-C is for whoever started this.
 process.on('SIGINT', () => undefined);
 tell({ type: 'ready', info: stack.info, postgresPid: postgres?.pid ?? null });
+// As it will not end by itself.
+flushCompileCache();

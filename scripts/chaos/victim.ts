@@ -103,7 +103,11 @@ export function createVictim({ dir, loaded, seed, database, onQueue }: VictimOpt
       const errors = await open(log, 'a', 0o600);
       starts += 1;
       const args = [join(dir, 'stack'), loaded.path, String(seed), `start ${starts}`];
-      child = fork(SCRIPT, args, { stdio: ['ignore', 'ignore', errors.fd, 'ipc'] });
+      child = fork(SCRIPT, args, {
+        stdio: ['ignore', 'ignore', errors.fd, 'ipc'],
+        // It starts often: what Node made of the source files is kept.
+        env: { ...process.env, NODE_COMPILE_CACHE: join(dir, 'compile-cache') },
+      });
       await errors.close();
       exited = once(child, 'exit');
       child.on('message', hear);
