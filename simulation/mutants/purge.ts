@@ -1,0 +1,254 @@
+import type { Mutant } from './mutant.ts';
+
+/** Breaks of a purge: the fence, the rehearsal, the count, the decision, the erasure. */
+
+const NO_CANARY = [
+  {
+    file: 'shared/rotation/call-off-purge.ts',
+    from: '  if (key.canary !== null) {',
+    to: "  if (key.canary !== null && key.tenant === '') {",
+  },
+  {
+    file: 'shared/keyring/destruction.ts',
+    from: "  if (key.canary !== null) throw refused(key, found, 'was asked for in between');",
+    to: '',
+  },
+  {
+    file: 'shared/keyring/destruction.ts',
+    from: "  if (key.canary !== null) throw refused(key, found, 'was asked for since');",
+    to: '',
+  },
+] as const;
+
+const NO_EPOCH = [
+  {
+    file: 'shared/rotation/call-off-purge.ts',
+    from: '  if (key.restoreEpoch !== job.restoreEpoch)',
+    to: '  if (key.restoreEpoch < job.restoreEpoch)',
+  },
+  {
+    file: 'shared/keyring/destruction.ts',
+    from: "  if (key.restoreEpoch !== restoreEpoch) throw refused(key, found, 'had a store restored in between');",
+    to: '',
+  },
+] as const;
+
+const NO_HOLDS = [
+  {
+    file: 'shared/rotation/call-off-purge.ts',
+    from: '  if (holds.length > 0) return',
+    to: '  if (holds.length > 1000) return',
+  },
+  {
+    file: 'shared/rotation/purge-rules.ts',
+    from: '  if (holds.length > 0) {',
+    to: '  if (holds.length > 1000) {',
+  },
+  {
+    file: 'shared/rotation/sweep-daily.ts',
+    from: "    if (state === 'RETIRING' && standingHolds(key, version, deps.clock.now(), deps.config).length > 0)\n      continue;",
+    to: '',
+  },
+] as const;
+
+/** Whatever the census of a purge found. */
+const NO_COUNT = [
+  {
+    file: 'shared/rotation/destroy-version.ts',
+    from: '  if (census.onVersion > 0) {',
+    to: '  if (census.onVersion > 1000) {',
+  },
+  {
+    file: 'shared/certificates/inconsistencies.ts',
+    from: '  if (census.onVersion > 0) problems.push(',
+    to: '  if (census.onVersion > 1000) problems.push(',
+  },
+] as const;
+
+export const PURGE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'purge-without-count',
+    breaks: 'a version is destroyed whatever its census found on it',
+    rules: ['1', '7'],
+    edits: NO_COUNT,
+  },
+  {
+    name: 'purge-ignores-quarantine',
+    breaks: 'quarantined values keep no version from its destruction',
+    rules: ['17'],
+    needs: ['truncated', 'bit-flipped'],
+    edits: [
+      {
+        file: 'shared/rotation/destroy-version.ts',
+        from: '  if (held.length > 0) {',
+        to: '  if (held.length > 1000) {',
+      },
+      NO_COUNT[0],
+      NO_COUNT[1],
+    ],
+  },
+  {
+    name: 'purge-ignores-malformed',
+    breaks: 'values whose version cannot be told are taken for values that need none',
+    rules: ['17'],
+    needs: ['truncated'],
+    edits: [
+      {
+        file: 'shared/rotation/destroy-version.ts',
+        from: '  if (census.malformed > 0) {',
+        to: '  if (census.malformed > 1000) {',
+      },
+      {
+        file: 'shared/rotation/destroy-version.ts',
+        from: '(version === job.from || version === null)',
+        to: '(version === job.from)',
+      },
+    ],
+  },
+  {
+    name: 'purge-ignores-canary',
+    breaks: 'an application that asks for a fenced version does not call its purge off',
+    rules: ['1', '5'],
+    edits: NO_CANARY,
+  },
+  {
+    name: 'canary-not-marked',
+    breaks: 'a fenced version is served without a mark',
+    rules: ['5'],
+    edits: [
+      {
+        file: 'shared/keyring/cached-keyring.ts',
+        from: '    if (permission.alarm) await rescue(name, permission.version.version, where);',
+        to: '    if (permission.alarm && name.tenant === "") await rescue(name, permission.version.version, where);',
+      },
+    ],
+  },
+  {
+    name: 'purge-without-epoch',
+    breaks: 'a store that is restored during a purge does not void it',
+    rules: ['8', '9'],
+    needs: ['restore'],
+    edits: [...NO_EPOCH, ...NO_HOLDS],
+  },
+  {
+    name: 'purge-ignores-holds',
+    breaks: 'a version that a backup contains is destroyed',
+    rules: ['1', '8'],
+    edits: NO_HOLDS,
+  },
+  {
+    name: 'no-backup-holds',
+    breaks: 'a retirement places no holds for the backups that contain the version',
+    rules: ['1', '8'],
+    edits: [
+      {
+        file: 'shared/rotation/holds.ts',
+        from: '  return prunedHolds({ ...key, holds: [...kept, ...placed] });',
+        to: '  return prunedHolds({ ...key, holds: kept });',
+      },
+      {
+        file: 'shared/rotation/retire-version.ts',
+        from: 'timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000)',
+        to: 'timestamp(now + 600_000)',
+      },
+      {
+        file: 'shared/rotation/purge-rules.ts',
+        from: '    config.rotation.graceSeconds * 1000;',
+        to: '    600_000;',
+      },
+    ],
+  },
+  {
+    name: 'purge-before-grace',
+    breaks: 'a purge begins although the grace of its version lasts',
+    rules: ['8', '21'],
+    edits: [
+      {
+        file: 'shared/rotation/purge-rules.ts',
+        from: '  if (now < due) {',
+        to: '  if (now < due - 30 * 86_400_000) {',
+      },
+      {
+        file: 'shared/keyring/destruction.ts',
+        from: '  if (at < found.purgeNotBefore) throw',
+        to: "  if (at === '') throw",
+      },
+      {
+        file: 'shared/rotation/sweep-daily.ts',
+        from: 'if (!isDue({ state, ...rest }, deps.clock.now())) continue;',
+        to: "if (state !== 'DESTROY_PENDING' && (state !== 'RETIRING' || rest.purgeNotBefore === null)) continue;",
+      },
+      ...NO_HOLDS.slice(0, 2),
+    ],
+  },
+  {
+    name: 'no-fence-before-count',
+    breaks: 'the census of a purge is taken at once, while applications do not know of it',
+    rules: ['5'],
+    edits: [
+      {
+        file: 'shared/rotation/begin-purge.ts',
+        from: '          barrierUntil: timestamp(pendingAt + barrierMs),',
+        to: '          barrierUntil: timestamp(pendingAt + 0 * barrierMs),',
+      },
+    ],
+  },
+  {
+    name: 'erase-without-authorization',
+    breaks: 'the blob is erased whether or not the destruction was decided',
+    rules: ['6', '25'],
+    edits: [
+      {
+        file: 'shared/keyring/destruction.ts',
+        from: "  if (found.state !== 'DESTROY_PENDING' || found.destroyAuthorizedAt === null) {\n    throw refused(key, found, `is ${found.state} and its destruction is not authorized`);\n  }\n  if (key.canary !== null)",
+        to: '  if (key.canary !== null)',
+      },
+      {
+        file: 'shared/rotation/destroy-version.ts',
+        from: '(await renewGrace(deps, job)) ?? (await authorizeIfAgreed(deps, job, census));',
+        to: '(await renewGrace(deps, job));',
+      },
+    ],
+  },
+  {
+    name: 'destroyed-before-its-erasure',
+    breaks: 'a version is called DESTROYED while its blob is still there',
+    rules: ['6'],
+    edits: [
+      {
+        file: 'shared/keyring/destruction.ts',
+        from: "    state: 'DESTROYED',\n    wrapped: null,",
+        to: "    state: 'DESTROYED',",
+      },
+    ],
+  },
+  {
+    name: 'sighting-is-forgotten',
+    breaks: 'a version on which something was found after its retirement keeps its old grace',
+    rules: ['8'],
+    edits: [
+      {
+        file: 'shared/keyring/sightings.ts',
+        from: '  return seen !== null && seen.cleanAt === null;',
+        to: '  return seen !== null && seen.cleanAt === "";',
+      },
+      {
+        file: 'shared/keyring/sightings.ts',
+        from: '  if (key.rotationId === jobId) return endRetirement(key, numbers);',
+        to: '  if (key.rotationId === jobId) return key;',
+      },
+    ],
+  },
+  {
+    name: 'cancelled-purge-goes-on',
+    breaks: 'a purge that a person called off destroys its version all the same',
+    rules: ['6', '19'],
+    edits: [
+      {
+        file: 'shared/rotation/change.ts',
+        from: "  if (job.status === 'PAUSED') throw jobPaused(job.jobId);\n  if (job.status === 'CANCELLED') throw jobCancelled(job.jobId);",
+        to: '',
+      },
+    ],
+  },
+];
