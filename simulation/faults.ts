@@ -87,6 +87,8 @@ export interface Faults {
   readonly fired: ReadonlyMap<FaultKind, number>;
   /** From now on none fires. */
   stop(): void;
+  /** What a fault left behind, such as an index that stands still, goes on from then on. */
+  readonly stopped: boolean;
 }
 
 export interface FaultPlan {
@@ -112,6 +114,9 @@ export function createFaults(
     fired,
     stop: () => {
       stopped = true;
+    },
+    get stopped() {
+      return stopped;
     },
     fires(kind, where) {
       if (stopped || !kinds.has(kind)) return false;

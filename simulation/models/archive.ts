@@ -5,14 +5,21 @@ export interface MemoryArchive extends AuditArchive {
   readonly objects: Map<string, Uint8Array>;
 }
 
-export function createMemoryArchive(): MemoryArchive {
+export interface MemoryArchiveOptions {
+  /** Told of every object that was put, as it is stored. */
+  readonly onPut?: (name: string, bytes: Uint8Array) => void;
+}
+
+export function createMemoryArchive({ onPut = () => {} }: MemoryArchiveOptions = {}): MemoryArchive {
   const objects = new Map<string, Uint8Array>();
   return {
     objects,
     place: 'memory',
     async put(name, bytes) {
       if (objects.has(name)) return false;
-      objects.set(name, Uint8Array.from(bytes));
+      const stored = Uint8Array.from(bytes);
+      objects.set(name, stored);
+      onPut(name, stored);
       return true;
     },
     get: async (name) => objects.get(name) ?? null,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { inspect, isTombstone } from '../../shared/envelope/index.ts';
+import { inspect, isTombstone, KID_FROM_END, KID_LENGTH, parseKid } from '../../shared/envelope/index.ts';
 import { EnvelopeError, RecordStoreError } from '../../shared/errors/errors.ts';
+import { REFUSED } from '../../shared/records/postgres/sql/fence.ts';
 import type {
   AdoptableStore,
   FieldValue,
@@ -9,8 +10,12 @@ import type {
   ReplaceOutcome,
   Scope,
 } from '../../shared/records/record-store.ts';
+import { postgresError } from '../adapter-errors.ts';
 
-/** A record store in memory, held to the same contract as the PostgreSQL one. Keys have one column. */
+/**
+ * A record store in memory, held to the same contract as the PostgreSQL one. Keys have one column. The store replaces rows
+ * and changes none, so that a copy of the map alone is a backup.
+ */
 
 export interface MemoryRow {
   readonly key: RecordKey;
@@ -26,9 +31,25 @@ export interface MemoryRecordStore extends AdoptableStore {
   plaintextColumns: boolean;
   /** What the fence was told, by key id; null: no fence is installed. */
   minimums: Map<string, MinimumVersion> | null;
+  /** An application writes a whole row. Throws STORE_FENCED for an envelope below its key's minimum, as the trigger does. */
+  put(row: MemoryRow): void;
+  /** An application deletes a row. False: there was none. */
+  remove(key: RecordKey): boolean;
 }
 
-export function createMemoryRecordStore(recordSet: string, fields: readonly string[]): MemoryRecordStore {
+/** `rewrap`, `tombstone` and `adoption` are the pipeline's writes, `put` and `remove` an application's. */
+export type RowChange = 'rewrap' | 'tombstone' | 'adoption' | 'put' | 'remove';
+
+export interface RecordStoreOptions {
+  /** Told of every change of a row: of the row as it is now, or, when it was removed, as it was last. */
+  readonly onCommit?: (change: RowChange, row: MemoryRow) => void;
+}
+
+export function createMemoryRecordStore(
+  recordSet: string,
+  fields: readonly string[],
+  { onCommit = () => {} }: RecordStoreOptions = {},
+): MemoryRecordStore {
   const rows = new Map<string, MemoryRow>();
   const inOrder = () => [...rows.values()].sort((a, b) => compare(a.key, b.key));
   const find = (key: RecordKey) => rows.get(JSON.stringify(assertKey(key)));
@@ -68,6 +89,42 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
     return { keys, cursor: found.length > limit && last !== undefined ? cursorOf(last) : null };
   }
 
+  /** The trigger: what was there before passes again. Adds nothing where no fence is. */
+  function assertRightful(values: readonly FieldValue[], before: readonly FieldValue[]): void {
+    for (const [field, value] of values.entries()) {
+      const kid = value === null ? null : kidAt(value);
+      if (value === null || kid === null || isSame(before[field], value)) continue;
+      const required = store.minimums?.get(kid.keyId)?.version;
+      if (required !== undefined && kid.version > 0 && kid.version < required)
+        throw postgresError(recordSet, REFUSED);
+    }
+  }
+
+  /** All of them or, where the fence refuses one, none: a chunk is one statement. */
+  function apply(changes: readonly NewValues[], how: 'rewrap' | 'adoption'): ReplaceOutcome[] {
+    const changed = new Map<string, MemoryRow>();
+    const commits: (() => void)[] = [];
+    const outcomes = changes.map(({ key, tenant, fits, values }): ReplaceOutcome => {
+      const name = JSON.stringify(assertKey(key));
+      const row = changed.get(name) ?? rows.get(name);
+      if (row === undefined) return 'missing';
+      if (row.tenant !== tenant || !fits(row)) return 'conflict';
+      const next = { ...row, values: [...row.values] };
+      // Copied, as a database does: the new bytes are views of a batch's memory.
+      for (const [field, value] of values) next.values[field] = Uint8Array.from(value);
+      assertRightful(next.values, row.values);
+      changed.set(name, next);
+      const change = values.some(([, value]) => isTombstone(value)) ? 'tombstone' : how;
+      commits.push(() => {
+        rows.set(name, next);
+        onCommit(change, next);
+      });
+      return 'replaced';
+    });
+    for (const commit of commits) commit();
+    return outcomes;
+  }
+
   const store: MemoryRecordStore = {
     recordSet,
     fields,
@@ -90,15 +147,15 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
         return row === undefined ? null : { key: row.key, tenant: row.tenant, values: [...row.values] };
       }),
     replace: async (changes) =>
-      changes.map(({ key, tenant, changes: fieldChanges }): ReplaceOutcome => {
-        const row = find(key);
-        if (row === undefined) return 'missing';
-        const fits = fieldChanges.every(({ field, before }) => isSame(row.values[field], before));
-        if (row.tenant !== tenant || !fits) return 'conflict';
-        // Copied, as a database does: the new bytes are views of a batch's memory.
-        for (const { field, after } of fieldChanges) row.values[field] = Uint8Array.from(after);
-        return 'replaced';
-      }),
+      apply(
+        changes.map(({ key, tenant, changes: of }) => ({
+          key,
+          tenant,
+          fits: (row) => of.every(({ field, before }) => isSame(row.values[field], before)),
+          values: of.map(({ field, after }) => [field, after]),
+        })),
+        'rewrap',
+      ),
     // Leaves nothing out: whole values.
     readFrames: async (keys) =>
       (await store.read(keys)).map((record) => {
@@ -159,21 +216,42 @@ export function createMemoryRecordStore(recordSet: string, fields: readonly stri
         return { key: row.key, tenant, plaintext: [...plaintext], values: [...values] };
       }),
     fill: async (changes) =>
-      changes.map(({ key, tenant, changes: fieldChanges }): ReplaceOutcome => {
-        const row = find(key);
-        if (row === undefined) return 'missing';
-        const fits = fieldChanges.every(
-          ({ field, plaintext }) => isLeft(row, field) && isSame(row.plaintext[field], plaintext),
-        );
-        if (row.tenant !== tenant || !fits) return 'conflict';
-        for (const { field, envelope } of fieldChanges) row.values[field] = Uint8Array.from(envelope);
-        return 'replaced';
-      }),
+      apply(
+        changes.map(({ key, tenant, changes: of }) => ({
+          key,
+          tenant,
+          fits: (row) =>
+            of.every(({ field, plaintext }) => isLeft(row, field) && isSame(row.plaintext[field], plaintext)),
+          values: of.map(({ field, envelope }) => [field, envelope]),
+        })),
+        'adoption',
+      ),
+    put(row) {
+      const name = JSON.stringify(assertKey(row.key));
+      assertRightful(row.values, rows.get(name)?.values ?? []);
+      const stored = { ...row, values: row.values.map((value) => value && Uint8Array.from(value)) };
+      rows.set(name, stored);
+      onCommit('put', stored);
+    },
+    remove(key) {
+      const row = find(key);
+      if (row === undefined) return false;
+      rows.delete(JSON.stringify(key));
+      onCommit('remove', row);
+      return true;
+    },
     async dropPlaintext() {
       throw new Error('Dropping plaintext is the database’s own; the PostgreSQL store is tested for it');
     },
   };
   return store;
+}
+
+interface NewValues {
+  readonly key: RecordKey;
+  readonly tenant: string;
+  readonly fits: (row: MemoryRow) => boolean;
+  readonly values: readonly (readonly [field: number, value: Uint8Array])[];
 }
 
 const keySchema = z.tuple([z.string()]);
@@ -220,6 +298,14 @@ function isSame(value: FieldValue | undefined, bytes: Uint8Array): boolean {
 
 function isLeft(row: MemoryRow, field: number): boolean {
   return (row.plaintext[field] ?? null) !== null && (row.values[field] ?? null) === null;
+}
+
+/** What stands where an envelope has its kid: that is all that the trigger looks at. */
+function kidAt(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {
+  if (value.length < KID_FROM_END) return null;
+  const at = value.length - KID_FROM_END;
+  const kid = value.subarray(at, at + KID_LENGTH);
+  return parseKid(kid);
 }
 
 function nameOf(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {

@@ -1,6 +1,10 @@
 import { createSecretKey, type KeyObject, randomFillSync } from 'node:crypto';
 import type { RandomFill } from '../../shared/envelope/types.ts';
-import { ProviderError, type ProviderErrorCode } from '../../shared/errors/errors.ts';
+import {
+  type KmsOperation,
+  stateError,
+  unwrapFailed,
+} from '../../shared/providers/aws-kms/translate-error.ts';
 import { contextBytes, sealKey, unsealKey } from '../../shared/providers/local/seal-key.ts';
 import type {
   KekContext,
@@ -8,8 +12,12 @@ import type {
   RootKeyState,
   WrappedKek,
 } from '../../shared/providers/root-key-provider.ts';
+import { kmsError } from '../adapter-errors.ts';
 
-/** A root-key provider in memory whose root keys can be disabled, rotated and replaced, held to the port's contract. */
+/**
+ * A root-key provider in memory whose root keys can be disabled, rotated and replaced, held to the port's contract. Its
+ * errors are those of AWS KMS.
+ */
 
 export interface TestRootKey {
   state: RootKeyState;
@@ -23,6 +31,8 @@ export interface TestRootKeys {
   readonly keys: ReadonlyMap<string, TestRootKey>;
   /** Root keys that the provider cannot be asked for. */
   readonly silent: Set<string>;
+  /** Root keys whose grant was revoked. */
+  readonly denied: Set<string>;
   /** By tenant; the others have the first root key. */
   readonly ofTenant: Map<string, string>;
   /** Names of the methods that were called, in order. */
@@ -34,18 +44,22 @@ export interface TestRootKeys {
   rotate(rootKeyId: string): void;
 }
 
-const CODES: Readonly<Partial<Record<RootKeyState, ProviderErrorCode>>> = {
-  DISABLED: 'ROOT_KEY_DISABLED',
-  PENDING_DELETION: 'ROOT_KEY_PENDING_DELETION',
-  PENDING_IMPORT: 'ROOT_KEY_PENDING_IMPORT',
-  NOT_FOUND: 'ROOT_KEY_NOT_FOUND',
-};
+export interface TestRootKeysOptions {
+  readonly region?: string;
+  /** Left out: that of the machine. */
+  readonly random?: RandomFill;
+  /** Told of every KEK that is made, before anybody has it. */
+  readonly onKek?: (context: KekContext, kek: Uint8Array) => void;
+  /** Whether this version's KEK cannot be unwrapped now, for a reason that passes. */
+  readonly fails?: (context: KekContext) => boolean;
+}
 
-/** `random` left out: that of the machine. */
-export function createTestRootKeys(
+export function createTestRootKeys({
   region = 'eu-central-1',
-  random: RandomFill = (buffer) => randomFillSync(buffer),
-): TestRootKeys {
+  random = (buffer) => randomFillSync(buffer),
+  onKek = () => {},
+  fails = () => false,
+}: TestRootKeysOptions = {}): TestRootKeys {
   const randomBytes = (length: number): Buffer => {
     const bytes = Buffer.alloc(length);
     random(bytes);
@@ -53,40 +67,51 @@ export function createTestRootKeys(
   };
   const keys = new Map<string, TestRootKey>();
   const silent = new Set<string>();
+  const denied = new Set<string>();
   const ofTenant = new Map<string, string>();
   const calls: string[] = [];
 
-  const usable = (rootKeyId: string): TestRootKey => {
+  const assertReached = (rootKeyId: string, operation: KmsOperation): void => {
+    if (silent.has(rootKeyId)) throw kmsError('TimeoutError', operation, rootKeyId);
+    if (denied.has(rootKeyId)) throw kmsError('AccessDeniedException', operation, rootKeyId);
+  };
+  const usable = (rootKeyId: string, operation: KmsOperation): TestRootKey => {
+    assertReached(rootKeyId, operation);
     const key = keys.get(rootKeyId);
-    if (silent.has(rootKeyId) || key?.state === 'UNAVAILABLE')
-      throw new ProviderError('PROVIDER_UNAVAILABLE', 'Out of reach', { retryable: true });
-    if (key === undefined) throw new ProviderError('UNWRAP_FAILED', 'It does not unwrap');
-    const code = CODES[key.state];
-    if (code !== undefined) throw new ProviderError(code, `${rootKeyId} is ${key.state}`);
+    // No root key that is configured: nobody is asked.
+    if (key === undefined) throw unwrapFailed();
+    if (key.state !== 'ENABLED') throw stateError(key.state, rootKeyId);
     return key;
   };
   const rootKeyFor = (tenant: string): string => {
     const [first = ''] = keys.keys();
     return ofTenant.get(tenant) ?? first;
   };
-  const wrap = (kek: Uint8Array, context: KekContext): WrappedKek => {
+  const wrap = (kek: Uint8Array, context: KekContext, operation: KmsOperation): WrappedKek => {
     const rootKeyId = rootKeyFor(context.tenant);
-    const [materialId, material] = [...usable(rootKeyId).materials].at(-1) ?? [];
+    const [materialId, material] = [...usable(rootKeyId, operation).materials].at(-1) ?? [];
     if (material === undefined || materialId === undefined) throw new Error('no material');
     const wrapped = sealKey(kek, material, aad(rootKeyId, context), random);
     return { rootKeyId, materialId, wrapped };
   };
-  const unwrap = ({ rootKeyId, wrapped }: WrappedKek, context: KekContext): Uint8Array => {
-    for (const material of usable(rootKeyId).materials.values()) {
+  const unwrap = (
+    { rootKeyId, wrapped }: WrappedKek,
+    context: KekContext,
+    operation: KmsOperation,
+  ): Uint8Array => {
+    const { materials } = usable(rootKeyId, operation);
+    if (fails(context)) throw kmsError('KMSInternalException', operation, rootKeyId);
+    for (const material of materials.values()) {
       const kek = unsealKey(wrapped, material, aad(rootKeyId, context));
       if (kek !== null) return kek;
     }
-    throw new ProviderError('UNWRAP_FAILED', 'It does not unwrap');
+    throw unwrapFailed();
   };
 
   const self: TestRootKeys = {
     keys,
     silent,
+    denied,
     ofTenant,
     calls,
     sabotage: false,
@@ -111,21 +136,23 @@ export function createTestRootKeys(
       rootKeyFor,
       async generateKek(context) {
         calls.push('generateKek');
-        return wrap(randomBytes(32), context);
+        const kek = randomBytes(32);
+        const wrapped = wrap(kek, context, 'GenerateDataKeyWithoutPlaintext');
+        onKek(context, kek);
+        return wrapped;
       },
       async unwrapKek(wrapped, context) {
         calls.push('unwrapKek');
-        return createSecretKey(unwrap(wrapped, context));
+        return createSecretKey(unwrap(wrapped, context, 'Decrypt'));
       },
       async rewrapKek(wrapped, context) {
         calls.push('rewrapKek');
-        const kek = unwrap(wrapped, context);
-        return wrap(self.sabotage ? randomBytes(32) : kek, context);
+        const kek = unwrap(wrapped, context, 'ReEncrypt');
+        return wrap(self.sabotage ? randomBytes(32) : kek, context, 'ReEncrypt');
       },
       async inspectRootKey(rootKeyId) {
         calls.push('inspectRootKey');
-        if (silent.has(rootKeyId))
-          throw new ProviderError('PROVIDER_UNAVAILABLE', 'Out of reach', { retryable: true });
+        assertReached(rootKeyId, 'DescribeKey');
         const key = keys.get(rootKeyId);
         const nothing = {
           materialId: null,
@@ -147,7 +174,7 @@ export function createTestRootKeys(
         calls.push('destroyKek');
       },
       async check() {
-        usable(rootKeyFor(''));
+        usable(rootKeyFor(''), 'DescribeKey');
       },
     },
   };
