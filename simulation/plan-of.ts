@@ -2,6 +2,7 @@ import { createDice } from './dice.ts';
 import { drawActions } from './draw-actions.ts';
 import { drawConfig } from './draw-config.ts';
 import { drawFaults } from './draw-faults.ts';
+import type { FaultKind } from './faults.ts';
 import type { Plan } from './plan.ts';
 
 const HOUR = 3_600_000;
@@ -12,11 +13,11 @@ const TENANTS = ['acme', 'birch', 'cedar'] as const;
 /** From quiet to the end: the sweep comes several times, and what it takes up needs a barrier and a grace of nothing. */
 const QUIET_MS = 12 * HOUR;
 
-/** What a seed decides beforehand: always the same for the same seed. */
-export function planOf(seed: number): Plan {
+/** What a seed decides beforehand: always the same for the same seed. `also`: kinds of faults beside those that it draws. */
+export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
   if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`${seed} is no seed`);
   const dice = createDice(seed, 'plan');
-  const faults = drawFaults(seed, dice);
+  const faults = new Set([...drawFaults(seed, dice), ...also]);
   const drawn = drawConfig(dice, faults);
   const tenants = TENANTS.slice(0, dice.between(1, TENANTS.length));
   const quietAfter = dice.between(24 * HOUR, 60 * HOUR);
