@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { digestOf } from '../canonical.ts';
+import { parseTombstone } from '../envelope.ts';
+import type { Approval, Hold, Key, Request, Version } from '../items.ts';
+import { numberOf, partsOf, timeOf } from '../parts.ts';
+import type { Value } from '../records.ts';
+import type { MakeRule } from '../rule.ts';
+import { nameOf } from './values.ts';
+
+/** What is destroyed, released or given up was agreed to by enough distinct people, none of whom asked for it, in time, once. */
+export const approvals: MakeRule = (book, find) => {
+  const used = new Set<string>();
+
+  /** null: it is approved. */
+  function whyNot(request: Request, action: string): string | null {
+    const { tenant, keyId, version, restoreEpoch, subject, requestedBy, whole } = request;
+    const { purpose, expiresAt } = whole;
+    const binding = {
+      action,
+      tenant,
+      purpose,
+      keyId,
+      version,
+      restoreEpoch,
+      subject,
+      expiresAt,
+      requestedBy,
+    };
+    if (request.action !== action) return `is of a ${request.action}`;
+    if (digestOf(binding) !== request.requestId) return 'is not what its id says';
+    if (digestOf(request.evidence) !== subject) return 'has other evidence than was agreed to';
+    const asked = requestedBy.split(',').map(personOf);
+    const given: readonly Approval[] = book.approvals.get(request.requestId) ?? [];
+    const people = new Set(
+      given
+        .filter(({ at }) => at < request.expiresAt)
+        .map(({ approver }) => personOf(approver))
+        .filter((person) => !asked.includes(person)),
+    );
+    const required = book.config.approvalsRequired;
+    return people.size >= required ? null : `has ${people.size} valid approvals of ${required}`;
+  }
+
+  function requireRequest(requestId: string | null, action: string, what: string): Request | null {
+    const request = requestId === null ? undefined : book.requests.get(requestId);
+    if (request === undefined) {
+      find('25', `${what} without a request for approval`);
+      return null;
+    }
+    const why = whyNot(request, action);
+    if (why !== null) find('25', `${what} by request ${request.requestId}, which ${why}`);
+    if (used.has(request.requestId))
+      find('25', `${what} by request ${request.requestId}, which was used before`);
+    used.add(request.requestId);
+    return request;
+  }
+
+  function lookAtDestruction(key: Key, is: Version, at: number): void {
+    const what = `the destruction of version ${is.version} of ${key.tenant}/${key.purpose} is decided`;
+    const request = requireRequest(is.approvedBy, 'purge', what);
+    if (request === null) return;
+    if (request.keyId !== key.keyId || request.version !== is.version)
+      find('25', `${what} by approvals of another version`);
+    if (request.restoreEpoch !== key.restoreEpoch)
+      find('25', `${what} by approvals of another restore epoch`);
+    if (numberOf(request.evidence['onVersion']) !== 0)
+      find('25', `${what} by a census that found values on it`);
+    // A call that was frozen on its way comes late, and what it decided was decided in time.
+    const decided = timeOf(is.destroyAuthorizedAt);
+    const late = book.faults.has('zombie')
+      ? decided
+      : Math.max(decided, at - book.milliseconds('clockSkewSeconds'));
+    if (!(late < request.expiresAt)) find('25', `${what} after its approvals had expired`);
+    const agreed = new Set(is.approvers.map(personOf));
+    if (
+      !((is.required ?? 0) >= book.config.approvalsRequired && agreed.size >= book.config.approvalsRequired)
+    )
+      find('25', `${what}, and the key names ${agreed.size} of ${is.required} people`);
+  }
+
+  function lookAtRelease(key: Key, hold: Hold, at: number): void {
+    const what = `hold ${hold.holdId} of ${key.tenant}/${key.purpose} is released`;
+    const ended = hold.until !== null && timeOf(hold.until) - book.milliseconds('clockSkewSeconds') <= at;
+    const needed = hold.versions.some((version) => key.versions.get(version)?.state !== 'DESTROYED');
+    if (ended || !needed || hold.reason === 'RESTORE') return;
+    const request = [...book.requests.values()].find(
+      ({ requestId, action, keyId, evidence }) =>
+        action === 'release-hold' &&
+        keyId === key.keyId &&
+        evidence['holdId'] === hold.holdId &&
+        !used.has(requestId),
+    );
+    requireRequest(request?.requestId ?? null, 'release-hold', what);
+  }
+
+  function lookAtGiveUp(value: Value, was: Value | undefined): void {
+    const what = `${nameOf(value)} is given up`;
+    const stone = value.bytes === null ? null : parseTombstone(value.bytes);
+    const request = requireRequest(stone?.requestId ?? null, 'give-up', what);
+    if (request === null) return;
+    const bytes = was?.bytes ?? new Uint8Array();
+    const { sha256, field } = partsOf(request.evidence);
+    const same =
+      sha256 === createHash('sha256').update(bytes).digest('base64url') && field === value.place.field;
+    if (!same) find('25', `${what} by approvals of another value`);
+  }
+
+  return {
+    key({ entry, before, after }) {
+      if (before === null || book.config.approvalsRequired === 0) return;
+      for (const is of after.versions.values()) {
+        const was = before.versions.get(is.version);
+        if (is.destroyAuthorizedAt !== null && was?.destroyAuthorizedAt === null)
+          lookAtDestruction(after, is, entry.at);
+      }
+      for (const hold of before.holds) {
+        if (!after.holds.some(({ holdId }) => holdId === hold.holdId)) lookAtRelease(after, hold, entry.at);
+      }
+    },
+    record({ row: { before, after, cause } }) {
+      if (cause !== 'give-up' || book.config.approvalsRequired === 0) return;
+      for (const [i, value] of after?.values.entries() ?? []) {
+        const was = before?.values[i];
+        if (value !== was && value.bytes !== null) lookAtGiveUp(value, was);
+      }
+    },
+  };
+};
+
+/** Names that differ in case only are one person's. */
+function personOf(text: string): string {
+  return text
+    .trim()
+    .replace(/^person:/, '')
+    .toLowerCase();
+}

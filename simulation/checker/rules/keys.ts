@@ -1,0 +1,90 @@
+import { canonicalText } from '../canonical.ts';
+import type { Key, Version } from '../items.ts';
+import type { MakeRule } from '../rule.ts';
+
+/** One active version, allowed steps only, each commit one revision after the one before; stored and proved before it is used. */
+
+/** ARCHITECTURE.md, "States of a key version". */
+const NEXT: Readonly<Record<string, readonly string[]>> = {
+  PRE_ACTIVE: ['ACTIVE', 'DESTROYED', 'COMPROMISED'],
+  ACTIVE: ['RETIRING', 'SUSPENDED', 'COMPROMISED'],
+  RETIRING: ['ACTIVE', 'DESTROY_PENDING', 'SUSPENDED', 'COMPROMISED'],
+  SUSPENDED: ['ACTIVE', 'RETIRING', 'COMPROMISED'],
+  DESTROY_PENDING: ['RETIRING', 'DESTROYED', 'COMPROMISED'],
+  COMPROMISED: ['DESTROY_PENDING'],
+  DESTROYED: [],
+};
+/** Of the version that the pointer names. */
+const IN_DUTY = ['ACTIVE', 'SUSPENDED', 'COMPROMISED'];
+
+export const keys: MakeRule = (_, find) => {
+  function checkRevision(before: Key | null, after: Key, name: string): void {
+    const expected = (before?.revision ?? 0) + 1;
+    if (after.revision === expected) return;
+    // What asks for a fenced version marks it, which is no change of the key.
+    if (before !== null && after.revision === before.revision && isSameButCanary(before, after)) return;
+    find('6', `${name} was committed as revision ${after.revision} after ${expected - 1}`);
+  }
+
+  function checkPointer({ active, versions }: Key, name: string): void {
+    const actives = [...versions.values()].filter(({ state }) => state === 'ACTIVE');
+    const named = versions.get(active);
+    if (active !== 0 && (named === undefined || !IN_DUTY.includes(named.state)))
+      find('3', `${name} points at version ${active}, which is ${named?.state ?? 'not there'}`);
+    for (const { version } of actives)
+      if (version !== active)
+        find('3', `version ${version} of ${name} is ACTIVE, and ${active} is pointed at`);
+  }
+
+  function checkNew({ version, state, provedAt }: Version, highest: number, name: string): void {
+    if (version !== highest + 1) find('6', `${name} has version ${version} after ${highest}`);
+    if (state !== 'PRE_ACTIVE' || provedAt !== null)
+      find('4', `version ${version} of ${name} is ${state} or proved in the write that creates it`);
+  }
+
+  function checkStep(was: Version, is: Version, key: Key, name: string): void {
+    const version = `version ${is.version} of ${name}`;
+    if (is.createdAt !== was.createdAt) find('6', `${version} has another time of creation`);
+    if (was.check !== null && is.check !== was.check) find('4', `${version} was proved with other bytes`);
+    if (was.provedAt !== null && is.provedAt !== was.provedAt) find('4', `${version} was proved once more`);
+    if (was.state === is.state) {
+      if (is.rootKeyId === null && was.rootKeyId !== null) find('6', `${version} is erased and ${is.state}`);
+      return;
+    }
+    if (NEXT[was.state]?.includes(is.state) !== true)
+      find('6', `${version} went from ${was.state} to ${is.state}`);
+    if (is.state === 'ACTIVE' && was.provedAt === null)
+      find('4', `${version} is ACTIVE and was not proved before`);
+    if (was.state === 'SUSPENDED' && is.state === 'RETIRING' && key.active === is.version)
+      find('6', `${version} is resumed as another state than it had`);
+    if (is.state === 'DESTROYED' && was.state !== 'PRE_ACTIVE' && was.destroyAuthorizedAt === null)
+      find('6', `${version} is DESTROYED, which no write before had decided`);
+    if (is.state === 'DESTROYED' && is.rootKeyId !== null)
+      find('6', `${version} is DESTROYED and not erased`);
+  }
+
+  return {
+    key({ before, after }) {
+      const name = `${after.tenant}/${after.purpose}`;
+      checkRevision(before, after, name);
+      checkPointer(after, name);
+      if (before !== null && after.active === 0 && before.active !== 0)
+        find('3', `${name} has no active version any more`);
+      if (before !== null && after.restoreEpoch < before.restoreEpoch)
+        find('9', `the restore epoch of ${name} went back to ${after.restoreEpoch}`);
+      for (const version of before?.versions.keys() ?? [])
+        if (!after.versions.has(version)) find('6', `version ${version} of ${name} is in the key no more`);
+      const highest = Math.max(0, ...(before?.versions.keys() ?? []));
+      for (const version of after.versions.values()) {
+        const was = before?.versions.get(version.version);
+        if (was === version) continue;
+        if (was === undefined) checkNew(version, highest, name);
+        else checkStep(was, version, after, name);
+      }
+    },
+  };
+};
+
+function isSameButCanary(a: Key, b: Key): boolean {
+  return canonicalText({ ...a.whole, canary: null }) === canonicalText({ ...b.whole, canary: null });
+}

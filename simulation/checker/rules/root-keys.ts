@@ -1,0 +1,20 @@
+import type { MakeRule } from '../rule.ts';
+
+/** While a tenant's root key cannot be used, nothing that it wraps is destroyed. */
+export const rootKeys: MakeRule = (book, find) => ({
+  key({ entry: { at }, before, after }) {
+    // Whoever was frozen between asking and writing had asked before.
+    if (before === null || book.faults.has('zombie')) return;
+    const slack = book.milliseconds('maxTransactionSeconds') + book.milliseconds('clockSkewSeconds');
+    for (const is of after.versions.values()) {
+      const was = before.versions.get(is.version);
+      if (was === undefined || was.rootKeyId === null) continue;
+      if (was.destroyAuthorizedAt !== null || is.destroyAuthorizedAt === null) continue;
+      const since = book.unusable.get(was.rootKeyId);
+      if (since !== undefined && at - since > slack) {
+        const name = `version ${is.version} of ${after.tenant}/${after.purpose}`;
+        find('22', `the destruction of ${name} is decided while its root key cannot be used`);
+      }
+    }
+  },
+});
