@@ -1,5 +1,4 @@
 import type { Clock } from '../shared/clock/clock.ts';
-import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -28,7 +27,6 @@ export type ProcessKind = 'function' | 'application' | 'person' | 'service';
 
 export interface ProcessWorld {
   readonly scheduler: Scheduler;
-  readonly dice: Dice;
   readonly faults: Faults;
   /** What a call of a process meets: how long it takes, and what fails. */
   readonly trouble: (process: Process, label: string) => Trouble;

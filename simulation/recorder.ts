@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import type { HappenedEvent, HistoryEntry } from './history.ts';
+
+/** Writes down what happens, and takes the digest of all of it, in order: two runs of a seed have the same. */
+export interface Recorder {
+  readonly entries: readonly HistoryEntry[];
+  /** Empty unless lines are kept. */
+  readonly lines: readonly string[];
+  add(event: HappenedEvent): void;
+  trace(line: string): void;
+  /** Of everything so far, hex. Asked for once. */
+  hash(): string;
+}
+
+export function createRecorder(now: () => number, keepLines: boolean): Recorder {
+  const entries: HistoryEntry[] = [];
+  const lines: string[] = [];
+  const hash = createHash('sha256');
+  const write = (line: string) => {
+    const timed = `${new Date(now()).toISOString()} ${line}`;
+    hash.update(`${timed}\n`);
+    if (keepLines) lines.push(timed);
+  };
+  return {
+    entries,
+    lines,
+    add(event) {
+      entries.push({ ...event, seq: entries.length, at: now() });
+      write(describe(event));
+    },
+    trace: write,
+    hash: () => hash.digest('hex'),
+  };
+}
+
+function describe(event: HappenedEvent): string {
+  switch (event.kind) {
+    case 'item':
+      return `= ${event.item} ${event.id} ${revisionOf(event.value)} by ${event.by}`;
+    case 'record':
+      return `= record ${event.recordSet} ${event.id.join('/')} ${event.values === null ? 'deleted' : event.cause} by ${event.by}`;
+    case 'kek':
+      return `= kek ${event.tenant}/${event.purpose} version ${event.version}`;
+    case 'read':
+      return `= read ${event.recordSet} ${event.id.join('/')} ${event.field}: ${event.code ?? 'opened'} by ${event.by}`;
+    case 'execution':
+      return `= execution ${event.name} ${event.state}`;
+    case 'fault':
+      return `! ${event.fault}: ${event.where}`;
+    case 'backup':
+    case 'backup-lapsed':
+      return `= ${event.kind} ${event.backupId}`;
+    case 'restored':
+      return `= restored ${event.backupId} by restore ${event.restoreId}`;
+    case 'root-key':
+      return `= root key ${event.rootKeyId} ${event.state}`;
+    case 'archived':
+      return `= archived ${event.name}`;
+    case 'published':
+    case 'config':
+    case 'quiet':
+    case 'end':
+      return `= ${event.kind}`;
+  }
+}
+
+function revisionOf(value: unknown): string {
+  if (value === null) return 'deleted';
+  const { revision, status } = value as { revision?: number; status?: string };
+  return [revision === undefined ? '' : `revision ${revision}`, status ?? ''].join(' ');
+}

@@ -1,0 +1,83 @@
+import { ACTIONS, begin } from './actors/actions.ts';
+import { check } from './checker/check.ts';
+import { createWorld } from './create-world.ts';
+import { createDice } from './dice.ts';
+import { createFaults, type FaultKind } from './faults.ts';
+import type { History, HistoryEntry } from './history.ts';
+import { createInvariants } from './invariants.ts';
+import type { Plan } from './plan.ts';
+import { createRecorder } from './recorder.ts';
+import { createScheduler } from './scheduler.ts';
+import { settled } from './settled.ts';
+
+/** Runs one plan to its end, or to the first violation. */
+
+export interface Violation {
+  /** The invariant's number in docs/protocol.md, or a word. */
+  readonly rule: string;
+  readonly what: string;
+  /** Of the scheduler, when it was seen; for the checker's, the last. */
+  readonly step: number;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly steps: number;
+  /** SHA-256 of everything that happened, in order. */
+  readonly traceHash: string;
+  readonly fired: ReadonlyMap<FaultKind, number>;
+  readonly violations: readonly Violation[];
+  readonly history: readonly HistoryEntry[];
+  /** Empty unless it was asked for. */
+  readonly trace: readonly string[];
+}
+
+const START = Date.UTC(2026, 0, 1);
+/** A simulation that takes longer never ends: that is a violation, too. */
+const MOST_STEPS = 100_000;
+
+export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<Outcome> {
+  const scheduler = createScheduler(START, settled);
+  const recorder = createRecorder(scheduler.now, keepTrace);
+  const violations: Violation[] = [];
+  const violated = (rule: string, what: string) => {
+    violations.push({ rule, what, step: scheduler.steps });
+  };
+  const invariants = createInvariants(violated);
+  const history: History = {
+    entries: recorder.entries,
+    add(event) {
+      recorder.add(event);
+      invariants.see(event);
+    },
+  };
+  const faults = createFaults(
+    { seed: plan.seed, kinds: plan.faults, ...(plan.only && { only: plan.only }) },
+    createDice(plan.seed, 'faults'),
+    (fault, where) => history.add({ kind: 'fault', fault, where }),
+  );
+  const world = createWorld(plan, { scheduler, faults, history, violated, trace: recorder.trace });
+  await begin(world);
+  for (const action of plan.actions) scheduler.after(action.after, () => act(world, action));
+  scheduler.after(plan.quietAfter, () => {
+    faults.stop();
+    history.add({ kind: 'quiet' });
+  });
+  const end = START + plan.endsAfter;
+  while (violations.length === 0 && (await scheduler.step(end))) {
+    if (scheduler.steps > MOST_STEPS) violated('liveness', `it goes on after ${MOST_STEPS} steps`);
+  }
+  history.add({ kind: 'end' });
+  if (violations.length === 0) {
+    for (const { rule, what } of check(history.entries)) violated(rule, what);
+  }
+  return {
+    seed: plan.seed,
+    steps: scheduler.steps,
+    traceHash: recorder.hash(),
+    fired: faults.fired,
+    violations,
+    history: history.entries,
+    trace: recorder.lines,
+  };
+}
