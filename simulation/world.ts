@@ -1,9 +1,12 @@
 import type { Config } from '../shared/config/schema.ts';
 import type { Deps } from '../shared/deps/deps.ts';
 import type { Keyring } from '../shared/keyring/keyring.ts';
+import type { Signer } from '../shared/signing/signer.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
+import type { MemoryRecordStore } from './models/record-store.ts';
+import type { TestRootKeys } from './models/root-keys.ts';
 import type { Plan } from './plan.ts';
 import type { Process, ProcessKind } from './process.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -12,6 +15,15 @@ import type { Scheduler } from './scheduler.ts';
 export interface InvokeOptions {
   /** Seconds. */
   readonly timeout?: number;
+}
+
+/** Backups of whole stores. Each adds its entries to the history. */
+export interface Backups {
+  /** Returns the backup's id. */
+  take(store: string): string;
+  lapse(backupId: string): void;
+  /** The rows of the store become those of the backup. */
+  restore(backupId: string, restoreId: string): void;
 }
 
 /** What actors have. */
@@ -28,6 +40,14 @@ export interface World {
   invoke(name: string, event: unknown, options?: InvokeOptions): Promise<unknown>;
   /** Of an application: it has no more than the ledger's keys and the provider. */
   keyringOf(process: Process): Keyring;
+  /** By record set. Whoever writes to them beside the pipeline adds the `record` entry, in the same effect. */
+  readonly stores: Readonly<Record<string, MemoryRecordStore>>;
+  readonly backups: Backups;
+  readonly rootKeys: TestRootKeys;
+  /** Takes what other services of the account send to the default event bus. */
+  readonly bus: { emit(event: object): void };
+  /** By the approver's name. */
+  readonly signers: Readonly<Record<string, Signer>>;
   /** Something that must never happen. */
   violated(rule: string, what: string): void;
 }

@@ -1,0 +1,88 @@
+import { KeyturnError } from '../../shared/errors/errors.ts';
+import { createKey } from '../../shared/rotation/create-key.ts';
+import { createDice } from '../dice.ts';
+import type { Action } from '../plan.ts';
+import type { World } from '../world.ts';
+import { cipherOn, insertFirst, pauseBetween, startApplication } from './application.ts';
+import { COMMANDS, numberIn } from './commands.ts';
+import { damage, swap } from './damage.ts';
+import { readOld } from './old-reader.ts';
+import { approveOwn, raceApprovals, startApprovers } from './people.ts';
+import { command } from './person.ts';
+import { restore, startBackups } from './restores.ts';
+import { replaceRootKey, rotateRootKey, takeAway } from './root-key-owner.ts';
+
+/** All that happens in a simulation and is not the pipeline's: by the names that plans use. */
+
+export type Act = (world: World, action: Action) => void;
+
+const MINUTE = 60_000;
+
+export const ACTIONS: Readonly<Record<string, Act>> = {
+  ...Object.fromEntries(Object.entries(COMMANDS).map(([name, run]) => [name, commandOf(name, run)])),
+
+  'root-key-rotated': rotateRootKey,
+  'root-key-replaced': replaceRootKey,
+  'read-old': readOld,
+  /** Applications know of it beforehand: see `begin`. */
+  rush: () => {},
+
+  // Accidents: each asks its fault, and happens only if that fires.
+  'root-key-disabled': (world, action) => takeAway(world, 'root-key-disabled', action),
+  'root-key-deletion-pending': (world, action) => takeAway(world, 'root-key-deletion-pending', action),
+  'grant-revoked': (world, action) => takeAway(world, 'grant-revoked', action),
+  'material-expired': (world, action) => takeAway(world, 'material-expired', action),
+  restore,
+  'bit-flipped': (world, action) => damage(world, 'bit-flipped', action),
+  truncated: (world, action) => damage(world, 'truncated', action),
+  swapped: swap,
+  'unknown-version': (world, action) => damage(world, 'unknown-version', action),
+  'unknown-algorithm': (world, action) => damage(world, 'unknown-algorithm', action),
+  'approval-raced': raceApprovals,
+  'self-approval': approveOwn,
+};
+
+function commandOf(name: string, run: (typeof COMMANDS)[string]): Act {
+  return (world, { number, choice }) => command(world, `${name} ${number}`, (deps) => run(deps, choice));
+}
+
+/** Before the first step: whoever acts by themselves starts. */
+export function begin(world: World): void {
+  const dice = createDice(world.plan.seed, 'begin');
+  const { plan, config, scheduler, rootKeys } = world;
+  if (dice.chance(0.5)) for (const tenant of plan.tenants) rootKeys.ofTenant.set(tenant, rootKeys.add());
+  const start = scheduler.now();
+  const rushes = plan.actions
+    .filter(({ name }) => name === 'rush')
+    .map(({ after, choice }) => ({
+      from: start + after,
+      to: start + after + numberIn(choice, 'minutes') * MINUTE,
+    }));
+  const purposes = new Set(Object.values(config.recordSets).map(({ purpose }) => purpose));
+  startBackups(world);
+  startApprovers(world);
+  world.start('service', 'set-up', async (process, deps) => {
+    for (const tenant of plan.tenants) {
+      for (const purpose of purposes) await untilDone(deps, () => createKey(deps, tenant, purpose));
+    }
+    const cipher = cipherOn(world, world.keyringOf(process), dice);
+    await untilDone(deps, () => insertFirst(world, process, cipher, dice));
+    for (let i = 1; i <= plan.applications; i++)
+      startApplication(world, `application ${i}`, pauseBetween(rushes));
+  });
+}
+
+async function untilDone(
+  { clock }: { readonly clock: { sleep(milliseconds: number): Promise<void> } },
+  run: () => Promise<unknown>,
+): Promise<void> {
+  for (;;) {
+    try {
+      await run();
+      return;
+    } catch (error) {
+      if (!(error instanceof KeyturnError)) throw error;
+      await clock.sleep(MINUTE);
+    }
+  }
+}
