@@ -1,0 +1,120 @@
+import type { KeyturnError } from '../shared/errors/errors.ts';
+import type { KmsOperation } from '../shared/providers/aws-kms/translate-error.ts';
+import {
+  archiveError,
+  busError,
+  connectionLost,
+  dynamoDbError,
+  kmsError,
+  ledgerError,
+  postgresError,
+  signerError,
+} from './adapter-errors.ts';
+import type { Dice } from './dice.ts';
+import type { FaultKind, Faults } from './faults.ts';
+import type { Process, Trouble } from './process.ts';
+
+/**
+ * What each call of a port meets: how long it takes, and what fails. An error that comes `before` came instead of the
+ * effect; one that comes `after` is a lost answer: the effect has happened, and the caller cannot know. Queue and
+ * executions fail in their own models.
+ */
+export interface TroubleWorld {
+  readonly faults: Faults;
+  /** For the latencies: a stream of its own. */
+  readonly dice: Dice;
+}
+
+type Fails = Pick<Trouble, 'before' | 'after'>;
+
+/** What may happen to a call: the first that fires does. */
+interface Chance {
+  readonly kind: FaultKind;
+  /** Left out: to any call. */
+  readonly of?: 'writes';
+  readonly fails: (method: string, dice: Dice) => Fails;
+}
+
+const WRITES =
+  /^(create|replace|put|delete|mark|clear|report|advance|void|close|fill|set|install|remove|prepare|drop|publish)/;
+
+const STORE: readonly Chance[] = [
+  { kind: 'store-unavailable', fails: () => ({ before: connectionLost('simulated') }) },
+  { kind: 'store-throttled', fails: () => ({ before: dynamoDbError('simulated', 'ThrottlingException') }) },
+  {
+    kind: 'serialization-failure',
+    of: 'writes',
+    fails: () => ({ before: postgresError('simulated', '40001') }),
+  },
+  { kind: 'store-reply-lost', of: 'writes', fails: () => ({ after: connectionLost('simulated') }) },
+];
+
+/** Half of them before KMS did anything, and half when the answer was under way. */
+const kms = (error: (name: string, method: string) => KeyturnError): readonly Chance[] => [
+  { kind: 'kms-throttled', fails: (method) => ({ before: error('ThrottlingException', method) }) },
+  {
+    kind: 'kms-error',
+    fails: (method, dice) =>
+      dice.chance(0.5)
+        ? { before: error('KMSInternalException', method) }
+        : { after: error('TimeoutError', method) },
+  },
+];
+
+const OPERATIONS: Readonly<Record<string, KmsOperation>> = {
+  generateKek: 'GenerateDataKeyWithoutPlaintext',
+  unwrapKek: 'Decrypt',
+  rewrapKek: 'ReEncrypt',
+};
+
+const CHANCES: Readonly<Record<string, readonly Chance[]>> = {
+  ledger: [
+    { kind: 'ledger-throttled', fails: () => ({ before: ledgerError('ThrottlingException') }) },
+    { kind: 'ledger-reply-lost', of: 'writes', fails: () => ({ after: ledgerError('TimeoutError') }) },
+  ],
+  store: STORE,
+  fence: STORE,
+  search: STORE,
+  provider: kms((name, method) => kmsError(name, OPERATIONS[method] ?? 'DescribeKey', 'simulated')),
+  signer: kms((name) => signerError(name)),
+  // A bucket is a store, too.
+  archive: [
+    { kind: 'store-unavailable', fails: () => ({ before: archiveError('ServiceUnavailable') }) },
+    { kind: 'store-throttled', fails: () => ({ before: archiveError('SlowDown') }) },
+    { kind: 'store-reply-lost', of: 'writes', fails: () => ({ after: archiveError('TimeoutError') }) },
+  ],
+  bus: [{ kind: 'event-lost', fails: () => ({ before: busError('InternalFailure') }) }],
+};
+
+export function createTrouble({ faults, dice }: TroubleWorld): (process: Process, label: string) => Trouble {
+  return ({ name }, label) => {
+    const dot = label.indexOf('.');
+    const port = label.slice(0, dot);
+    const method = label.slice(dot + 1);
+    const [there, back] = [latency(dice), latency(dice)];
+    const slow = SLOW.has(port) && faults.fires('kms-latency', `${name} ${label}`);
+    const extra = slow ? faults.dice.between(1_000, LONGEST) : 0;
+    const fails = failureOf(port, method, `${name} ${label}`, faults);
+    return { ...fails, there, back: back + extra };
+  };
+}
+
+function failureOf(port: string, method: string, where: string, faults: Faults): Fails {
+  const chances = Object.hasOwn(CHANCES, port) ? (CHANCES[port] ?? []) : [];
+  for (const { kind, of, fails } of chances) {
+    if (of === 'writes' && !WRITES.test(method)) continue;
+    if (faults.fires(kind, where)) return fails(method, faults.dice);
+  }
+  return {};
+}
+
+const SLOW = new Set(['provider', 'signer']);
+const LONGEST = 30_000;
+
+/** Milliseconds one way: up to 20; of 200, one takes up to two seconds; of 4,000, one up to 30. */
+function latency(dice: Dice): number {
+  const draw = dice.below(4_000);
+  if (draw === 0) return dice.between(2_000, LONGEST);
+  if (draw <= 20) return dice.between(20, 2_000);
+  return 1 + (draw % 20);
+}

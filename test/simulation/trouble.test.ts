@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { KeyturnError } from '../../shared/errors/errors.ts';
+import { createDice } from '../../simulation/dice.ts';
+import { createFaults, FAULT_KINDS, type FaultKind } from '../../simulation/faults.ts';
+import type { Process, Trouble } from '../../simulation/process.ts';
+import { createTrouble } from '../../simulation/trouble.ts';
+
+/** What calls meet: the right errors at the right calls, and the same ones in each run of a seed. */
+
+const process = { name: 'worker' } as Process;
+
+function troubleWith(kinds: readonly FaultKind[], seed = 1) {
+  const faults = createFaults({ seed, kinds: new Set(kinds) }, createDice(seed, 'faults'), () => {});
+  return { faults, trouble: createTrouble({ faults, dice: createDice(seed, 'latency') }) };
+}
+
+/** Everything that happens to so many calls of this label. */
+function met(kind: FaultKind, label: string, calls = 3_000): readonly Trouble[] {
+  const { trouble } = troubleWith([kind]);
+  return Array.from({ length: calls }, () => trouble(process, label));
+}
+
+describe('an error', () => {
+  it.each<[FaultKind, string, 'before' | 'after', string]>([
+    ['ledger-throttled', 'ledger.getKey', 'before', 'LEDGER_UNAVAILABLE'],
+    ['ledger-throttled', 'ledger.replaceKey', 'before', 'LEDGER_UNAVAILABLE'],
+    ['ledger-reply-lost', 'ledger.replaceKey', 'after', 'LEDGER_UNAVAILABLE'],
+    ['ledger-reply-lost', 'ledger.createAuditEntry', 'after', 'LEDGER_UNAVAILABLE'],
+    ['ledger-reply-lost', 'ledger.reportChunks', 'after', 'LEDGER_UNAVAILABLE'],
+    ['store-unavailable', 'store.listStale', 'before', 'STORE_UNAVAILABLE'],
+    ['store-throttled', 'store.read', 'before', 'STORE_THROTTLED'],
+    ['serialization-failure', 'store.replaceFrames', 'before', 'STORE_BUSY'],
+    ['store-reply-lost', 'store.replace', 'after', 'STORE_UNAVAILABLE'],
+    ['store-reply-lost', 'store.setMinimum', 'after', 'STORE_UNAVAILABLE'],
+    ['store-unavailable', 'fence.check', 'before', 'STORE_UNAVAILABLE'],
+    ['store-unavailable', 'search.search', 'before', 'STORE_UNAVAILABLE'],
+    ['kms-throttled', 'provider.unwrapKek', 'before', 'PROVIDER_THROTTLED'],
+    ['kms-error', 'provider.unwrapKek', 'before', 'PROVIDER_UNAVAILABLE'],
+    ['kms-error', 'provider.generateKek', 'after', 'PROVIDER_UNAVAILABLE'],
+    ['kms-error', 'signer.sign', 'before', 'SIGNING_UNAVAILABLE'],
+    ['kms-throttled', 'signer.sign', 'before', 'SIGNING_UNAVAILABLE'],
+    ['store-unavailable', 'archive.get', 'before', 'AUDIT_UNAVAILABLE'],
+    ['store-reply-lost', 'archive.put', 'after', 'AUDIT_UNAVAILABLE'],
+    ['event-lost', 'bus.publish', 'before', 'BUS_UNAVAILABLE'],
+  ])('%s comes to %s %s its effect, as %s, and may be tried again', (kind, label, when, code) => {
+    const errors = met(kind, label).flatMap((trouble) => trouble[when] ?? []);
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(KeyturnError);
+      expect(error).toMatchObject({ code, retryable: true });
+    }
+  });
+
+  it.each<[FaultKind, string]>([
+    ['ledger-reply-lost', 'ledger.getKey'],
+    ['ledger-reply-lost', 'ledger.listJobs'],
+    ['serialization-failure', 'store.listStale'],
+    ['store-reply-lost', 'store.census'],
+    ['store-unavailable', 'ledger.getKey'],
+    ['kms-error', 'store.read'],
+    ['ledger-throttled', 'queue.send'],
+    ['ledger-throttled', 'executions.start'],
+  ])('%s never comes to %s', (kind, label) => {
+    expect(met(kind, label).filter(({ before, after }) => before ?? after)).toEqual([]);
+  });
+
+  it('is one a call at most, however many kinds are switched on', () => {
+    const { trouble } = troubleWith(FAULT_KINDS);
+    const calls = Array.from({ length: 3_000 }, () => trouble(process, 'store.replace'));
+    expect(calls.filter(({ before, after }) => before && after)).toEqual([]);
+    expect(calls.some(({ before, after }) => before ?? after)).toBe(true);
+  });
+
+  it('comes no more once faults have stopped', () => {
+    const { trouble, faults } = troubleWith(FAULT_KINDS);
+    faults.stop();
+    const calls = Array.from({ length: 1_000 }, () => trouble(process, 'store.replace'));
+    expect(calls.filter(({ before, after }) => before ?? after)).toEqual([]);
+  });
+});
+
+describe('a call', () => {
+  it('takes milliseconds, seldom seconds, and no longer than half a minute', () => {
+    const { trouble } = troubleWith([]);
+    const times = Array.from({ length: 40_000 }, () => trouble(process, 'ledger.getKey').there);
+    const share = (from: number, to: number) =>
+      times.filter((time) => time > from && time <= to).length / times.length;
+    expect(share(0, 20)).toBeGreaterThan(0.98);
+    expect(share(20, 2_000)).toBeGreaterThan(0.001);
+    expect(share(2_000, 30_000)).toBeGreaterThan(0);
+    expect(Math.min(...times)).toBeGreaterThan(0);
+    expect(Math.max(...times)).toBeLessThanOrEqual(30_000);
+  });
+
+  it('of KMS takes seconds where the fault fires', () => {
+    const slow = met('kms-latency', 'provider.unwrapKek').filter(({ back }) => back > 1_000).length / 3_000;
+    expect(slow).toBeGreaterThan(0.05);
+    expect(met('kms-latency', 'ledger.getKey').filter(({ back }) => back > 2_000).length).toBeLessThan(10);
+  });
+
+  it('meets the same in each run of a seed, and something else in another', () => {
+    const run = (seed: number) => {
+      const { trouble } = troubleWith(FAULT_KINDS, seed);
+      const labels = ['ledger.replaceKey', 'store.replace', 'provider.unwrapKek', 'signer.sign'];
+      return Array.from({ length: 400 }, (_, i) => {
+        const { there, back, before, after } = trouble(process, labels[i % labels.length] ?? '');
+        return [there, back, before?.message, after?.message];
+      });
+    };
+    expect(run(7)).toEqual(run(7));
+    expect(run(7)).not.toEqual(run(8));
+  });
+});
