@@ -6,7 +6,7 @@ import { stackInfoSchema } from '../../local/stack-info.ts';
 export const orderSchema = z.discriminatedUnion('do', [
   z.object({
     do: z.literal('queue'),
-    faults: z.object({ doubled: z.number(), delayed: z.number(), longestSeconds: z.number() }).nullable(),
+    faults: z.object({ doubled: z.number(), delayed: z.number(), longestSeconds: z.number() }),
   }),
   /** That share of the connections to the stack's servers. */
   z.object({ do: z.literal('cut'), share: z.number() }),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
+import { cancelJob } from '../../shared/rotation/cancel-job.ts';
 import { getKey } from '../../shared/rotation/change.ts';
 import {
   isPausedByPerson,
@@ -10,7 +11,7 @@ import {
 } from '../../shared/rotation/control-job.ts';
 import { type JobRequest, requestRotation } from '../../shared/rotation/request-job.ts';
 import { requestRollback } from '../../shared/rotation/rollback.ts';
-import { isRunning, type Job } from '../../shared/rotation/rotation.ts';
+import { isRunning, type Job, RUNNING_STATUSES } from '../../shared/rotation/rotation.ts';
 import { PURPOSE, tenantName } from '../demo/records.ts';
 import { describe } from './application.ts';
 import type { Request } from './plan.ts';
@@ -46,6 +47,7 @@ const ANSWER_MS = 60_000;
 const QUIET_MS = 60_000;
 /** How often a rotation is taken up that stops again, with nothing broken any more. */
 const TAKE_UPS = 3;
+const OPEN = [...RUNNING_STATUSES, 'PAUSED', 'BLOCKED'] as const;
 
 export function createPeople({ deps, note, signal }: PeopleOptions): People {
   /** null: it was refused. */
@@ -104,13 +106,21 @@ export function createPeople({ deps, note, signal }: PeopleOptions): People {
       );
   }
 
-  /** Whether something is left to wait for. */
+  /** A rollback whose version was fenced for its purge meanwhile is asked for again, and called off where that is decided. */
+  async function takeUp({ goal, tenant, to, jobId }: Job): Promise<void> {
+    if (goal !== 'ROLLBACK') return rotate(tenant);
+    const request = { tenant, purpose: PURPOSE, to, requestedBy: REQUESTED_BY };
+    const done = await insist(`roll back ${tenant} again`, () => requestRollback(deps(), request));
+    if (done === null) await insist(`cancel ${jobId}`, () => cancelJob(deps(), jobId, REQUESTED_BY));
+  }
+
+  /** Returns what is left to wait for. */
   async function attend(
     since: string,
     taken: Map<string, number>,
     blockers: Map<string, number>,
   ): Promise<Job[]> {
-    const jobs = await deps().ledger.listJobs();
+    const jobs = await deps().ledger.listJobs({ statuses: OPEN });
     const left: Job[] = [];
     for (const job of jobs) {
       const { status, kind, jobId, tenant, blocker } = job;
@@ -130,7 +140,7 @@ export function createPeople({ deps, note, signal }: PeopleOptions): People {
         note(`${jobId} is BLOCKED: ${blocker?.code}: ${blocker?.message}; taken up`);
         if (times > TAKE_UPS)
           throw new Error(`${describeJob(job)}, after ${TAKE_UPS} times that it was taken up`);
-        await rotate(tenant);
+        await takeUp(job);
         left.push(job);
       }
     }
@@ -167,7 +177,7 @@ export function createPeople({ deps, note, signal }: PeopleOptions): People {
             `In ${QUIET_MS / 1000} s without faults did not end: ${left.map(describeJob).join('; ')}`,
           );
         }
-        await sleep(ASK_AGAIN_MS / 2, undefined, { signal });
+        await sleep(ASK_AGAIN_MS, undefined, { signal });
       }
       return { rotations: await deps().ledger.listJobs({ kind: 'rotate' }), blockers };
     },

@@ -16,8 +16,8 @@ export interface QueueCounts {
 export interface FaultyQueue {
   /** For the composition root: puts the faults into a client of SQS; leaves any other as it is. */
   instrument<Client>(client: Client): Client;
-  /** null: messages are left alone. */
-  set(faults: QueueFaults | null): void;
+  /** Until then messages are left alone. */
+  set(faults: QueueFaults): void;
 }
 
 type Entries = NonNullable<SendMessageBatchCommandInput['Entries']>;

@@ -74,7 +74,6 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   for (const result of ended) if (result.status === 'rejected') throw result.reason;
 
   note('no more faults');
-  await victim.order({ do: 'queue', faults: null });
   const quiet = await people.untilQuiet();
   note('every rotation has ended');
   await application.pause();
