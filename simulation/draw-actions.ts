@@ -42,6 +42,7 @@ type Scene = (stage: Stage, at: number, key: Choice) => void;
 
 const SCENES: readonly (readonly [weight: number, scene: Scene])[] = [
   [3, rotation],
+  [1, byEvent],
   [2, interrupted],
   [2, calledOff],
   [2, rolledBack],
@@ -106,6 +107,14 @@ function rotation({ dice, put }: Stage, at: number, key: Choice): void {
   if (dice.chance(0.3)) put('rotate', at + dice.below(3 * SECOND), { ...key, by: dice.pick(PEOPLE) });
   if (dice.chance(0.3)) put('rotate', at + dice.between(MINUTE, 30 * MINUTE), key);
   if (dice.chance(0.7)) put('rush', at - dice.below(2 * MINUTE), { minutes: dice.between(5, 20) });
+}
+
+/** An application of the customer asks over the bus; the event may come twice. */
+function byEvent({ dice, put }: Stage, at: number, key: Choice): void {
+  const event = { ...key, request: dice.below(1000) };
+  put('rotate-by-event', at, event);
+  if (dice.chance(0.3)) put('rotate-by-event', at + soon(dice), event);
+  if (dice.chance(0.5)) put('rush', at, { minutes: dice.between(5, 20) });
 }
 
 function interrupted(stage: Stage, at: number, key: Choice): void {

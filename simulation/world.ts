@@ -5,6 +5,7 @@ import type { Signer } from '../shared/signing/signer.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
+import type { BusModel } from './models/bus.ts';
 import type { MemoryRecordStore } from './models/record-store.ts';
 import type { TestRootKeys } from './models/root-keys.ts';
 import type { Plan } from './plan.ts';
@@ -45,7 +46,7 @@ export interface World {
   readonly backups: Backups;
   readonly rootKeys: TestRootKeys;
   /** Takes what other services of the account send to the default event bus. */
-  readonly bus: { emit(event: object): void };
+  readonly bus: Pick<BusModel, 'emit'>;
   /** By the approver's name. */
   readonly signers: Readonly<Record<string, Signer>>;
   /** Something that must never happen. */

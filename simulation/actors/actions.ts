@@ -1,10 +1,11 @@
 import { KeyturnError } from '../../shared/errors/errors.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { createDice } from '../dice.ts';
+import { rotationRequest } from '../models/incoming-events.ts';
 import type { Action } from '../plan.ts';
 import type { World } from '../world.ts';
 import { cipherOn, insertFirst, pauseBetween, startApplication } from './application.ts';
-import { COMMANDS, numberIn } from './commands.ts';
+import { COMMANDS, numberIn, textIn } from './commands.ts';
 import { damage, swap } from './damage.ts';
 import { readOld } from './old-reader.ts';
 import { approveOwn, raceApprovals, startApprovers } from './people.ts';
@@ -21,6 +22,15 @@ const MINUTE = 60_000;
 export const ACTIONS: Readonly<Record<string, Act>> = {
   ...Object.fromEntries(Object.entries(COMMANDS).map(([name, run]) => [name, commandOf(name, run)])),
 
+  'rotate-by-event': ({ bus }, { choice }) =>
+    bus.emit(
+      rotationRequest({
+        tenant: textIn(choice, 'tenant'),
+        purpose: textIn(choice, 'purpose'),
+        requestId: `request-${numberIn(choice, 'request')}`,
+        requestedBy: textIn(choice, 'by'),
+      }),
+    ),
   'root-key-rotated': rotateRootKey,
   'root-key-replaced': replaceRootKey,
   'read-old': readOld,
@@ -49,8 +59,10 @@ function commandOf(name: string, run: (typeof COMMANDS)[string]): Act {
 /** Before the first step: whoever acts by themselves starts. */
 export function begin(world: World): void {
   const dice = createDice(world.plan.seed, 'begin');
-  const { plan, config, scheduler, rootKeys } = world;
+  const { plan, config, scheduler, rootKeys, stores } = world;
   if (dice.chance(0.5)) for (const tenant of plan.tenants) rootKeys.ofTenant.set(tenant, rootKeys.add());
+  // Half of the databases have the writers' fence.
+  for (const store of Object.values(stores)) if (dice.chance(0.5)) store.minimums = new Map();
   const start = scheduler.now();
   const rushes = plan.actions
     .filter(({ name }) => name === 'rush')

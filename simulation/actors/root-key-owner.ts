@@ -1,5 +1,7 @@
 import type { RootKeyState } from '../../shared/providers/root-key-provider.ts';
 import type { FaultKind } from '../faults.ts';
+import type { EmittedEvent } from '../models/bus.ts';
+import { type API_CALLS, kmsApiCall, kmsServiceEvent } from '../models/incoming-events.ts';
 import type { Action } from '../plan.ts';
 import type { World } from '../world.ts';
 import { numberIn, textIn } from './commands.ts';
@@ -13,25 +15,27 @@ const MINUTE = 60_000;
 
 interface Outage {
   readonly state: RootKeyState;
-  /** The API call, as CloudTrail names it. */
-  readonly begins: string;
-  readonly ends: string;
+  /** What AWS says of it. */
+  readonly begins: (rootKeyId: string) => EmittedEvent;
+  readonly ends: (rootKeyId: string) => EmittedEvent;
 }
 
+const said = (name: (typeof API_CALLS)[number]) => (rootKeyId: string) => kmsApiCall(name, rootKeyId);
+
 const OUTAGES = {
-  'root-key-disabled': { state: 'DISABLED', begins: 'DisableKey', ends: 'EnableKey' },
+  'root-key-disabled': { state: 'DISABLED', begins: said('DisableKey'), ends: said('EnableKey') },
   'root-key-deletion-pending': {
     state: 'PENDING_DELETION',
-    begins: 'ScheduleKeyDeletion',
-    ends: 'CancelKeyDeletion',
+    begins: said('ScheduleKeyDeletion'),
+    ends: said('CancelKeyDeletion'),
   },
   'material-expired': {
     state: 'PENDING_IMPORT',
-    begins: 'DeleteImportedKeyMaterial',
-    ends: 'ImportKeyMaterial',
+    begins: (rootKeyId) => kmsServiceEvent('DeleteExpiredKeyMaterial', rootKeyId),
+    ends: said('ImportKeyMaterial'),
   },
   // To somebody without any permission a key is not there.
-  'grant-revoked': { state: 'NOT_FOUND', begins: 'PutKeyPolicy', ends: 'PutKeyPolicy' },
+  'grant-revoked': { state: 'NOT_FOUND', begins: said('PutKeyPolicy'), ends: said('PutKeyPolicy') },
 } as const satisfies Partial<Record<FaultKind, Outage>>;
 
 /** `minutes`: until the customer takes it back; 0: never. */
@@ -40,14 +44,14 @@ export function takeAway(world: World, kind: keyof typeof OUTAGES, { choice }: A
   if (!world.faults.fires(kind, rootKeyId)) return;
   const { state, begins, ends } = OUTAGES[kind];
   world.rootKeys.set(rootKeyId, state);
-  tell(world, begins, rootKeyId);
+  world.bus.emit(begins(rootKeyId));
   const minutes = numberIn(choice, 'minutes');
   if (minutes === 0) return;
   world.scheduler.after(minutes * MINUTE, () => {
     world.rootKeys.set(rootKeyId, 'ENABLED');
-    tell(world, ends, rootKeyId);
+    world.bus.emit(ends(rootKeyId));
     // A key whose deletion is called off is disabled until somebody enables it.
-    if (kind === 'root-key-deletion-pending') tell(world, 'EnableKey', rootKeyId);
+    if (kind === 'root-key-deletion-pending') world.bus.emit(kmsApiCall('EnableKey', rootKeyId));
   });
 }
 
@@ -55,38 +59,15 @@ export function takeAway(world: World, kind: keyof typeof OUTAGES, { choice }: A
 export function rotateRootKey(world: World, { choice }: Action): void {
   const rootKeyId = rootKeyOf(world, textIn(choice, 'tenant'));
   world.rootKeys.rotate(rootKeyId);
-  tell(world, 'RotateKeyOnDemand', rootKeyId);
+  world.bus.emit(kmsApiCall('RotateKeyOnDemand', rootKeyId));
 }
 
 /** From now on another key wraps what is the tenant's. */
 export function replaceRootKey(world: World, { choice }: Action): void {
   const rootKeyId = world.rootKeys.add();
   world.rootKeys.ofTenant.set(textIn(choice, 'tenant'), rootKeyId);
-  tell(world, 'CreateKey', rootKeyId);
 }
 
 export function rootKeyOf({ rootKeys }: World, tenant: string): string {
   return rootKeys.provider.rootKeyFor(tenant);
-}
-
-/** As EventBridge delivers what CloudTrail recorded (events/rules.json). */
-function tell({ bus, dice, scheduler }: World, eventName: string, rootKeyId: string): void {
-  const [, , , region, account] = rootKeyId.split(':');
-  bus.emit({
-    version: '0',
-    id: `event-${dice.below(2 ** 31)}`,
-    'detail-type': 'AWS API Call via CloudTrail',
-    source: 'aws.kms',
-    account,
-    time: new Date(scheduler.now()).toISOString(),
-    region,
-    resources: [],
-    detail: {
-      eventSource: 'kms.amazonaws.com',
-      eventName,
-      requestParameters: eventName === 'CreateKey' ? null : { keyId: rootKeyId },
-      responseElements: eventName === 'CreateKey' ? { keyMetadata: { arn: rootKeyId } } : null,
-      resources: [{ ARN: rootKeyId, type: 'AWS::KMS::Key' }],
-    },
-  });
 }
