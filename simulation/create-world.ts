@@ -87,6 +87,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
   const bus = createBusModel({
     ...{ scheduler, faults, history, invoke },
     dice: createDice(plan.seed, 'bus'),
+    known: { tenants: plan.tenants, rootKeys: () => [...rootKeys.keys.keys()] },
   });
   const ports: Ports = {
     ledger: lagging(ledger, faults),
