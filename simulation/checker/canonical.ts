@@ -13,5 +13,9 @@ export function canonicalText(value: unknown): string {
 
 /** SHA-256 of the canonical JSON, base64url. */
 export function digestOf(value: unknown): string {
-  return createHash('sha256').update(canonicalText(value)).digest('base64url');
+  return digestOfText(canonicalText(value));
+}
+
+export function digestOfText(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
 }
