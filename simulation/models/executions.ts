@@ -65,7 +65,9 @@ export function createExecutionsModel(parts: ExecutionsParts): ExecutionsModel {
     const task = (step: Step, input: unknown) => {
       const where = `${execution.machine} ${step.state}`;
       if (faults.fires('execution-aborted', where))
-        scheduler.after(anyTime(faults.dice, HOUR), () => abort(execution));
+        scheduler.after(anyTime(faults.dice, HOUR), () => {
+          if (!faults.stopped) abort(execution);
+        });
       return callStep(parts, where, step, input);
     };
     const runtime = { task, after: scheduler.after, dice };
