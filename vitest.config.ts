@@ -2,6 +2,18 @@ import { defineConfig } from 'vitest/config';
 
 const COMMAND_LINE = 'test/integration/cli.test.ts';
 
+/** They change what all of a process share: its modules, its environment, its streams, its clock. */
+const A_PROCESS_EACH = [
+  'test/alarms.test.ts',
+  'test/functions/lambda.test.ts',
+  'test/scripts/output.test.ts',
+  'test/shared/envelope/rewrap-unverified.test.ts',
+  'test/shared/ledger/local-dynamodb.test.ts',
+  'test/shared/log/powertools-log.test.ts',
+  'test/shared/metrics/powertools-metrics.test.ts',
+  'test/shared/providers/aws-kms-request-budget.test.ts',
+];
+
 /** Against AWS emulators in Python and Java, which `npm run test:emulators` installs and names itself to; `npm test` is npm only. */
 const emulator = {
   test: {
@@ -21,7 +33,18 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**'],
+          exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**', ...A_PROCESS_EACH],
+          testTimeout: 60_000,
+          // One file after the other in two processes: starting one, and importing everything, takes a second of each file.
+          isolate: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'process',
+          include: A_PROCESS_EACH,
           testTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -33,6 +56,7 @@ export default defineConfig({
           include: ['test/deployment/**/*.test.ts'],
           globalSetup: ['test/deployment/support/global-setup.ts'],
           testTimeout: 60_000,
+          isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
