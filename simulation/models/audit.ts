@@ -1,8 +1,8 @@
 import type { AuditEntry } from '../../shared/audit/entry.ts';
-import type { ExportMark } from '../../shared/audit/outbox.ts';
 import { type Audited, isPending, type LedgerStore, type PendingEvent } from '../../shared/audit/outbox.ts';
 import type { Ledger } from '../../shared/ledger/ledger.ts';
-import { createItems, frozen, type Items, type OnCommit } from './items.ts';
+import { frozen, type Items, type OnCommit } from './items.ts';
+import type { AllItems } from './ledger.ts';
 
 /** The outboxes and chains of a ledger in memory. */
 
@@ -10,62 +10,23 @@ import { createItems, frozen, type Items, type OnCommit } from './items.ts';
 let leaving: PendingEvent | null = null;
 
 /** Part of every create and replace. */
-export function leaveInOutbox({ outboxes }: Items<unknown>, name: string): void {
-  if (leaving === null) outboxes.delete(name);
-  else outboxes.set(name, frozen(leaving));
+export function leaveInOutbox(items: Items<unknown>, name: string): void {
+  items.leave(name, leaving);
 }
 
-/** `nameOf` gives the name under which an item stands in its map. */
-export function withMemoryAudit(
-  ledger: Ledger,
-  kinds: Readonly<Record<string, Items<unknown>>> & {
-    readonly keys: Items<unknown>;
-    readonly jobs: Items<unknown>;
-    readonly restores: Items<unknown>;
-  },
-  nameOf: (...parts: readonly unknown[]) => string,
-  onCommit: OnCommit,
-): LedgerStore {
+type NameOf = (...parts: readonly unknown[]) => string;
+
+/** What no list shows, and so nothing that lags. */
+export type AuditChains = Pick<LedgerStore, 'createAuditEntry' | 'listAuditEntries' | 'lastAuditEntry'>;
+
+export function createChains(onCommit: OnCommit, nameOf: NameOf): AuditChains {
   const chains = new Map<string, AuditEntry[]>();
-  const events = createItems<PendingEvent>('events', onCommit);
-  const marks = createItems<ExportMark>('marks', onCommit);
-  const all: Readonly<Record<string, Items<unknown>>> = { ...kinds, events };
   const chainOf = (tenant: string): AuditEntry[] => {
     const known = chains.get(tenant) ?? [];
     chains.set(tenant, known);
     return known;
   };
-  /** Read in one go with its outbox. */
-  const read = async <T>(
-    { outboxes }: Items<unknown>,
-    name: string,
-    get: () => Promise<T | null>,
-  ): Promise<Audited<T> | null> => {
-    const outbox = outboxes.get(name) ?? null;
-    const item = await get();
-    return item === null ? null : { item, outbox };
-  };
   return {
-    ...ledger,
-    leaving: (event) =>
-      new Proxy(ledger, {
-        get(target, property) {
-          const method: unknown = Reflect.get(target, property);
-          if (typeof method !== 'function') return method;
-          return (...args: unknown[]) => {
-            leaving = event;
-            try {
-              return Reflect.apply(method, target, args);
-            } finally {
-              leaving = null;
-            }
-          };
-        },
-      }),
-    readKey: (tenant, purpose) =>
-      read(kinds.keys, nameOf(tenant, purpose), () => ledger.getKey(tenant, purpose)),
-    readJob: (jobId) => read(kinds.jobs, jobId, () => ledger.getJob(jobId)),
-    readRestore: (restoreId) => read(kinds.restores, nameOf(restoreId), () => ledger.getRestore(restoreId)),
     async createAuditEntry(entry) {
       const chain = chainOf(entry.tenant);
       if (chain.length >= entry.sequence) return false;
@@ -82,12 +43,56 @@ export function withMemoryAudit(
       const entry = chainOf(tenant).at(-1);
       return entry === undefined ? null : { sequence: entry.sequence, entry, genuine: true };
     },
+  };
+}
+
+/** `nameOf` gives the name under which an item stands in its map. */
+export function withMemoryAudit(
+  ledger: Ledger,
+  items: AllItems,
+  chains: AuditChains,
+  nameOf: NameOf,
+): LedgerStore {
+  const { events, marks } = items;
+  const all: Readonly<Record<string, Items<unknown>>> = items;
+  /** Read in one go with its outbox. */
+  const read = async <T>(
+    { outboxes }: Items<unknown>,
+    name: string,
+    get: () => Promise<T | null>,
+  ): Promise<Audited<T> | null> => {
+    const outbox = outboxes.get(name) ?? null;
+    const item = await get();
+    return item === null ? null : { item, outbox };
+  };
+  return {
+    ...ledger,
+    ...chains,
+    leaving: (event) =>
+      new Proxy(ledger, {
+        get(target, property) {
+          const method: unknown = Reflect.get(target, property);
+          if (typeof method !== 'function') return method;
+          return (...args: unknown[]) => {
+            leaving = event;
+            try {
+              return Reflect.apply(method, target, args);
+            } finally {
+              leaving = null;
+            }
+          };
+        },
+      }),
+    readKey: (tenant, purpose) =>
+      read(items.keys, nameOf(tenant, purpose), () => ledger.getKey(tenant, purpose)),
+    readJob: (jobId) => read(items.jobs, jobId, () => ledger.getJob(jobId)),
+    readRestore: (restoreId) => read(items.restores, nameOf(restoreId), () => ledger.getRestore(restoreId)),
     async createAuditEvent(event) {
       const name = nameOf(event.tenant, event.eventId);
       const outbox = events.outboxes.get(name);
       if (outbox !== undefined) return { status: 'exists', item: outbox };
       events.put(name, event);
-      events.outboxes.set(name, frozen(event));
+      events.leave(name, event);
       return { status: 'created', item: event };
     },
     listOpenOutboxes: async () =>
@@ -98,8 +103,8 @@ export function withMemoryAudit(
       ),
     async closeOutbox({ place, event: { eventId } }, sequence) {
       const [kind = '', name = ''] = JSON.parse(place);
-      const outboxes = all[kind]?.outboxes;
-      if (outboxes?.get(name)?.eventId === eventId) outboxes.set(name, frozen({ eventId, sequence }));
+      const of = all[kind];
+      if (of?.outboxes.get(name)?.eventId === eventId) of.leave(name, { eventId, sequence });
     },
     getExportMark: async (tenant) => marks.stored.get(tenant) ?? null,
     listExportMarks: async () => [...marks.stored.values()],

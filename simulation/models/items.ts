@@ -4,11 +4,14 @@ import type { Outbox } from '../../shared/audit/outbox.ts';
 export interface Items<T> {
   readonly stored: ReadonlyMap<string, T>;
   /** Of those items that were written with an event. */
-  readonly outboxes: Map<string, Outbox>;
+  readonly outboxes: ReadonlyMap<string, Outbox>;
   put(id: string, item: T): void;
   remove(id: string): void;
+  /** null: its last write left none. */
+  leave(id: string, outbox: Outbox | null): void;
 }
 
+/** Of items that are replaced, created or deleted. */
 export type ItemKind =
   | 'keys'
   | 'jobs'
@@ -23,27 +26,72 @@ export type ItemKind =
   | 'approvalRequests'
   | 'approvalVoids'
   | 'approvals'
-  | 'audit'
   | 'events'
   | 'marks';
 
-/** Told of every item that was committed, as it is stored; null: it was deleted. The value is frozen. */
-export type OnCommit = (item: ItemKind, id: string, value: unknown) => void;
+/**
+ * Told of every item that was committed, as it is stored; null: it was deleted. The value is frozen. `audit`: an entry of
+ * a chain.
+ */
+export type OnCommit = (item: ItemKind | 'audit', id: string, value: unknown) => void;
 
-export function createItems<T>(kind: ItemKind, onCommit: OnCommit): Items<T> {
+/** What was there before each of the latest changes, the latest last: an earlier moment can be had back. */
+export type Past = Change[];
+
+interface Change {
+  readonly kind: ItemKind;
+  readonly part: 'stored' | 'outboxes';
+  readonly id: string;
+  readonly before: unknown;
+}
+
+/** Changes that are remembered, at least. */
+export const PAST = 64;
+
+export function createItems<T>(kind: ItemKind, onCommit: OnCommit, past: Past): Items<T> {
   const stored = new Map<string, T>();
+  const outboxes = new Map<string, Outbox>();
+  const remember = (part: Change['part'], id: string, before: unknown) => {
+    past.push({ kind, part, id, before });
+    if (past.length >= 2 * PAST) past.splice(0, PAST);
+  };
   return {
     stored,
-    outboxes: new Map(),
+    outboxes,
     put(id, item) {
       const copy = frozen(item);
+      remember('stored', id, stored.get(id));
       stored.set(id, copy);
       onCommit(kind, id, copy);
     },
     remove(id) {
-      if (stored.delete(id)) onCommit(kind, id, null);
+      const before = stored.get(id);
+      if (!stored.delete(id)) return;
+      remember('stored', id, before);
+      onCommit(kind, id, null);
+    },
+    leave(id, outbox) {
+      const before = outboxes.get(id);
+      if (outbox === null && before === undefined) return;
+      remember('outboxes', id, before);
+      if (outbox === null) outboxes.delete(id);
+      else outboxes.set(id, frozen(outbox));
     },
   };
+}
+
+/** The same as they were so many changes of the ledger ago, or as far back as is remembered. To be read only. */
+export function asTheyWere<T>(items: Items<T>, kind: ItemKind, past: Past, changes: number): Items<T> {
+  const parts: Readonly<Record<Change['part'], Map<string, unknown>>> = {
+    stored: new Map(items.stored),
+    outboxes: new Map(items.outboxes),
+  };
+  for (const change of past.slice(-changes).toReversed()) {
+    if (change.kind !== kind) continue;
+    if (change.before === undefined) parts[change.part].delete(change.id);
+    else parts[change.part].set(change.id, change.before);
+  }
+  return { ...items, ...parts } as Items<T>;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Approval, ApprovalRequest, ApprovalVoid } from '../../shared/approvals/approval.ts';
-import type { LedgerStore } from '../../shared/audit/outbox.ts';
+import type { ExportMark, LedgerStore, PendingEvent } from '../../shared/audit/outbox.ts';
 import type { StoredCertificate } from '../../shared/certificates/certificate.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
@@ -17,8 +17,8 @@ import type {
 } from '../../shared/ledger/ledger.ts';
 import type { Restore } from '../../shared/rotation/restore.ts';
 import type { Job, StoredCensus } from '../../shared/rotation/rotation.ts';
-import { leaveInOutbox, withMemoryAudit } from './audit.ts';
-import { createItems, type Items, type OnCommit } from './items.ts';
+import { type AuditChains, createChains, leaveInOutbox, withMemoryAudit } from './audit.ts';
+import { asTheyWere, createItems, type ItemKind, type Items, type OnCommit, type Past } from './items.ts';
 
 /**
  * A ledger in memory, held to the same contract as the DynamoDB one: for tests that make 100,000 calls. What it stores is
@@ -32,20 +32,51 @@ export interface MemoryLedgerOptions {
   readonly onCommit?: OnCommit;
 }
 
-export function createMemoryLedger({ onCommit = () => {} }: MemoryLedgerOptions = {}): LedgerStore {
-  const keys = createItems<TenantKey>('keys', onCommit);
-  const jobs = createItems<Job>('jobs', onCommit);
-  const rounds = createItems<RoundPlan>('rounds', onCommit);
-  const pages = createItems<PageProgress>('pages', onCommit);
-  const segments = createItems<SegmentProgress>('segments', onCommit);
-  const censuses = createItems<SegmentCensus>('censuses', onCommit);
-  const kept = createItems<StoredCensus>('kept', onCommit);
-  const quarantined = createItems<QuarantinedRecord>('quarantined', onCommit);
-  const restores = createItems<Restore>('restores', onCommit);
-  const certificates = createItems<StoredCertificate>('certificates', onCommit);
-  const approvalRequests = createItems<ApprovalRequest>('approvalRequests', onCommit);
-  const approvalVoids = createItems<ApprovalVoid>('approvalVoids', onCommit);
-  const approvals = createItems<Approval>('approvals', onCommit);
+export interface MemoryLedger extends LedgerStore {
+  /** What stood there so many changes ago, to be read only: at most `PAST`. The chains are as they are. */
+  asOf(changes: number): LedgerStore;
+}
+
+export function createMemoryLedger({ onCommit = () => {} }: MemoryLedgerOptions = {}): MemoryLedger {
+  const past: Past = [];
+  const items = allItems((kind) => createItems(kind, onCommit, past));
+  const chains = createChains(onCommit, id);
+  return {
+    ...ledgerOn(items, chains),
+    asOf(changes) {
+      const then = allItems(
+        <T>(kind: ItemKind) => asTheyWere<unknown>(items[kind], kind, past, changes) as Items<T>,
+      );
+      return ledgerOn(then, chains);
+    },
+  };
+}
+
+export type AllItems = ReturnType<typeof allItems>;
+
+function allItems(of: <T>(kind: ItemKind) => Items<T>) {
+  return {
+    keys: of<TenantKey>('keys'),
+    jobs: of<Job>('jobs'),
+    rounds: of<RoundPlan>('rounds'),
+    pages: of<PageProgress>('pages'),
+    segments: of<SegmentProgress>('segments'),
+    censuses: of<SegmentCensus>('censuses'),
+    kept: of<StoredCensus>('kept'),
+    quarantined: of<QuarantinedRecord>('quarantined'),
+    restores: of<Restore>('restores'),
+    certificates: of<StoredCertificate>('certificates'),
+    approvalRequests: of<ApprovalRequest>('approvalRequests'),
+    approvalVoids: of<ApprovalVoid>('approvalVoids'),
+    approvals: of<Approval>('approvals'),
+    events: of<PendingEvent>('events'),
+    marks: of<ExportMark>('marks'),
+  };
+}
+
+function ledgerOn(items: AllItems, chains: AuditChains): LedgerStore {
+  const { keys, jobs, rounds, pages, segments, censuses, kept, quarantined } = items;
+  const { restores, certificates, approvalRequests, approvalVoids, approvals } = items;
 
   const ledger: Ledger = {
     createKey: async (key) => create(keys, id(key.tenant, key.purpose), key),
@@ -191,8 +222,7 @@ export function createMemoryLedger({ onCommit = () => {} }: MemoryLedgerOptions 
       ),
     async check() {},
   };
-  const kinds = { keys, jobs, restores, certificates, approvalRequests, approvalVoids, approvals };
-  return withMemoryAudit(ledger, kinds, id, onCommit);
+  return withMemoryAudit(ledger, items, chains, id);
 }
 
 function id(...parts: readonly unknown[]): string {
