@@ -11,7 +11,7 @@ import { createMemoryArchive } from './models/archive.ts';
 import { createBackups } from './models/backups.ts';
 import { createBusModel } from './models/bus.ts';
 import { createExecutionsModel } from './models/executions.ts';
-import { lagging } from './models/lagging.ts';
+import { lagging, withFrozenIndex } from './models/lagging.ts';
 import { createMemoryLedger } from './models/ledger.ts';
 import { createQueueModel } from './models/queue.ts';
 import { createMemoryRecordStore, type MemoryRecordStore, type RowChange } from './models/record-store.ts';
@@ -98,7 +98,9 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     bus: bus.port,
     signer: createMemorySigner('service'),
     state: testState,
-    stores,
+    stores: Object.fromEntries(
+      Object.entries(stores).map(([name, store]) => [name, withFrozenIndex(store, faults)]),
+    ),
     newId,
     random,
   };

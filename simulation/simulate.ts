@@ -1,14 +1,16 @@
 import { ACTIONS, begin } from './actors/actions.ts';
+import { startSchedules } from './actors/schedules.ts';
 import { check } from './checker/check.ts';
 import { createWorld } from './create-world.ts';
 import { createDice } from './dice.ts';
 import { createFaults, type FaultKind } from './faults.ts';
 import type { History, HistoryEntry } from './history.ts';
 import { createInvariants } from './invariants.ts';
-import type { Plan } from './plan.ts';
+import type { Action, Plan } from './plan.ts';
 import { createRecorder } from './recorder.ts';
 import { createScheduler } from './scheduler.ts';
 import { settled } from './settled.ts';
+import type { World } from './world.ts';
 
 /** Runs one plan to its end, or to the first violation. */
 
@@ -32,9 +34,18 @@ export interface Outcome {
   readonly trace: readonly string[];
 }
 
+const MINUTE = 60_000;
 const START = Date.UTC(2026, 0, 1);
 /** A simulation that takes longer never ends: that is a violation, too. */
 const MOST_STEPS = 100_000;
+
+/** A day is about an hour and a half. */
+const SCHEDULES = {
+  sweep: 90 * MINUTE,
+  monitor: 45 * MINUTE,
+  rootKeys: 60 * MINUTE,
+  exportAudit: 120 * MINUTE,
+};
 
 export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<Outcome> {
   const scheduler = createScheduler(START, settled);
@@ -57,7 +68,9 @@ export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<
     (fault, where) => history.add({ kind: 'fault', fault, where }),
   );
   const world = createWorld(plan, { scheduler, faults, history, violated, trace: recorder.trace });
-  await begin(world);
+  announce(world);
+  begin(world);
+  startSchedules(world, SCHEDULES);
   for (const action of plan.actions) scheduler.after(action.after, () => act(world, action));
   scheduler.after(plan.quietAfter, () => {
     faults.stop();
@@ -80,4 +93,25 @@ export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<
     history: history.entries,
     trace: recorder.lines,
   };
+}
+
+function act(world: World, action: Action): void {
+  const run = ACTIONS[action.name];
+  if (run === undefined) throw new Error(`There is no action ${action.name}`);
+  run(world, action);
+}
+
+/** What the checker has to know of the configuration. */
+function announce({ plan, config, history }: World): void {
+  const sets = Object.entries(config.recordSets).map(([name, { store, purpose, fields }]) => [
+    name,
+    { store, purpose, fields: fields.map((field) => field.name) },
+  ]);
+  history.add({
+    kind: 'config',
+    tenants: plan.tenants,
+    recordSets: Object.fromEntries(sets),
+    rotation: config.rotation,
+    approvalsRequired: config.approvals.required,
+  });
 }
