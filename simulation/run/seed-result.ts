@@ -1,0 +1,93 @@
+import type { FaultKind } from '../faults.ts';
+import type { Plan } from '../plan.ts';
+import type { Outcome, Violation } from '../simulate.ts';
+import { replayCommand, type Selection, selectPlan } from './selection.ts';
+import { shrink } from './shrink.ts';
+import { reportViolation } from './violation-report.ts';
+
+/** What one seed came to, as it is sent from a worker. */
+export interface SeedResult {
+  readonly seed: number;
+  readonly steps: number;
+  readonly fired: readonly (readonly [FaultKind, number])[];
+  /** The first; null: none. */
+  readonly violation: Violation | null;
+}
+
+export interface Shrinking {
+  readonly report: readonly string[];
+  readonly command: string;
+}
+
+export interface Simulator {
+  planOf(seed: number): Plan;
+  simulate(plan: Plan, options?: { readonly keepTrace?: boolean }): Promise<Outcome>;
+}
+
+/** A simulation that throws is wrong itself, and that is found as any violation is. */
+export function guarded({ planOf, simulate }: Simulator): Simulator {
+  return {
+    planOf,
+    async simulate(plan, options) {
+      try {
+        return await simulate(plan, options);
+      } catch (error) {
+        const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        const nothing = { steps: 0, traceHash: '', fired: new Map(), history: [], trace: [] };
+        return { seed: plan.seed, violations: [{ rule: 'simulation', what, step: 0 }], ...nothing };
+      }
+    },
+  };
+}
+
+/** `twice`: the second run must be the same in everything. */
+export async function runSeed(
+  { planOf, simulate }: Simulator,
+  seed: number,
+  twice: boolean,
+): Promise<SeedResult> {
+  const outcome = await simulate(planOf(seed));
+  const { steps, fired, traceHash } = outcome;
+  const [violation = twice ? await differs({ planOf, simulate }, seed, traceHash) : null] =
+    outcome.violations;
+  return { seed, steps, fired: [...fired], violation };
+}
+
+async function differs(
+  { planOf, simulate }: Simulator,
+  seed: number,
+  hash: string,
+): Promise<Violation | null> {
+  const again = await simulate(planOf(seed));
+  if (again.traceHash === hash) return null;
+  const what = `the same seed ran another way: its trace is ${hash}, and then ${again.traceHash}`;
+  return { rule: 'determinism', what, step: again.steps };
+}
+
+/** `milliseconds`: how long shrinking may take. */
+export async function shrinkSeed(
+  simulator: Simulator,
+  seed: number,
+  violation: Violation,
+  milliseconds: number,
+): Promise<Shrinking> {
+  const { rule } = violation;
+  const plan = simulator.planOf(seed);
+  const until = performance.now() + milliseconds;
+  const { simulate } = simulator;
+  const { selection } = await shrink({ plan, rule, simulate, isOver: () => performance.now() >= until });
+  return reportSelection(simulator, seed, selection, violation);
+}
+
+/** Runs a part of a seed's plan, and reports the violation of that rule; where there is none any more, the one that was. */
+async function reportSelection(
+  { planOf, simulate }: Simulator,
+  seed: number,
+  selection: Selection,
+  violation: Violation,
+): Promise<Shrinking> {
+  const outcome = await simulate(selectPlan(planOf(seed), selection), { keepTrace: true });
+  const command = replayCommand(seed, selection);
+  const found = outcome.violations.find(({ rule }) => rule === violation.rule) ?? violation;
+  return { report: reportViolation(outcome, found, command), command };
+}
