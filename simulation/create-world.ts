@@ -37,7 +37,7 @@ export interface WorldParts {
 /** Scaled down as the configuration's times are: messages live for hours. */
 const QUEUE = {
   visibilitySeconds: 360,
-  retentionSeconds: 4 * 3600,
+  retentionSeconds: 3600,
   maxReceives: 4,
   batchSize: 10,
   concurrency: 2,

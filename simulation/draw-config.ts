@@ -18,8 +18,8 @@ export interface DrawnConfig {
 }
 
 export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnConfig {
-  const purposes = dice.chance(0.3) ? ['default', 'notes'] : ['default'];
-  const stores = dice.chance(0.3) ? ['main', 'docs'] : ['main'];
+  const purposes = dice.chance(0.2) ? ['default', 'notes'] : ['default'];
+  const stores = dice.chance(0.2) ? ['main', 'docs'] : ['main'];
   const rotation = drawRotation(dice);
   const recordSets = {
     people: recordSet('people', 'main', 'default', ['email', 'phone']),
@@ -39,22 +39,22 @@ export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnCon
 
 function drawRotation(dice: Dice) {
   const cacheMaxAgeSeconds = dice.between(60, 600);
-  const backupRetentionSeconds = dice.between(3 * HOUR, 8 * HOUR);
+  const backupRetentionSeconds = dice.between(30 * MINUTE, 3 * HOUR);
   return {
-    everyDays: dice.chance(0.8) ? 1 : null,
+    everyDays: dice.chance(0.4) ? 1 : null,
     spreadDays: 0,
     mode: dice.pick(['rewrap', 're-encrypt']),
-    chunkSize: dice.between(1, 4),
-    segments: dice.between(1, 3),
-    maxRounds: dice.between(2, 5),
+    chunkSize: dice.pick([1, 2, 3, 4, 4]),
+    segments: dice.pick([1, 1, 2, 3]),
+    maxRounds: dice.pick([2, 3, 3, 4, 5]),
     cacheMaxAgeSeconds,
     cacheCeilingSeconds: cacheMaxAgeSeconds * dice.between(1, 6),
     ...(dice.chance(0.2) && { cacheMaxUses: dice.between(1, 10) }),
     clockSkewSeconds: dice.between(0, 60),
     maxTransactionSeconds: dice.between(30, 60),
     backupRetentionSeconds,
-    graceSeconds: Math.max(6 * HOUR, backupRetentionSeconds + dice.between(0, 6 * HOUR)),
-    soakSeconds: dice.chance(0.25) ? 0 : dice.between(10 * MINUTE, 2 * HOUR),
+    graceSeconds: Math.max(2 * HOUR, backupRetentionSeconds + dice.between(0, 2 * HOUR)),
+    soakSeconds: dice.chance(0.25) ? 0 : dice.between(5 * MINUTE, HOUR),
     recordsPerSecond: dice.chance(0.25) ? dice.between(1, 3) : null,
     acceptShortGrace: true,
     stallSeconds: dice.between(2 * MINUTE, 15 * MINUTE),
@@ -66,7 +66,7 @@ function drawApprovals(dice: Dice, faults: ReadonlySet<FaultKind>): object {
   if (!needed && dice.chance(0.5)) return { required: 0, acceptNoApprovals: true };
   return {
     required: dice.between(1, 2),
-    expirySeconds: dice.between(4 * HOUR, 16 * HOUR),
+    expirySeconds: dice.between(2 * HOUR, 12 * HOUR),
     approvers: CONFIGURED_APPROVERS,
   };
 }

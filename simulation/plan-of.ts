@@ -11,7 +11,7 @@ const HOUR = 3_600_000;
 const TENANTS = ['acme', 'birch', 'cedar'] as const;
 
 /** From quiet to the end: the sweep comes several times, and what it takes up needs a barrier and a grace of nothing. */
-const QUIET_MS = 12 * HOUR;
+const QUIET_MS = 6 * HOUR;
 
 /** What a seed decides beforehand: always the same for the same seed. `also`: kinds of faults beside those that it draws. */
 export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
@@ -19,15 +19,15 @@ export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
   const dice = createDice(seed, 'plan');
   const faults = new Set([...drawFaults(seed, dice), ...also]);
   const drawn = drawConfig(dice, faults);
-  const tenants = TENANTS.slice(0, dice.between(1, TENANTS.length));
-  const quietAfter = dice.between(24 * HOUR, 60 * HOUR);
+  const tenants = TENANTS.slice(0, dice.pick([1, 1, 1, 2, 2, 3]));
+  const quietAfter = dice.between(8 * HOUR, dice.chance(0.1) ? 48 * HOUR : 20 * HOUR);
   return {
     seed,
     faults,
     config: drawn.config,
     tenants,
-    records: dice.between(2, 5),
-    applications: dice.between(1, 3),
+    records: dice.between(1, 4),
+    applications: dice.between(1, 2),
     actions: drawActions(dice, { faults, quietAfter, tenants, ...drawn }),
     quietAfter,
     endsAfter: quietAfter + QUIET_MS,

@@ -3,8 +3,8 @@ import type { Faults } from './faults.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /**
- * A process: what runs between two calls of ports runs at once, and each call is two events, its effect and its answer.
- * In between others run. A process that is killed never hears its answer, and its next call never happens.
+ * A process: what runs between two calls of ports runs at once. Each call is an event, its effect, and sometimes a second
+ * one, its answer. In between others run. A process that is killed never hears its answer, and its next call never happens.
  */
 export interface Process {
   readonly name: string;
@@ -107,7 +107,9 @@ export function createProcess(
           const said = answer.ok ? 'ok' : codeOf(answer.error);
           world.trace(`${name} ${label} ${said}`);
           if (dies('kill-after-call', label)) return;
-          after(trouble.back, () => (answer.ok ? resolve(answer.value) : reject(answer.error)));
+          const settle = () => (answer.ok ? resolve(answer.value) : reject(answer.error));
+          if (trouble.back === 0) settle();
+          else after(trouble.back, settle);
         });
       }),
     port: (port, target) => portOf(self, port, target),

@@ -39,12 +39,12 @@ const START = Date.UTC(2026, 0, 1);
 /** A simulation that takes longer never ends: that is a violation, too. */
 const MOST_STEPS = 100_000;
 
-/** A day is about an hour and a half. */
+/** A day is about two hours. */
 const SCHEDULES = {
-  sweep: 90 * MINUTE,
-  monitor: 45 * MINUTE,
-  rootKeys: 60 * MINUTE,
-  exportAudit: 120 * MINUTE,
+  sweep: 120 * MINUTE,
+  monitor: 160 * MINUTE,
+  rootKeys: 130 * MINUTE,
+  exportAudit: 400 * MINUTE,
 };
 
 export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<Outcome> {

@@ -91,7 +91,8 @@ export function createTrouble({ faults, dice }: TroubleWorld): (process: Process
     const dot = label.indexOf('.');
     const port = label.slice(0, dot);
     const method = label.slice(dot + 1);
-    const [there, back] = [latency(dice), latency(dice)];
+    const there = latency(dice);
+    const back = dice.chance(LATE_ANSWERS) ? latency(dice) : 0;
     const slow = SLOW.has(port) && faults.fires('kms-latency', `${name} ${label}`);
     const extra = slow ? faults.dice.between(1_000, LONGEST) : 0;
     const fails = failureOf(port, method, `${name} ${label}`, faults);
@@ -108,6 +109,8 @@ function failureOf(port: string, method: string, where: string, faults: Faults):
   return {};
 }
 
+/** The other answers come with the effect: what happens in between happens before the next call as well. */
+const LATE_ANSWERS = 0.2;
 const SLOW = new Set(['provider', 'signer']);
 const LONGEST = 30_000;
 
