@@ -129,6 +129,7 @@ describe('what comes in', () => {
     ['another service', { ...DISABLED, source: 'aws.s3' }],
     ['a call that no rule names', { ...DISABLED, detail: { ...DISABLED.detail, eventName: 'Decrypt' } }],
     ['a KMS event on the other bus', { ...DISABLED, source: 'shop.billing' }],
+    ['a request on the bus of AWS', { ...REQUEST, source: 'aws.kms' }],
     ['another request', { ...REQUEST, 'detail-type': 'TenantDeleted' }],
   ])('%s calls nobody', async (_, event) => {
     const { bus, scheduler, calls } = makeBus();

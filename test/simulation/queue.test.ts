@@ -125,6 +125,8 @@ describe('the event source mapping', () => {
     expect(most()).toBe(SETTINGS.concurrency);
     expect(calls.flatMap(({ ids }) => ids)).toEqual(idsOf(200));
     expect(new Set(calls.map(({ timeout }) => timeout))).toEqual(new Set([120]));
+    // No visibility timeout is waited for when all is deleted.
+    expect(scheduler.now() - START).toBeLessThan(SETTINGS.visibilitySeconds * SECOND);
   });
 
   it('hides what it hands over until it is deleted, or the visibility timeout is over', async () => {
@@ -182,6 +184,13 @@ describe('dead letters', () => {
     await runAll(scheduler, START + RETENTION + SECOND);
     expect(queue.dead()).toBe(0);
     expect(queue.redrive()).toBe(0);
+  });
+
+  it('stay when somebody who still worked on one is done', async () => {
+    const { queue, scheduler } = makeQueue({ settings: { maxReceives: 1 }, takes: 800 * SECOND });
+    await queue.port.send(chunkMessages(1));
+    await runAll(scheduler, START + HOUR);
+    expect(queue.dead()).toBe(1);
   });
 
   it('are new messages when they are sent back', async () => {

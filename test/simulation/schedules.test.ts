@@ -56,9 +56,11 @@ describe('the schedules', () => {
   it('are exact where they have no flexible window, and near it where they have one', async () => {
     const { timesOf } = await runSchedules();
     expect(new Set(gaps(timesOf('monitor')))).toEqual(new Set([EVERY.monitor]));
-    const sweeps = gaps(timesOf('sweep'));
-    expect(new Set(sweeps).size).toBeGreaterThan(1);
-    for (const gap of sweeps) expect(Math.abs(gap - EVERY.sweep)).toBeLessThanOrEqual(EVERY.sweep / 24);
+    const sweeps = timesOf('sweep');
+    expect(new Set(gaps(sweeps)).size).toBeGreaterThan(1);
+    const late = sweeps.map((at, i) => at - i * EVERY.sweep);
+    // However often they were late, the next one is not later for it.
+    expect(Math.max(...late) - Math.min(...late)).toBeLessThanOrEqual(EVERY.sweep / 24);
   });
 
   it('begin at another time with another seed', async () => {
