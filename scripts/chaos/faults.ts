@@ -11,6 +11,8 @@ export interface FaultOptions {
   readonly victim: Victim;
   readonly figures: Figures;
   readonly note: (what: string) => void;
+  /** `before ledger.replaceKey`: where a kill fell. */
+  readonly onMoment: (what: string) => void;
   /** The stack was started again: its endpoints are others. */
   readonly onRestart: () => Promise<void>;
 }
@@ -27,8 +29,7 @@ export async function doFault(fault: Fault, options: FaultOptions): Promise<void
   const hit = (name: FaultName, count = 1) => figures.add(name, onRotation ? count : 0);
   switch (fault.what) {
     case 'kill':
-      note(`SIGKILL${fault.hard ? ', PostgreSQL crashes' : ''}: ${where}`);
-      await victim.kill(fault.hard);
+      await kill(fault, where, options);
       hit(fault.hard ? 'killHard' : 'kill');
       await victim.start();
       await options.onRestart();
@@ -59,6 +60,21 @@ export async function doFault(fault: Fault, options: FaultOptions): Promise<void
       victim.thaw();
       return;
   }
+}
+
+async function kill(
+  { hard, moments }: Extract<Fault, { what: 'kill' }>,
+  where: string,
+  { victim, note, onMoment }: FaultOptions,
+): Promise<void> {
+  const what = `SIGKILL${hard ? ', PostgreSQL crashes' : ''}: ${where}`;
+  if (moments === null) {
+    note(what);
+    return victim.kill(hard);
+  }
+  const moment = await victim.killAt(moments, hard);
+  note(`${what}; ${moment ?? 'nothing was changed'}`);
+  if (moment !== null) onMoment(moment);
 }
 
 /** Kinds of the jobs that run; none where the ledger does not answer at once. */

@@ -50,6 +50,7 @@ const dir = await makeTemporaryFolder('chaos');
 let victim: Victim | null = null;
 let world: World | null = null;
 const reports: RoundReport[] = [];
+let current = 0;
 say(`Chaos: ${counted(rounds, 'round')}, seed ${seed}`);
 try {
   world = await createWorld(dir, seed, (made) => {
@@ -73,6 +74,7 @@ async function run(made: World): Promise<boolean> {
   const about = { fencedFrom, certified, signal: abort.signal };
   const setUp = seconds();
   for (let round = 1; round <= rounds; round++) {
+    current = round;
     const report = await runRound(made, { ...about, round });
     reports.push(report);
     const left = ((seconds() - setUp) / round) * (rounds - round);
@@ -99,6 +101,10 @@ async function run(made: World): Promise<boolean> {
   say(
     `  ${counted(rotations, 'rotation')}; ${counted(last.destroyed, 'version')} destroyed, each with its certificate`,
   );
+  const aimed = [...made.moments]
+    .sort()
+    .map(([moment, times]) => `${moment}${times > 1 ? ` (${times})` : ''}`);
+  say(`  Kills right ${aimed.join(', ')}`);
   if (missing.length > 0) say(`Never hit a rotation: ${missing.map((name) => FAULTS[name]).join('; ')}.`);
   say(
     vacuous
@@ -133,7 +139,9 @@ function fail(made: World | null, violations: readonly string[]): false {
   say();
   for (const line of made?.timeline ?? []) say(line);
   say();
-  say(`VIOLATED with seed ${seed}, round ${Math.max(1, reports.length)} of ${rounds}:`);
+  say(
+    `VIOLATED with seed ${seed}, ${current === 0 ? 'before the first round' : `round ${current} of ${rounds}`}:`,
+  );
   for (const violation of violations.slice(0, 20)) say(`  ${violation}`);
   if (violations.length > 20) say(`  and ${violations.length - 20} more`);
   say(`Again: npm run chaos -- --rounds ${rounds} --seed ${seed}. The folder is kept: ${dir}`);

@@ -3,6 +3,9 @@ import { stackInfoSchema } from '../../local/stack-info.ts';
 
 /** What chaos and the stack's process say to each other. */
 
+/** File in the stack's folder with the moment at which it was last ordered to die. */
+export const LAST_MOMENT = 'last-moment';
+
 export const orderSchema = z.discriminatedUnion('do', [
   z.object({
     do: z.literal('queue'),
@@ -11,6 +14,8 @@ export const orderSchema = z.discriminatedUnion('do', [
   /** That share of the connections to the stack's servers. */
   z.object({ do: z.literal('cut'), share: z.number() }),
   z.object({ do: z.literal('start postgres') }),
+  /** By SIGKILL, at the so manieth moment from now; see moments.ts. */
+  z.object({ do: z.literal('die'), moments: z.number() }),
 ]);
 export type Order = z.infer<typeof orderSchema>;
 

@@ -7,7 +7,12 @@ import { createDice, type Dice } from '../../simulation/dice.ts';
 
 export type Fault =
   /** SIGKILL to the stack's process, which takes its PostgreSQL along: by an orderly end, or `hard`, by none. */
-  | { readonly what: 'kill'; readonly hard: boolean }
+  | {
+      readonly what: 'kill';
+      readonly hard: boolean;
+      /** Not at once, but right before or after the stack's so manieth call that changes something. */
+      readonly moments: number | null;
+    }
   /** PostgreSQL alone goes, `fast` as at a restart or by a `crash`, and comes back. */
   | { readonly what: 'postgres'; readonly how: 'fast' | 'crash'; readonly forMs: number }
   /** Connections are cut where they stand: to the stack's HTTP servers, or to PostgreSQL. */
@@ -47,6 +52,8 @@ export interface RoundPlan {
 
 const FIRST_REQUEST_MS = 700;
 const LONGEST_GAP_MS = 700;
+/** A rotation of a hundred records has some two hundred. */
+const MOST_MOMENTS = 150;
 
 export function planRound(seed: number, round: number, tenants: number): RoundPlan {
   const dice = createDice(seed, `round ${round}`);
@@ -92,8 +99,8 @@ function planFaults(dice: Dice, round: number): Fault[] {
   ];
   const even = round % 2 === 0;
   return [
-    { what: 'kill', hard: even },
-    ...(dice.chance(0.6) ? [{ what: 'kill', hard: dice.chance(0.5) } as const] : []),
+    { what: 'kill', hard: even, moments: dice.between(1, MOST_MOMENTS) },
+    ...(dice.chance(0.6) ? [{ what: 'kill', hard: dice.chance(0.5), moments: null } as const] : []),
     { what: 'postgres', how: even ? 'fast' : 'crash', forMs: dice.between(50, 700) },
     ...others.filter((_, i) => i !== round % others.length),
   ];

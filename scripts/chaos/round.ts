@@ -45,23 +45,33 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   note(`round ${round} begins`);
   if (round === options.fencedFrom) await installFence(world);
 
-  const people = createPeople({ deps: () => victim.deps, note, signal });
+  // When one of the two fails, the other ends.
+  const either = new AbortController();
+  const both = AbortSignal.any([signal, either.signal]);
+  const orEnd = async (work: Promise<unknown>) => {
+    try {
+      await work;
+    } catch (error) {
+      either.abort();
+      throw error;
+    }
+  };
+  const people = createPeople({ deps: () => victim.deps, note, signal: both });
   const orderQueue = () => victim.order({ do: 'queue', faults: plan.queue });
   await orderQueue();
   application.start();
-  const asking = Promise.all(
-    plan.requests.map(async ({ atMs, request }) => {
-      await sleep(atMs, undefined, { signal });
-      await people.ask(request);
-    }),
-  );
+  const asking = plan.requests.map(async ({ atMs, request }) => {
+    await sleep(atMs, undefined, { signal: both });
+    await people.ask(request);
+  });
   const breaking = (async () => {
     for (const { afterMs, fault } of plan.faults) {
-      await sleep(afterMs, undefined, { signal });
+      await sleep(afterMs, undefined, { signal: both });
       await doFault(fault, {
         victim,
         figures,
         note,
+        onMoment: (what) => void world.moments.set(what, (world.moments.get(what) ?? 0) + 1),
         async onRestart() {
           application.connect(victim.databaseUrl);
           await orderQueue();
@@ -69,9 +79,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
       });
     }
   })();
-  // Neither is left behind when the other fails.
-  const ended = await Promise.allSettled([asking, breaking]);
-  for (const result of ended) if (result.status === 'rejected') throw result.reason;
+  await settle([orEnd(Promise.all(asking)), orEnd(breaking)]);
 
   note('no more faults');
   const quiet = await people.untilQuiet();
@@ -94,6 +102,13 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     seconds: (performance.now() - began) / 1000,
     violations: [...world.violations],
   };
+}
+
+/** Nothing goes on when it returns. Throws what failed first, not what ended because of it. */
+async function settle(works: readonly Promise<void>[]): Promise<void> {
+  const failures: unknown[] = [];
+  await Promise.all(works.map((work) => work.catch((error: unknown) => failures.push(error))));
+  if (failures.length > 0) throw failures[0];
 }
 
 const PURGES_MS = 60_000;

@@ -1,4 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel';
+import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -8,7 +9,8 @@ import { startStack } from '../../local/stack.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { createPinoLog } from '../../shared/log/pino-log.ts';
 import { createDice } from '../../simulation/dice.ts';
-import { orderSchema, type StackNews } from './orders.ts';
+import { watchMoments } from './moments.ts';
+import { LAST_MOMENT, orderSchema, type StackNews } from './orders.ts';
 import { createFaultyQueue } from './queue-faults.ts';
 
 /**
@@ -37,6 +39,15 @@ subscribe('net.server.socket', (message) => {
 const queue = createFaultyQueue(createDice(seed, `${name}, queue`), (counts) =>
   tell({ type: 'queue', counts }),
 );
+let momentsLeft = Number.POSITIVE_INFINITY;
+function onMoment(what: string): void {
+  momentsLeft -= 1;
+  if (momentsLeft > 0) return;
+  // Nothing that is sent now would arrive.
+  writeFileSync(join(dir, LAST_MOMENT), what);
+  process.kill(process.pid, 'SIGKILL');
+}
+
 const stack = await startStack({
   dir,
   loaded: await loadConfig(configPath),
@@ -46,6 +57,7 @@ const stack = await startStack({
   visibilitySeconds: VISIBILITY_SECONDS,
   postgresSettings: POSTGRES_SETTINGS,
   instrument: queue.instrument,
+  decorate: (deps) => watchMoments(deps, onMoment),
 });
 let postgres: Pick<EmbeddedPostgres, 'pid' | 'stop'> | null = stack.postgres;
 
@@ -53,6 +65,7 @@ process.on('message', async (message) => {
   const order = orderSchema.parse(message);
   let count = 0;
   if (order.do === 'queue') queue.set(order.faults);
+  else if (order.do === 'die') momentsLeft = order.moments;
   else if (order.do === 'cut') {
     for (const socket of sockets) {
       if (!dice.chance(order.share)) continue;

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { embeddedUrl, isAlive, type StackInfo } from '../../local/stack-info.ts'
 import type { LoadedConfig } from '../../shared/config/load.ts';
 import type { ComposedDeps } from '../../shared/deps/compose.ts';
 import { silentLog } from '../../shared/log/log.ts';
-import { type Order, type StackNews, stackNewsSchema } from './orders.ts';
+import { LAST_MOMENT, type Order, type StackNews, stackNewsSchema } from './orders.ts';
 import type { QueueCounts } from './queue-faults.ts';
 
 /** The stack's process as chaos holds it: started, ordered about, killed, started again on the same folder. */
@@ -24,6 +24,11 @@ export interface Victim {
   order(order: Order): Promise<number>;
   /** SIGKILL. `hard`: PostgreSQL gets no time to end in order either. */
   kill(hard: boolean): Promise<void>;
+  /**
+   * As kill, but at that moment of the stack's own (see moments.ts). Returns which it was; null: none came, and it was
+   * killed anyhow.
+   */
+  killAt(moments: number, hard: boolean): Promise<string | null>;
   freeze(): void;
   thaw(): void;
   stopPostgres(how: 'fast' | 'crash'): Promise<void>;
@@ -44,6 +49,8 @@ export interface VictimOptions {
 const SCRIPT = fileURLToPath(new URL('stack-process.ts', import.meta.url));
 const STOP_MS = 30_000;
 const LOOK_MS = 20;
+/** Where nothing is changed any more, no moment comes. */
+const MOMENT_MS = 2_000;
 
 export function createVictim({ dir, loaded, seed, database, onQueue }: VictimOptions): Victim {
   let child: ChildProcess | null = null;
@@ -131,6 +138,14 @@ export function createVictim({ dir, loaded, seed, database, onQueue }: VictimOpt
       if (hard && postgresPid !== null) signal(postgresPid, 'SIGQUIT');
       child?.kill('SIGKILL');
       await exited;
+    },
+    async killAt(moments, hard) {
+      const moment = join(dir, 'stack', LAST_MOMENT);
+      await rm(moment, { force: true });
+      child?.send({ do: 'die', moments } satisfies Order);
+      await Promise.race([exited, sleep(MOMENT_MS)]);
+      await victim.kill(hard);
+      return readFile(moment, 'utf8').catch(() => null);
     },
     freeze: () => void child?.kill('SIGSTOP'),
     thaw: () => void child?.kill('SIGCONT'),

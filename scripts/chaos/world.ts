@@ -20,6 +20,8 @@ export interface World {
   /** What happened, in order. */
   readonly timeline: readonly string[];
   readonly violations: string[];
+  /** Where kills fell that were aimed at a moment, with how often. */
+  readonly moments: Map<string, number>;
   note(what: string): void;
 }
 
@@ -115,5 +117,8 @@ export async function createWorld(
   application.connect(victim.databaseUrl);
   await application.fill();
   note(`${RECORDS} records of ${TENANTS} tenants`);
-  return { seed, tenants: TENANTS, victim, application, journal, figures, timeline, violations, note };
+  return {
+    ...{ seed, tenants: TENANTS, victim, application, journal, figures, timeline, violations, note },
+    moments: new Map(),
+  };
 }
