@@ -15,7 +15,7 @@ import { lagging, withFrozenIndex } from './models/lagging.ts';
 import { createMemoryLedger } from './models/ledger.ts';
 import { createQueueModel } from './models/queue.ts';
 import { createMemoryRecordStore, type MemoryRecordStore, type RowChange } from './models/record-store.ts';
-import { createTestRootKeys } from './models/root-keys.ts';
+import { createTestRootKeys, versionsThatFail } from './models/root-keys.ts';
 import { testState } from './models/state-key.ts';
 import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
@@ -68,6 +68,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
   const rootKeys = createTestRootKeys({
     random,
     onKek: (context, kek) => history.add({ kind: 'kek', ...context, kek: Uint8Array.from(kek) }),
+    fails: versionsThatFail(faults, scheduler.now),
   });
   const ledger = createMemoryLedger({
     onCommit: (item, id, value) => history.add({ kind: 'item', item, id, value, by: acting.by }),

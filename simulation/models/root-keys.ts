@@ -13,6 +13,7 @@ import type {
   WrappedKek,
 } from '../../shared/providers/root-key-provider.ts';
 import { kmsError } from '../adapter-errors.ts';
+import type { Faults } from '../faults.ts';
 
 /**
  * A root-key provider in memory whose root keys can be disabled, rotated and replaced, held to the port's contract. Its
@@ -22,6 +23,7 @@ import { kmsError } from '../adapter-errors.ts';
 export interface TestRootKey {
   state: RootKeyState;
   materialExpiresAt: string | null;
+  deletionAt: string | null;
   /** By id; the last one is current. */
   readonly materials: Map<string, KeyObject>;
 }
@@ -118,7 +120,12 @@ export function createTestRootKeys({
     add() {
       const id = `${String(keys.size + 1).padStart(8, '0')}-aaaa-4aaa-8aaa-${randomBytes(6).toString('hex')}`;
       const rootKeyId = `arn:aws:kms:${region}:111122223333:key/${id}`;
-      keys.set(rootKeyId, { state: 'ENABLED', materialExpiresAt: null, materials: new Map() });
+      keys.set(rootKeyId, {
+        state: 'ENABLED',
+        materialExpiresAt: null,
+        deletionAt: null,
+        materials: new Map(),
+      });
       self.rotate(rootKeyId);
       return rootKeyId;
     },
@@ -161,12 +168,13 @@ export function createTestRootKeys({
           automaticRotation: null,
         };
         if (key === undefined) return { rootKeyId, state: 'NOT_FOUND', ...nothing };
-        const { state, materialExpiresAt, materials } = key;
+        const { state, materialExpiresAt, deletionAt, materials } = key;
         return {
           ...nothing,
           rootKeyId,
           state,
           materialExpiresAt,
+          deletionAt,
           materialId: [...materials.keys()].at(-1) ?? null,
         };
       },
@@ -180,6 +188,34 @@ export function createTestRootKeys({
   };
   self.add();
   return self;
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/**
+ * `kms-one-version-fails`, for `fails`: whether it does is decided when a version is unwrapped for the first time. It then
+ * fails at once or some hours later, for minutes or hours, and whoever asks.
+ */
+export function versionsThatFail(
+  faults: Faults,
+  now: () => number,
+): (context: Pick<KekContext, 'keyId' | 'version'>) => boolean {
+  const outages = new Map<string, { readonly from: number; readonly until: number } | null>();
+  const outageOf = (name: string) => {
+    if (!faults.fires('kms-one-version-fails', name)) return null;
+    const { dice } = faults;
+    const from = now() + (dice.chance(0.3) ? 0 : dice.between(0, 24 * HOUR));
+    return { from, until: from + dice.between(MINUTE, 6 * HOUR) };
+  };
+  return ({ keyId, version }) => {
+    if (faults.stopped) return false;
+    const name = `${keyId} ${version}`;
+    const known = outages.get(name);
+    const outage = known === undefined ? outageOf(name) : known;
+    outages.set(name, outage);
+    return outage !== null && now() >= outage.from && now() < outage.until;
+  };
 }
 
 function aad(rootKeyId: string, { tenant, purpose, keyId, version }: KekContext): Uint8Array {
