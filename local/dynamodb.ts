@@ -6,6 +6,7 @@ import dynalite from 'dynalite';
 import { Level } from 'level';
 import { systemClock } from '../shared/clock/system.ts';
 import { LedgerError } from '../shared/errors/errors.ts';
+import { repairIndexes } from './dynamodb-indexes.ts';
 import { refuseForeign } from './loopback-guard.ts';
 
 /** The DynamoDB of the embedded stack: npm `dynalite`, for this machine only. It checks no credentials. */
@@ -115,9 +116,7 @@ async function lockFolder(dir: string): Promise<Level> {
   try {
     const made = await mkdir(dir, { recursive: true, mode: 0o700 });
     await lock.open();
-    const tables = new Level(tablesFolder(dir));
-    await tables.open();
-    await tables.close();
+    await repairIndexes(tablesFolder(dir));
     await syncNames(dir, made);
     return lock;
   } catch (cause) {
