@@ -11,24 +11,29 @@ import { describeExecutions, type StateFunctions } from '../contracts/executions
 const HOUR = 3_600_000;
 const STEP_MS = 20_000;
 
-/** Faults of these kinds happen at every opportunity. */
-function surely(kinds: readonly FaultKind[], seed = 1): Faults {
+/** Faults of these kinds happen at every opportunity. `stopped`: they stop before what those bring about later. */
+function surely(kinds: readonly FaultKind[], seed: number, stopped: boolean): Faults {
   return {
     dice: createDice(seed, 'faults'),
     fired: new Map(),
     fires: (kind) => kinds.includes(kind),
-    stopped: false,
+    stopped,
     stop: () => {},
   };
 }
 
-function createEngine(functions: StateFunctions, kinds: readonly FaultKind[] = [], seed = 1) {
+function createEngine(
+  functions: StateFunctions,
+  kinds: readonly FaultKind[] = [],
+  seed = 1,
+  stopped = false,
+) {
   const scheduler = createScheduler(0, setImmediate);
   const history: HappenedEvent[] = [];
   const byFolder = new Map(Object.entries(functions).map(([state, run]) => [folderOf(state), run]));
   const model = createExecutionsModel({
     scheduler,
-    faults: surely(kinds, seed),
+    faults: surely(kinds, seed, stopped),
     dice: createDice(seed, 'executions'),
     history: { add: (event) => history.push(event) },
     invoke: async (name, event) => byFolder.get(name)?.(event),
@@ -52,7 +57,7 @@ describeExecutions('the model', async (functions) => {
 });
 
 /** A purge from its start to its end, and what it called. */
-async function purge(kinds: readonly FaultKind[], seed = 1, functions: StateFunctions = {}) {
+async function purge(kinds: readonly FaultKind[], seed = 1, functions: StateFunctions = {}, stopped = false) {
   const calls: string[] = [];
   const answers: StateFunctions = {
     BeginPurge: () => ({ round: 1, segments: [{ segment: 0 }, { segment: 1 }] }),
@@ -79,6 +84,7 @@ async function purge(kinds: readonly FaultKind[], seed = 1, functions: StateFunc
     ),
     kinds,
     seed,
+    stopped,
   );
   await engine.model.port.start('purge-version', 'x', { jobId: 'x' });
   await engine.rest();
@@ -164,6 +170,22 @@ describe('the model of executions', () => {
       expect(model.running()).toEqual([]);
     }
     expect(stoodAt.size).toBeGreaterThan(3);
+  });
+
+  it('aborts none when faults have stopped', async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const { calls } = await purge(['execution-aborted'], seed, {}, true);
+      expect(calls).toEqual(PURGE);
+    }
+  });
+
+  it('hands on what functions answer as JSON', async () => {
+    const inputs: unknown[] = [];
+    await purge([], 1, {
+      BeginPurge: () => ({ round: 1, segments: [{ segment: 0, none: undefined, at: new Date(0) }] }),
+      TakeCensus: (input) => inputs.push(input),
+    });
+    expect(inputs).toStrictEqual([{ segment: 0, at: '1970-01-01T00:00:00.000Z' }]);
   });
 
   it('refuses a request before or after its effect', async () => {

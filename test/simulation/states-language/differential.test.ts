@@ -68,7 +68,7 @@ describe.each(STATE_MACHINES)('%s', (name) => {
         const ours = await runOurs(machine, behaviour);
         expect(comparable(machine, ours)).toEqual(comparable(machine, await runTheirs(theirs, behaviour)));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

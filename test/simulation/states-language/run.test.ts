@@ -71,6 +71,16 @@ describe('Retry', () => {
     expect(limited.times()).toEqual([0, 3, 8, 13]);
   });
 
+  // Its "Example 3: Retry all errors except States.Timeout".
+  it('is decided by the first that names the error', async () => {
+    const retry = [{ ...all('States.Timeout'), MaxAttempts: 0 }, all('States.ALL')];
+    const { end, times } = play({ Work: { ...work, End: true, Retry: retry } }, () => {
+      throw failure('States.Timeout');
+    });
+    await end();
+    expect(times()).toEqual([0]);
+  });
+
   it.each([
     ['States.TaskFailed', 'Other', 2],
     ['States.TaskFailed', 'States.Timeout', 1],
