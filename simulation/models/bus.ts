@@ -71,10 +71,14 @@ export function createBusModel({ scheduler, faults, dice, history, invoke, known
       deliver(event, isLate ? anyTime(faults.dice, LATEST_EVENT_MS) : usual);
       if (faults.fires('event-doubled', name)) deliver(event, anyTime(faults.dice, LATEST_EVENT_MS));
     }
-    if (faults.fires('event-forged', name)) {
-      const forged = complete(forgedEvent(faults.dice, known, scheduler.now()));
-      deliver(forged, anyTime(faults.dice, HOUR));
-    }
+    maybeForge(name);
+  }
+
+  /** Somebody who sees that something happened. */
+  function maybeForge(where: string): void {
+    if (!faults.fires('event-forged', where)) return;
+    const forged = complete(forgedEvent(faults.dice, known, scheduler.now()));
+    deliver(forged, anyTime(faults.dice, HOUR));
   }
 
   return {
@@ -88,7 +92,10 @@ export function createBusModel({ scheduler, faults, dice, history, invoke, known
               remedy: 'Check what it holds: Keyturn publishes ids, versions and times.',
             });
         }
-        for (const event of events) history.add({ kind: 'published', event });
+        for (const event of events) {
+          history.add({ kind: 'published', event });
+          maybeForge(event.detailType);
+        }
       },
     },
   };

@@ -176,6 +176,12 @@ export function createQueueModel({
     // Somebody else has it by now: such a deletion may say that it succeeded, and delete nothing.
     if (message.receives !== receives && dice.chance(0.5)) return;
     if (faults.fires('queue-delete-fails', message.id)) return;
+    // Deleting it failed as often as it was received: a dead letter whose work is done.
+    if (faults.fires('queue-redrive', message.id)) {
+      move(message, letters);
+      redriveLater(message);
+      return;
+    }
     move(message, null);
     // A server that was away while it was deleted still has it.
     if (faults.fires('queue-duplicate', message.id))
@@ -184,9 +190,11 @@ export function createQueueModel({
 
   function bury(message: Message): void {
     move(message, letters);
-    if (!faults.fires('queue-redrive', message.id)) return;
-    const left = message.sentAt + retentionMs - scheduler.now();
-    scheduler.after(anyTime(faults.dice, left), () => void redrive());
+    if (faults.fires('queue-redrive', message.id)) redriveLater(message);
+  }
+
+  function redriveLater({ sentAt }: Message): void {
+    scheduler.after(anyTime(faults.dice, sentAt + retentionMs - scheduler.now()), () => void redrive());
   }
 
   /**

@@ -230,6 +230,13 @@ describe('faults of the bus', () => {
     expect(Math.max(...aheads)).toBeGreaterThan(HOUR);
     expect(Math.min(...aheads)).toBeLessThan(-HOUR);
   });
+
+  it('event-forged: when something is published, too', async () => {
+    const { bus, scheduler, calls } = makeBus({ faults: surely(['event-forged'], 20) });
+    await bus.port.publish(Array.from({ length: 30 }, (_, from) => rotationCompleted(from + 1)));
+    await runAll(scheduler);
+    expect(calls).toHaveLength(20);
+  });
 });
 
 const ALL = ['event-lost', 'event-late', 'event-doubled', 'event-forged'] as const;

@@ -268,6 +268,16 @@ describe('faults of the queue', () => {
     expect(calls.some(({ at }) => at > HOUR)).toBe(true);
   });
 
+  it('queue-redrive: what was done is a dead letter, and comes again as a new message', async () => {
+    const { queue, scheduler, calls } = makeQueue({ faults: surely(['queue-redrive'], 1) });
+    await queue.port.send(chunkMessages(1));
+    while (queue.dead() === 0) expect(await scheduler.step(START + SECOND)).toBe(true);
+    expect(calls).toHaveLength(1);
+    await runAll(scheduler);
+    expect(queue.dead()).toBe(0);
+    expect(calls.map(({ ids }) => ids)).toEqual([['message-1'], ['message-2']]);
+  });
+
   it('queue-delete-fails: it succeeded, and comes again after the visibility timeout', async () => {
     const { queue, scheduler, calls } = makeQueue({ faults: surely(['queue-delete-fails'], 1) });
     await queue.port.send(chunkMessages(1));
