@@ -51,6 +51,7 @@ let victim: Victim | null = null;
 let world: World | null = null;
 const reports: RoundReport[] = [];
 let current = 0;
+let violated = false;
 say(`Chaos: ${counted(rounds, 'round')}, seed ${seed}`);
 try {
   world = await createWorld(dir, seed, (made) => {
@@ -65,7 +66,7 @@ try {
   abort.abort();
   await world?.application.close();
   await (victim as Victim | null)?.destroy();
-  if (process.exitCode !== 1) await rm(dir, { recursive: true, force: true });
+  if (!violated) await rm(dir, { recursive: true, force: true });
 }
 
 async function run(made: World): Promise<boolean> {
@@ -136,6 +137,7 @@ function roundLine(report: RoundReport, left: number): string {
 }
 
 function fail(made: World | null, violations: readonly string[]): false {
+  violated = true;
   say();
   for (const line of made?.timeline ?? []) say(line);
   say();

@@ -52,8 +52,8 @@ export interface RoundPlan {
 
 const FIRST_REQUEST_MS = 700;
 const LONGEST_GAP_MS = 700;
-/** A rotation of a hundred records has some two hundred. */
-const MOST_MOMENTS = 150;
+/** Three rotations of a hundred records each come to some hundreds. */
+const MOST_MOMENTS = 60;
 
 export function planRound(seed: number, round: number, tenants: number): RoundPlan {
   const dice = createDice(seed, `round ${round}`);
