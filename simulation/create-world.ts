@@ -1,6 +1,7 @@
 import { type Config, configSchema } from '../shared/config/schema.ts';
 import type { Deps } from '../shared/deps/deps.ts';
 import { KeyturnError } from '../shared/errors/errors.ts';
+import type { TenantKey } from '../shared/keyring/key.ts';
 import { APPROVER_SIGNERS, createMemorySigner } from './actors/approvers.ts';
 import { createMachineClock } from './clocks.ts';
 import { createDice } from './dice.ts';
@@ -21,6 +22,7 @@ import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
 import { depsOf, keyringOn, type Ports } from './process-deps.ts';
 import type { Scheduler } from './scheduler.ts';
+import { createStoredKeks } from './stored-keks.ts';
 import { createTrouble } from './trouble.ts';
 import type { World } from './world.ts';
 
@@ -65,13 +67,17 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     history.add({ kind: 'record', recordSet, id, tenant, values, cause, plaintexts: null, by: acting.by });
   });
   const backups = createBackups({ scheduler, history, stores: byStore(config, stores) });
+  const keks = createStoredKeks(history);
   const rootKeys = createTestRootKeys({
     random,
-    onKek: (context, kek) => history.add({ kind: 'kek', ...context, kek: Uint8Array.from(kek) }),
+    onKek: keks.made,
     fails: versionsThatFail(faults, scheduler.now),
   });
   const ledger = createMemoryLedger({
-    onCommit: (item, id, value) => history.add({ kind: 'item', item, id, value, by: acting.by }),
+    onCommit: (item, id, value) => {
+      if (item === 'keys' && value !== null) keks.stored(value as TenantKey);
+      history.add({ kind: 'item', item, id, value, by: acting.by });
+    },
   });
   let ids = 0;
   const newId = () => `01900000-0000-7000-8000-${String(++ids).padStart(12, '0')}`;

@@ -23,7 +23,7 @@ export type HappenedEvent =
       readonly rotation: Readonly<Record<string, unknown>>;
       readonly approvalsRequired: number;
     }
-  /** The provider made a KEK. A version is (keyId, version). */
+  /** The KEK of a version that is about to be stored. One that was made and not stored is nobody's. */
   | {
       readonly kind: 'kek';
       readonly tenant: string;

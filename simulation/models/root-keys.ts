@@ -51,7 +51,7 @@ export interface TestRootKeysOptions {
   /** Left out: that of the machine. */
   readonly random?: RandomFill;
   /** Told of every KEK that is made, before anybody has it. */
-  readonly onKek?: (context: KekContext, kek: Uint8Array) => void;
+  readonly onKek?: (context: KekContext, kek: Uint8Array, wrapped: WrappedKek) => void;
   /** Whether this version's KEK cannot be unwrapped now, for a reason that passes. */
   readonly fails?: (context: KekContext) => boolean;
 }
@@ -145,7 +145,7 @@ export function createTestRootKeys({
         calls.push('generateKek');
         const kek = randomBytes(32);
         const wrapped = wrap(kek, context, 'GenerateDataKeyWithoutPlaintext');
-        onKek(context, kek);
+        onKek(context, kek, wrapped);
         return wrapped;
       },
       async unwrapKek(wrapped, context) {
