@@ -12,8 +12,8 @@ import { loadTheirs, runOurs, runTheirs, type Trace } from './engines.ts';
  * is, ours is as AWS, and the difference is left out of the comparison:
  * - It gives a step that ran out of time the cause `States.Timeout`; in AWS the cause is empty.
  * - When a Map fails, AWS ends all iterations ("If any iteration fails, the entire Map state fails, and all iterations
- *   are terminated"). There, those that wait for their next try make it at once, and those that wait for their turn
- *   still have it.
+ *   are terminated"). There, those that wait for their next try make all that they have left at once, and those that
+ *   wait for their turn still have it. An execution that is stopped while it waits for a next try does so, too.
  * - Without TimeoutSeconds a step has 60 s there, and no limit in AWS: our definitions have to say it.
  * - `IsPresent: false` is never true there.
  */
