@@ -31,6 +31,7 @@ export async function doFault(fault: Fault, options: FaultOptions): Promise<void
     case 'kill':
       await kill(fault, where, options);
       hit(fault.hard ? 'killHard' : 'kill');
+      if (running.some((kind) => kind === 'purge')) figures.add('killInPurge', 1);
       await victim.start();
       await options.onRestart();
       note('the stack is up again');
@@ -78,7 +79,7 @@ async function kill(
 }
 
 /** Kinds of the jobs that run; none where the ledger does not answer at once. */
-async function runningJobs({ deps }: Victim): Promise<readonly string[]> {
+export async function runningJobs({ deps }: Victim): Promise<readonly string[]> {
   const listed = deps.ledger.listJobs({ statuses: RUNNING_STATUSES }).then(
     (jobs) => jobs.map(({ kind }) => kind),
     () => [],

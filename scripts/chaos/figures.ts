@@ -1,10 +1,11 @@
 import { counted } from '../cli/format.ts';
 
-/** How often each fault hit. Of those that fall on a moment, only what fell on a running rotation counts. */
+/** How often each fault hit. Of those that fall on a moment, only what fell on a running rotation counts, or purge. */
 
 export const FAULTS = {
   kill: 'SIGKILL of the stack, PostgreSQL ends in order',
   killHard: 'SIGKILL of the stack and crash of PostgreSQL',
+  killInPurge: 'SIGKILL of the stack, while a purge ran',
   postgresStopped: 'PostgreSQL stopped and started',
   postgresCrashed: 'PostgreSQL crashed and started',
   httpCut: 'connections to the stack cut',

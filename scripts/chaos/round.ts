@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDice } from '../../simulation/dice.ts';
 import { raiseAll, selectFences } from '../cli/fences.ts';
 import { RECORD_SET } from '../demo/records.ts';
 import { createPool } from './application.ts';
 import { checkAll } from './check.ts';
-import { doFault } from './faults.ts';
+import { doFault, type FaultOptions, runningJobs } from './faults.ts';
 import type { FaultName } from './figures.ts';
 import { createPeople } from './people.ts';
 import { planRound } from './plan.ts';
@@ -67,16 +68,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   const breaking = (async () => {
     for (const { afterMs, fault } of plan.faults) {
       await sleep(afterMs, undefined, { signal: both });
-      await doFault(fault, {
-        victim,
-        figures,
-        note,
-        onMoment: (what) => void world.moments.set(what, (world.moments.get(what) ?? 0) + 1),
-        async onRestart() {
-          application.connect(victim.databaseUrl);
-          await orderQueue();
-        },
-      });
+      await doFault(fault, faultOptions(world, orderQueue));
     }
   })();
   await settle([orEnd(Promise.all(asking)), orEnd(breaking)]);
@@ -104,6 +96,18 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   };
 }
 
+function faultOptions(world: World, onRestart: () => Promise<unknown>): FaultOptions {
+  const { victim, figures, note, moments, application } = world;
+  return {
+    ...{ victim, figures, note },
+    onMoment: (what) => void moments.set(what, (moments.get(what) ?? 0) + 1),
+    async onRestart() {
+      application.connect(victim.databaseUrl);
+      await onRestart();
+    },
+  };
+}
+
 /** Nothing goes on when it returns. Throws what failed first, not what ended because of it. */
 async function settle(works: readonly Promise<void>[]): Promise<void> {
   const failures: unknown[] = [];
@@ -113,18 +117,34 @@ async function settle(works: readonly Promise<void>[]): Promise<void> {
 
 const PURGES_MS = 60_000;
 
-/** After the last round: the application reads on, until every version that was retired is destroyed or its purge names why not. */
+/** Of a purge: it changes little. */
+const MOST_MOMENTS = 12;
+
+/**
+ * After the last round: the application goes on, and the stack is killed once more, in the middle of a purge, until every
+ * version that was retired is destroyed or its purge names why not.
+ */
 export async function runEnd(
   world: World,
   options: RoundOptions,
 ): Promise<{ records: number; destroyed: number }> {
   const { victim, application, note } = world;
   const end = performance.now() + PURGES_MS;
+  const dice = createDice(world.seed, 'end');
+  let killed = false;
   application.start();
   for (;;) {
     options.signal.throwIfAborted();
     const left = await unpurged(world);
     if (left.length === 0) break;
+    if (!killed && (await runningJobs(victim)).some((kind) => kind === 'purge')) {
+      killed = true;
+      const kill = { what: 'kill', hard: false, moments: dice.between(1, MOST_MOMENTS) } as const;
+      await doFault(
+        kill,
+        faultOptions(world, async () => undefined),
+      );
+    }
     if (performance.now() > end) {
       world.violations.push(`not purged, and no blocker: ${left.join(', ')}`);
       break;
