@@ -65,7 +65,7 @@ export function drawActions(dice: Dice, scenery: Scenery): readonly Action[] {
       if (after < scenery.quietAfter) drawn.push({ name, after, choice });
     },
   };
-  const scenes = dice.between(1, 3);
+  const scenes = dice.pick([1, 1, 2, 2, 3]);
   for (let i = 0; i < scenes; i++) {
     // Early enough for something to come of it.
     const at = dice.between(10 * MINUTE, Math.round(scenery.quietAfter * 0.7));
@@ -88,14 +88,16 @@ function drawScene(dice: Dice): Scene {
   return rotation;
 }
 
-function drawKey({ dice, tenants, purposes }: Stage): Choice {
-  return { tenant: dice.pick(tenants), purpose: dice.pick(purposes), by: dice.pick(PEOPLE) };
+function drawKey({ dice, tenants, purposes, faults }: Stage): Choice {
+  // Who may approve, too, asks where somebody is to approve what they asked for.
+  const by = faults.has('self-approval') ? 'ada' : dice.pick(PEOPLE);
+  return { tenant: dice.pick(tenants), purpose: dice.pick(purposes), by };
 }
 
 /** Around what a scene does; half of them within minutes of it, where the races are. */
 function drawMoment({ dice, moments, quietAfter }: Stage): number {
   const moment = dice.pick(moments);
-  const near = dice.chance(0.5) ? dice.between(-5 * MINUTE, 15 * MINUTE) : dice.between(-3 * HOUR, 6 * HOUR);
+  const near = dice.chance(0.5) ? dice.between(-5 * MINUTE, 15 * MINUTE) : dice.between(-2 * HOUR, 4 * HOUR);
   return Math.min(Math.max(moment + near, MINUTE), quietAfter - HOUR);
 }
 
@@ -123,7 +125,7 @@ function interrupted(stage: Stage, at: number, key: Choice): void {
   const pausedAt = at + soon(dice);
   put('pause', pausedAt, key);
   if (dice.chance(0.3)) put('rotate', pausedAt + soon(dice), key);
-  const resumedAt = pausedAt + dice.between(SECOND, 5 * HOUR);
+  const resumedAt = pausedAt + dice.between(SECOND, 3 * HOUR);
   if (dice.chance(0.8)) put('resume', resumedAt, key);
   if (dice.chance(0.2)) put('pause', resumedAt + soon(dice), key);
   if (dice.chance(0.2)) put('cancel', resumedAt + soon(dice), key);
@@ -186,9 +188,9 @@ function purged(stage: Stage, at: number, key: Choice): void {
 
 function held({ dice, put }: Stage, at: number, key: Choice): void {
   put('hold', at, { ...key, pick: dice.below(4), hours: dice.chance(0.5) ? 0 : dice.between(1, 6) });
-  put('release', at + dice.between(HOUR, 8 * HOUR), { ...key, pick: dice.below(4) });
+  put('release', at + dice.between(HOUR / 2, 2 * HOUR), { ...key, pick: dice.below(4) });
   // Once more: those who must agree have agreed by now.
-  put('release', at + dice.between(8 * HOUR, 12 * HOUR), { ...key, pick: dice.below(4) });
+  put('release', at + dice.between(3 * HOUR, 6 * HOUR), { ...key, pick: dice.below(4) });
 }
 
 function resweep({ dice, put }: Stage, at: number, key: Choice): void {
@@ -220,7 +222,7 @@ type Accident = (stage: Stage, kind: string, at: number) => void;
 /** The customer comes back; a few never do. */
 function outage(stage: Stage, kind: string, at: number): void {
   const { dice, put, quietAfter } = stage;
-  const minutes = dice.chance(0.5) ? dice.between(1, 30) : dice.between(30, 10 * 60);
+  const minutes = dice.chance(0.5) ? dice.between(1, 30) : dice.between(30, 6 * 60);
   const longest = Math.floor((quietAfter - at) / MINUTE) - 5;
   const forMinutes = dice.chance(0.05) ? 0 : Math.max(1, Math.min(minutes, longest));
   put(kind, at, { tenant: dice.pick(stage.tenants), pick: dice.below(4), minutes: forMinutes });
@@ -230,13 +232,13 @@ function outage(stage: Stage, kind: string, at: number): void {
 function damage(stage: Stage, kind: string, at: number): void {
   const { dice, put } = stage;
   put(kind, at, { pick: dice.below(1000), other: dice.below(1000), byte: dice.below(100_000) });
-  if (dice.chance(0.5)) put('retry-quarantined', at + dice.between(HOUR, 8 * HOUR), drawKey(stage));
+  if (dice.chance(0.5)) put('retry-quarantined', at + dice.between(HOUR, 5 * HOUR), drawKey(stage));
   if (dice.chance(0.3)) return;
   const { by } = drawKey(stage);
   const choice = { by: by ?? 'olaf', pick: dice.below(4) };
   let when = at;
   for (let i = 0; i < 3; i++) {
-    when += dice.between(2 * HOUR, 6 * HOUR);
+    when += dice.between(HOUR, 3 * HOUR);
     put('give-up', when, choice);
   }
 }
@@ -251,9 +253,14 @@ function restore({ dice, put, stores }: Stage, kind: string, at: number): void {
   });
 }
 
-function people({ dice, put }: Stage, kind: string, at: number): void {
-  // Approvals are asked for at any time, so it is tried more than once.
-  for (let i = 0; i < 6; i++) put(kind, at + i * dice.between(HOUR, 3 * HOUR), { pick: dice.below(4) });
+/** Approvals are asked for at any time, and for a release surely: it is tried more than once. */
+function people(stage: Stage, kind: string, at: number): void {
+  const { dice, put } = stage;
+  const key = drawKey(stage);
+  put('hold', at, { ...key, pick: 0, hours: 0 });
+  put('release', at + 10 * MINUTE, { ...key, pick: 0 });
+  for (let i = 0; i < 5; i++)
+    put(kind, at + 15 * MINUTE + i * dice.between(HOUR / 2, 2 * HOUR), { pick: dice.below(4) });
 }
 
 const ACCIDENTS = {

@@ -20,7 +20,7 @@ export const FAULT_PAIRS: readonly (readonly [FaultKind, FaultKind])[] = FAULT_K
 
 /** Primes, so that they walk through all kinds and pairs: neighbours are of unlike kinds. */
 const STRIDE_OF_KINDS = 17;
-const STRIDE_OF_PAIRS = 617;
+const STRIDE_OF_PAIRS = 991;
 
 export function drawFaults(seed: number, dice: Dice): ReadonlySet<FaultKind> {
   const slot = seed % WEATHERS.length;

@@ -62,7 +62,12 @@ export function begin(world: World): void {
   const { plan, config, scheduler, rootKeys, stores } = world;
   if (dice.chance(0.5)) for (const tenant of plan.tenants) rootKeys.ofTenant.set(tenant, rootKeys.add());
   // Half of the databases have the writers' fence.
-  for (const store of Object.values(stores)) if (dice.chance(0.5)) store.minimums = new Map();
+  for (const name of Object.keys(config.stores)) {
+    // Of one database: its record sets have them together.
+    const minimums = dice.chance(0.5) ? new Map() : null;
+    for (const store of Object.values(stores))
+      if (config.recordSets[store.recordSet]?.store === name) store.minimums = minimums;
+  }
   const start = scheduler.now();
   const rushes = plan.actions
     .filter(({ name }) => name === 'rush')

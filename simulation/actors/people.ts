@@ -30,7 +30,7 @@ export function startApprovers(world: World): void {
     const approver = dice.pick(APPROVERS);
     const doubts = dice.chance(0.2);
     if (!doubts) approveAll(world, `${approver} approves, ${number}`, approver);
-    world.scheduler.after(dice.between(20 * MINUTE, 150 * MINUTE), () => look(number + 1));
+    world.scheduler.after(dice.between(15 * MINUTE, 100 * MINUTE), () => look(number + 1));
   };
   world.scheduler.after(dice.between(MINUTE, 60 * MINUTE), () => look(1));
 }

@@ -12,46 +12,53 @@ import { numberIn, textIn } from './commands.ts';
  */
 
 const MINUTE = 60_000;
+/** The shortest that AWS allows. Nothing is deleted here: the customer would lose their own data. */
+const DELETION_MS = 7 * 24 * 60 * MINUTE;
+
+type ApiCall = (typeof API_CALLS)[number];
 
 interface Outage {
-  readonly state: RootKeyState;
-  /** What AWS says of it. */
+  /** null: as before, but nobody here may use the key. */
+  readonly state: RootKeyState | null;
+  /** What AWS says of its beginning and its end. */
   readonly begins: (rootKeyId: string) => EmittedEvent;
-  readonly ends: (rootKeyId: string) => EmittedEvent;
+  readonly ends: readonly ApiCall[];
 }
 
-const said = (name: (typeof API_CALLS)[number]) => (rootKeyId: string) => kmsApiCall(name, rootKeyId);
+const called = (name: ApiCall) => (rootKeyId: string) => kmsApiCall(name, rootKeyId);
 
 const OUTAGES = {
-  'root-key-disabled': { state: 'DISABLED', begins: said('DisableKey'), ends: said('EnableKey') },
+  'root-key-disabled': { state: 'DISABLED', begins: called('DisableKey'), ends: ['EnableKey'] },
+  // One whose deletion is called off is disabled until somebody enables it.
   'root-key-deletion-pending': {
     state: 'PENDING_DELETION',
-    begins: said('ScheduleKeyDeletion'),
-    ends: said('CancelKeyDeletion'),
+    begins: called('ScheduleKeyDeletion'),
+    ends: ['CancelKeyDeletion', 'EnableKey'],
   },
   'material-expired': {
     state: 'PENDING_IMPORT',
     begins: (rootKeyId) => kmsServiceEvent('DeleteExpiredKeyMaterial', rootKeyId),
-    ends: said('ImportKeyMaterial'),
+    ends: ['ImportKeyMaterial'],
   },
-  // To somebody without any permission a key is not there.
-  'grant-revoked': { state: 'NOT_FOUND', begins: said('PutKeyPolicy'), ends: said('PutKeyPolicy') },
+  'grant-revoked': { state: null, begins: called('PutKeyPolicy'), ends: ['PutKeyPolicy'] },
 } as const satisfies Partial<Record<FaultKind, Outage>>;
 
 /** `minutes`: until the customer takes it back; 0: never. */
 export function takeAway(world: World, kind: keyof typeof OUTAGES, { choice }: Action): void {
   const rootKeyId = rootKeyOf(world, textIn(choice, 'tenant'));
   if (!world.faults.fires(kind, rootKeyId)) return;
-  const { state, begins, ends } = OUTAGES[kind];
-  world.rootKeys.set(rootKeyId, state);
+  const { state, begins, ends }: Outage = OUTAGES[kind];
+  if (state === null) world.rootKeys.denied.add(rootKeyId);
+  else setState(world, rootKeyId, state);
+  tellHistory(world, rootKeyId);
   world.bus.emit(begins(rootKeyId));
   const minutes = numberIn(choice, 'minutes');
   if (minutes === 0) return;
   world.scheduler.after(minutes * MINUTE, () => {
-    world.rootKeys.set(rootKeyId, 'ENABLED');
-    world.bus.emit(ends(rootKeyId));
-    // A key whose deletion is called off is disabled until somebody enables it.
-    if (kind === 'root-key-deletion-pending') world.bus.emit(kmsApiCall('EnableKey', rootKeyId));
+    if (state === null) world.rootKeys.denied.delete(rootKeyId);
+    else setState(world, rootKeyId, 'ENABLED');
+    tellHistory(world, rootKeyId);
+    for (const name of ends) world.bus.emit(kmsApiCall(name, rootKeyId));
   });
 }
 
@@ -63,11 +70,23 @@ export function rotateRootKey(world: World, { choice }: Action): void {
 }
 
 /** From now on another key wraps what is the tenant's. */
-export function replaceRootKey(world: World, { choice }: Action): void {
-  const rootKeyId = world.rootKeys.add();
-  world.rootKeys.ofTenant.set(textIn(choice, 'tenant'), rootKeyId);
+export function replaceRootKey({ rootKeys }: World, { choice }: Action): void {
+  rootKeys.ofTenant.set(textIn(choice, 'tenant'), rootKeys.add());
 }
 
-export function rootKeyOf({ rootKeys }: World, tenant: string): string {
+function rootKeyOf({ rootKeys }: World, tenant: string): string {
   return rootKeys.provider.rootKeyFor(tenant);
+}
+
+function setState({ rootKeys, scheduler }: World, rootKeyId: string, state: RootKeyState): void {
+  rootKeys.set(rootKeyId, state);
+  const key = rootKeys.keys.get(rootKeyId);
+  if (key === undefined) return;
+  const isPending = state === 'PENDING_DELETION';
+  key.deletionAt = isPending ? new Date(scheduler.now() + DELETION_MS).toISOString() : null;
+}
+
+function tellHistory({ history, rootKeys }: World, rootKeyId: string): void {
+  const state = rootKeys.keys.get(rootKeyId)?.state ?? 'NOT_FOUND';
+  history.add({ kind: 'root-key', rootKeyId, state: rootKeys.denied.has(rootKeyId) ? 'DENIED' : state });
 }
