@@ -19,14 +19,14 @@ export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
   const dice = createDice(seed, 'plan');
   const faults = new Set([...drawFaults(seed, dice), ...also]);
   const drawn = drawConfig(dice, faults);
-  const tenants = TENANTS.slice(0, dice.pick([1, 1, 1, 2, 2, 3]));
+  const tenants = TENANTS.slice(0, dice.pick([1, 1, 1, 1, 1, 2, 2, 3]));
   const quietAfter = dice.between(8 * HOUR, dice.chance(0.1) ? 48 * HOUR : 20 * HOUR);
   return {
     seed,
     faults,
     config: drawn.config,
     tenants,
-    records: dice.between(1, 4),
+    records: dice.between(1, 3),
     applications: dice.between(1, 2),
     actions: drawActions(dice, { faults, quietAfter, tenants, ...drawn }),
     quietAfter,

@@ -143,16 +143,22 @@ export function codeOf(error: unknown): string {
 }
 
 function portOf<T extends object>(process: Process, port: string, target: T): T {
+  const calls = new Map<string, unknown>();
   return new Proxy(target, {
     get(of, property) {
+      const made = typeof property === 'string' ? calls.get(property) : undefined;
+      if (made !== undefined) return made;
       const value: unknown = Reflect.get(of, property);
       if (property === 'fence' && typeof value === 'object' && value !== null)
         return portOf(process, 'fence', value);
       if (typeof value !== 'function' || typeof property === 'symbol' || LOCAL.has(property)) return value;
       if (property === 'leaving')
         return (...args: unknown[]) => portOf(process, port, Reflect.apply(value, of, args) as object);
-      return (...args: unknown[]) =>
-        process.call(`${port}.${property}`, () => Reflect.apply(value, of, args) as unknown);
+      const label = `${port}.${property}`;
+      const call = (...args: unknown[]) =>
+        process.call(label, () => Reflect.apply(value, of, args) as unknown);
+      calls.set(property, call);
+      return call;
     },
   });
 }

@@ -12,14 +12,20 @@ export interface Recorder {
   hash(): string;
 }
 
+const HASHED_AT_ONCE = 8192;
+
 export function createRecorder(now: () => number, keepLines: boolean): Recorder {
   const entries: HistoryEntry[] = [];
   const lines: string[] = [];
   const hash = createHash('sha256');
+  let unhashed = '';
   const write = (line: string) => {
-    const timed = `${new Date(now()).toISOString()} ${line}`;
-    hash.update(`${timed}\n`);
-    if (keepLines) lines.push(timed);
+    unhashed += `${now()} ${line}\n`;
+    if (unhashed.length > HASHED_AT_ONCE) {
+      hash.update(unhashed);
+      unhashed = '';
+    }
+    if (keepLines) lines.push(`${new Date(now()).toISOString()} ${line}`);
   };
   return {
     entries,
@@ -29,7 +35,7 @@ export function createRecorder(now: () => number, keepLines: boolean): Recorder 
       write(describe(event));
     },
     trace: write,
-    hash: () => hash.digest('hex'),
+    hash: () => hash.update(unhashed).digest('hex'),
   };
 }
 

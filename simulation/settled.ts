@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
 
 /**
@@ -6,8 +5,12 @@ import { types } from 'node:util';
  * which works in threads of its own: its calls are counted.
  */
 export async function settled(): Promise<void> {
-  do await setImmediate();
+  do await new Promise(nextTurn);
   while (working > 0);
+}
+
+function nextTurn(resolve: (_: undefined) => void): void {
+  setImmediate(resolve, undefined);
 }
 
 let working = 0;

@@ -41,10 +41,10 @@ const MOST_STEPS = 100_000;
 
 /** A day is about two hours. */
 const SCHEDULES = {
-  sweep: 120 * MINUTE,
-  monitor: 160 * MINUTE,
-  rootKeys: 130 * MINUTE,
-  exportAudit: 400 * MINUTE,
+  sweep: 150 * MINUTE,
+  monitor: 300 * MINUTE,
+  rootKeys: 200 * MINUTE,
+  exportAudit: 450 * MINUTE,
 };
 
 export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<Outcome> {
