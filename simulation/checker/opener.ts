@@ -3,6 +3,8 @@ import { decrypt, type Parsed, type Place, parseEnvelope } from './envelope.ts';
 /** Opens envelopes, each once: the same bytes in the same place have the same plaintext for ever. */
 export interface Opener {
   learn(keyId: string, version: number, kek: Uint8Array): void;
+  /** null: not known. */
+  kekOf(keyId: string, version: number): Uint8Array | null;
   /** null: it is no envelope. */
   parse(bytes: Uint8Array): Parsed | null;
   /** null: it does not open there under the KEK that it names. */
@@ -34,6 +36,7 @@ export function createOpener(): Opener {
     learn: (keyId, version, kek) => {
       keks.set(`${keyId}/${version}`, kek);
     },
+    kekOf: (keyId, version) => keks.get(`${keyId}/${version}`) ?? null,
     parse,
     open(bytes, place) {
       const envelope = parse(bytes);

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { canonicalText } from '../canonical.ts';
 import type { Key, Version } from '../items.ts';
 import type { MakeRule } from '../rule.ts';
@@ -10,14 +11,18 @@ const NEXT: Readonly<Record<string, readonly string[]>> = {
   ACTIVE: ['RETIRING', 'SUSPENDED', 'COMPROMISED'],
   RETIRING: ['ACTIVE', 'DESTROY_PENDING', 'SUSPENDED', 'COMPROMISED'],
   SUSPENDED: ['ACTIVE', 'RETIRING', 'COMPROMISED'],
-  DESTROY_PENDING: ['RETIRING', 'DESTROYED', 'COMPROMISED'],
+  /** SUSPENDED: called off for a root key that cannot be used, and suspended for it, in one write. */
+  DESTROY_PENDING: ['RETIRING', 'DESTROYED', 'COMPROMISED', 'SUSPENDED'],
   COMPROMISED: ['DESTROY_PENDING'],
   DESTROYED: [],
 };
 /** Of the version that the pointer names. */
 const IN_DUTY = ['ACTIVE', 'SUSPENDED', 'COMPROMISED'];
 
-export const keys: MakeRule = (_, find) => {
+/** Of the proved KEK's bytes: HMAC-SHA-256 over this and the kid, its first 16 bytes. */
+const CHECK_LABEL = 'keyturn key check v1';
+
+export const keys: MakeRule = (book, find) => {
   function checkRevision(before: Key | null, after: Key, name: string): void {
     const expected = (before?.revision ?? 0) + 1;
     if (after.revision === expected) return;
@@ -46,6 +51,11 @@ export const keys: MakeRule = (_, find) => {
     const version = `version ${is.version} of ${name}`;
     if (is.createdAt !== was.createdAt) find('6', `${version} has another time of creation`);
     if (was.check !== null && is.check !== was.check) find('4', `${version} was proved with other bytes`);
+    const kek = book.opener.kekOf(key.keyId, is.version);
+    if (is.check !== was.check && kek !== null && is.check !== checkOf(kek, key.keyId, is.version))
+      find('4', `${version} was proved with other bytes than those that are stored`);
+    if (is.state === 'SUSPENDED' && was.destroyAuthorizedAt !== null)
+      find('6', `${version} is suspended though its destruction was decided`);
     if (was.provedAt !== null && is.provedAt !== was.provedAt) find('4', `${version} was proved once more`);
     if (was.state === is.state) {
       if (is.rootKeyId === null && was.rootKeyId !== null) find('6', `${version} is erased and ${is.state}`);
@@ -87,4 +97,12 @@ export const keys: MakeRule = (_, find) => {
 
 function isSameButCanary(a: Key, b: Key): boolean {
   return canonicalText({ ...a.whole, canary: null }) === canonicalText({ ...b.whole, canary: null });
+}
+
+function checkOf(kek: Uint8Array, keyId: string, version: number): string {
+  const kid = Buffer.alloc(20);
+  kid.write(keyId.replaceAll('-', ''), 'hex');
+  kid.writeUInt32BE(version, 16);
+  const mac = createHmac('sha256', kek).update(CHECK_LABEL).update(kid).digest();
+  return mac.subarray(0, 16).toString('base64url');
 }

@@ -8,6 +8,7 @@ import { createKek, type Kek, makeTombstone, rewrap, seal } from '../../../share
 import { authorizeDestroy, beginDestroy, finishDestroy } from '../../../shared/keyring/destruction.ts';
 import { endRestoreHold, holdForRestore, withoutHold } from '../../../shared/keyring/holds.ts';
 import type { TenantKey } from '../../../shared/keyring/key.ts';
+import { keyCheck } from '../../../shared/keyring/key-check.ts';
 import { resumeVersion, suspendVersion } from '../../../shared/keyring/suspension.ts';
 import {
   activateVersion,
@@ -97,6 +98,10 @@ function kekOf(version: number): Kek {
   return createKek({ keyId: KEY_ID, version, key: kekBytes(version) });
 }
 
+function checkOf(version: number): string {
+  return keyCheck(kekOf(version).key, KEY_ID, version);
+}
+
 export function kekBytes(version: number): Uint8Array {
   return createHash('sha256').update(`kek ${version}`).digest();
 }
@@ -180,7 +185,7 @@ function begin(story: Story): void {
   addKek(story, 1);
   const key = { keyId: KEY_ID, tenant: TENANT, purpose: 'default' };
   commitKey(story, createTenantKey(key, { wrapped: wrapped(), provider: 'test', at: at(story) }));
-  changeKey(story, (before) => proveVersion(before, 1, 'check-1', at(story)));
+  changeKey(story, (before) => proveVersion(before, 1, checkOf(1), at(story)));
   changeKey(story, (before) => activateVersion(before, 1, at(story), null));
   write(story, '2', 1);
 }
@@ -246,7 +251,7 @@ function rotate(story: Story, values: readonly Uint8Array[]): Uint8Array[] {
   changeKey(story, (key) =>
     addVersion(key, { wrapped: wrapped(), provider: 'test', at: at(story), rotationId: ROTATION, leaves: 1 }),
   );
-  changeKey(story, (key) => proveVersion(key, 2, 'check-2', at(story)));
+  changeKey(story, (key) => proveVersion(key, 2, checkOf(2), at(story)));
   changeKey(story, (key) => activateVersion(key, 2, at(story), ROTATION));
   commitJob(story, ROTATION, { status: 'SWEEPING', to: 2 });
   const page = pageOf([], 0);

@@ -136,6 +136,16 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
         { provedAt: null, check: null },
       ),
   ],
+  'a proof of other bytes than those that are stored': [
+    '4',
+    /other bytes than those that are stored/,
+    (s) =>
+      change(
+        s,
+        (entry) => entry.kind === 'kek' && entry.version === 2,
+        () => ({ kek: kekBytes(3) }),
+      ),
+  ],
   'a write under a destroyed version': [
     '1',
     /which is destroyed/,
@@ -489,16 +499,12 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
     /which was used before/,
     (s) => {
       const { value: key } = s[indexOf(s, decided)] as Item;
-      const [first, again] = [{ versions: {} }, key as Value];
+      const again = key as Value;
       const open = {
         ...again,
         versions: { ...again.versions, 1: { ...again.versions[1], destroyAuthorizedAt: null } },
       };
-      return insert(
-        insert(s, decided, item('keys', 'key', { ...again, ...first, versions: again.versions })),
-        decided,
-        item('keys', 'key', open),
-      );
+      return insert(insert(s, decided, item('keys', 'key', again)), decided, item('keys', 'key', open));
     },
   ],
   'something given up without approvals': [
