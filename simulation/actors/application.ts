@@ -128,14 +128,14 @@ async function write(app: Application, recordSet: string, tenant: string, id: Re
   }
 }
 
-/** Sealed and stored in one transaction, which the database ends when it has lasted too long. */
+/** Sealed and stored in one transaction, which the database ends when it has lasted too long: see `endsLate`. */
 async function writeOnce(app: Application, recordSet: string, tenant: string, id: RecordKey): Promise<void> {
   const { world, process, dice } = app;
   const { fields } = storeOf(world, recordSet);
   const begun = world.scheduler.now();
   const begunHere = process.clock.now();
   const isLate = (since: number, now: number) =>
-    now - since > world.config.rotation.maxTransactionSeconds * SECOND;
+    endsLate(world, recordSet) && now - since > world.config.rotation.maxTransactionSeconds * SECOND;
   const plaintexts = fields.map(() => drawPlaintext(dice));
   const values: (Uint8Array | null)[] = [];
   for (const [i, plaintext] of plaintexts.entries()) {
@@ -148,6 +148,15 @@ async function writeOnce(app: Application, recordSet: string, tenant: string, id
     if (isLate(begun, world.scheduler.now())) throw late();
     putRow(world, recordSet, process.name, { id, tenant, values, plaintexts });
   });
+}
+
+/**
+ * Whether the application keeps its part of the protocol. It need not where a fence refuses what is old: unless what is
+ * left is newer than what it is left for, by a rollback.
+ */
+function endsLate(world: World, recordSet: string): boolean {
+  const isFenced = storeOf(world, recordSet).minimums !== null;
+  return !isFenced || world.plan.actions.some(({ name }) => name === 'rollback');
 }
 
 function remove({ world, process }: Application, recordSet: string, id: RecordKey): Promise<void> {

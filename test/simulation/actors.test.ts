@@ -3,7 +3,7 @@ import { configSchema } from '../../shared/config/schema.ts';
 import { createKek, inspect, open, seal } from '../../shared/envelope/index.ts';
 import { EnvelopeError, RotationError } from '../../shared/errors/errors.ts';
 import { ACTIONS } from '../../simulation/actors/actions.ts';
-import { pauseBetween } from '../../simulation/actors/application.ts';
+import { pauseBetween, startApplication } from '../../simulation/actors/application.ts';
 import { CHANGES, damage, swap } from '../../simulation/actors/damage.ts';
 import { AGAIN, command, nth } from '../../simulation/actors/person.ts';
 import { putRow, removeRow, rowOf } from '../../simulation/actors/rows.ts';
@@ -12,7 +12,7 @@ import { createFaults, FAULT_KINDS, type FaultKind } from '../../simulation/faul
 import type { HappenedEvent } from '../../simulation/history.ts';
 import { createMemoryRecordStore } from '../../simulation/models/record-store.ts';
 import { planOf } from '../../simulation/plan-of.ts';
-import { createProcess } from '../../simulation/process.ts';
+import { createProcess, type Process } from '../../simulation/process.ts';
 import { createScheduler } from '../../simulation/scheduler.ts';
 import { settled } from '../../simulation/settled.ts';
 import type { World } from '../../simulation/world.ts';
@@ -161,6 +161,89 @@ describe('Rows', () => {
     expect(people.rows.size).toBe(0);
     expect(history).toHaveLength(2);
     expect(history[1]).toMatchObject({ values: null, plaintexts: null });
+  });
+});
+
+describe('An application', () => {
+  /** Its keyring has one key. `onActive`: whenever it is asked for what to seal with. */
+  function makeApplication(onActive: (times: number, process: Process) => void) {
+    const made = makeWorld([]);
+    const processes: Process[] = [];
+    let times = 0;
+    const world: World = {
+      ...made.world,
+      keyringOf: (process) => {
+        processes.push(process);
+        return {
+          active: async () => {
+            times += 1;
+            onActive(times, process);
+            return KEK;
+          },
+          version: async () => KEK,
+          clear: () => {},
+        };
+      },
+    };
+    const run = async (hours: number) => {
+      startApplication(world, 'application 1', () => 60_000);
+      while (await made.scheduler.step(hours * HOUR));
+    };
+    return { ...made, world, processes, run };
+  }
+  const writesOf = (history: readonly HappenedEvent[]) =>
+    history.filter(
+      (event) => event.kind === 'record' && event.cause === 'application' && event.values !== null,
+    );
+
+  it('writes what opens, reads it, deletes some, and says all of it', async () => {
+    const { history, people, run } = makeApplication(() => {});
+    await run(24);
+    const reads = history.filter((event) => event.kind === 'read');
+    expect(writesOf(history).length).toBeGreaterThan(100);
+    expect(reads.length).toBeGreaterThan(100);
+    expect(reads.filter(({ code }) => code !== null)).toEqual([]);
+    expect(history.some((event) => event.kind === 'record' && event.values === null)).toBe(true);
+    for (const { key, tenant, values } of people.rows.values()) {
+      const written = writesOf(history).findLast(
+        (event) => event.kind === 'record' && event.id.join() === key.join(),
+      );
+      for (const [i, value] of values.entries()) {
+        if (value === null || written?.kind !== 'record') continue;
+        const field = ['email', 'phone'][i] ?? '';
+        const plaintext = open(value, KEK, { tenant, recordSet: 'people', recordId: key, field });
+        expect(Buffer.from(plaintext)).toEqual(written.plaintexts?.[i]);
+      }
+    }
+  });
+
+  it('does not store what it sealed before it stood still for long, but seals it anew', async () => {
+    const sealed: number[] = [];
+    const { history, run, scheduler } = makeApplication((times, process) => {
+      sealed.push(scheduler.now());
+      if (times === 1) process.freeze(HOUR);
+    });
+    const written: number[] = [];
+    const add = history.push.bind(history);
+    history.push = (event) => {
+      if (event.kind === 'record') written.push(scheduler.now());
+      return add(event);
+    };
+    await run(2);
+    const [first = 0] = sealed;
+    const [stored = 0] = written;
+    // At once when it goes on, the database refuses it; what is stored then was sealed after that.
+    expect(stored).toBeGreaterThan(first + HOUR);
+    expect(sealed.filter((at) => at > first && at <= stored).length).toBeGreaterThan(0);
+  });
+
+  it('is started anew when it is killed, with another keyring', async () => {
+    const { processes, history, run } = makeApplication((times, process) => {
+      if (times === 3) process.kill();
+    });
+    await run(4);
+    expect(processes.length).toBe(2);
+    expect(writesOf(history).length).toBeGreaterThan(5);
   });
 });
 
