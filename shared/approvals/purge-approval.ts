@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Agreement, TenantKey } from '../keyring/key.ts';
+import { noEarlierThan } from '../rotation/no-earlier.ts';
 import type { CensusResult, Job } from '../rotation/rotation.ts';
 import type { ApprovalRequest } from './approval.ts';
 import { isExpired } from './binding.ts';
@@ -37,7 +38,13 @@ export async function settlePurgeApproval(
   census: CensusResult,
 ): Promise<PurgeApproval> {
   if (deps.config.approvals.required === 0) return NONE_REQUIRED;
-  const replaced = job.approvalId === null ? null : await checkApprovals(deps, job.approvalId);
+  const { clock } = deps;
+  // A clock that was set back since the count makes no approval live longer.
+  const now = () => noEarlierThan(clock.now(), [census.takenAt]);
+  const replaced =
+    job.approvalId === null
+      ? null
+      : await checkApprovals({ ...deps, clock: { ...clock, now } }, job.approvalId);
   let why: string | null = null;
   if (replaced !== null) {
     const { request, approved, required, valid } = replaced;

@@ -22,6 +22,7 @@ import {
   requireRunning,
   timestamp,
 } from './change.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import { renewGrace } from './renew-grace.ts';
 import { askProvider, requireUsable } from './root-key-trouble.ts';
@@ -49,7 +50,10 @@ export async function destroyVersion(
     const census = await readCensus(deps, job, round, key.active);
     const found = await findRefusal(deps, job, key, census);
     if (destroyAuthorizedAt === null) {
-      const refusal = found ?? (await renewGrace(deps, job)) ?? (await authorizeIfAgreed(deps, job, census));
+      const refusal =
+        found ??
+        (await renewGrace(deps, job, census.takenAt)) ??
+        (await authorizeIfAgreed(deps, job, census));
       // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
       requireRunning(await getJob(deps, jobId));
       if (refusal !== null) {
@@ -216,7 +220,8 @@ async function authorize(
       findUncovered(current, deps.config, census, null);
     refusal ??= await whyTakenBack(deps, current, job);
     if (refusal !== null) return current;
-    if (hasExpired(approval, now, deps.config)) {
+    // A clock that was set back since the count makes no approval live longer.
+    if (hasExpired(approval, noEarlierThan(now, [census.takenAt]), deps.config)) {
       throw new ApprovalError('APPROVAL_REFUSED', 'The approvals expired while they were verified', {
         retryable: true,
       });

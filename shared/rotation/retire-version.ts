@@ -5,6 +5,7 @@ import { allLeft, endResweep, leftBehind, retireFrom } from '../keyring/versions
 import { announceEnd } from './announce-end.ts';
 import { changeJob, changeKeyOf, getRunningJob, moveJob, timestamp } from './change.ts';
 import { holdsAfterSweep } from './holds.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import type { Job } from './rotation.ts';
 
 /**
@@ -17,7 +18,8 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   if (job.status === 'COMPLETED') return;
   // The census of an earlier round stands while the next one sweeps: only a clean one ends in this status.
   requireClean(job.status === 'CENSUS' && job.census !== null, job);
-  const now = deps.clock.now();
+  const happened = [job.census?.takenAt, job.barrierUntil, job.startedAt];
+  const now = noEarlierThan(deps.clock.now(), happened);
   // Another machine decides when it is over, by its own clock.
   const { clockSkewSeconds } = deps.config.rotation;
   const purgeNotBefore = timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000);

@@ -205,8 +205,8 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'shared/rotation/destroy-version.ts',
-        from: '(await renewGrace(deps, job)) ?? (await authorizeIfAgreed(deps, job, census));',
-        to: '(await renewGrace(deps, job));',
+        from: '(await authorizeIfAgreed(deps, job, census));',
+        to: 'null;',
       },
     ],
   },

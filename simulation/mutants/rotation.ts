@@ -102,7 +102,7 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
       {
         file: 'shared/rotation/activate-version.ts',
         from: '  const barrierUntil = timestamp(activated + job.times.barrierSeconds * 1000);',
-        to: '  const barrierUntil = timestamp(Math.min(activated, Date.parse(job.requestedAt)) + job.times.barrierSeconds * 1000);',
+        to: '  const barrierUntil = timestamp(Math.min(activated, Date.parse(job.requestedAt) - 3600_000) + job.times.barrierSeconds * 1000);',
       },
     ],
   },

@@ -202,13 +202,13 @@ const REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'a database that does not exist',
-    login: async () => postgres.url.replace(/\/test$/, '/tset'),
+    login: async () => postgres.url.replace(/\w+$/, 'nowhere'),
     code: 'STORE_FAILED',
     says: ["the URL's database does not exist"],
   },
   {
     name: 'a server that is down',
-    login: async () => postgres.url.replace(/:\d+\/test$/, ':1/test'),
+    login: async () => postgres.url.replace(/:\d+\//, ':1/'),
     code: 'STORE_UNAVAILABLE',
     says: ['cannot be reached (ECONNREFUSED)'],
   },
@@ -352,7 +352,7 @@ describe('trouble while it runs', () => {
     const { store, schema, pool } = await storeOn(GOOD);
     await postgres.admin.query(`INSERT INTO ${schema}.people VALUES (1, 'acme', $1)`, [envelope(1)]);
     await pool.query('SELECT 1');
-    await postgres.admin.query(`ALTER DATABASE test SET lock_timeout = '100ms'`);
+    await postgres.admin.query(`ALTER DATABASE app SET lock_timeout = '100ms'`);
     const client = await postgres.admin.connect();
     await client.query('BEGIN');
     await client.query(`SELECT FROM ${schema}.people FOR UPDATE`);
@@ -375,7 +375,7 @@ describe('trouble while it runs', () => {
     ).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
     await client.query('ROLLBACK');
     client.release();
-    await postgres.admin.query('ALTER DATABASE test RESET lock_timeout');
+    await postgres.admin.query('ALTER DATABASE app RESET lock_timeout');
     await second.close();
     await store.close();
   });

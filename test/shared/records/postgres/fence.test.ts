@@ -300,14 +300,14 @@ describe('a fence of PostgreSQL', () => {
 
   it('is found idle where sessions count as replicas', async () => {
     await fence.install();
-    await query('ALTER DATABASE test SET session_replication_role = replica');
+    await query('ALTER DATABASE app SET session_replication_role = replica');
     try {
       const { problems } = await fence.check();
       expect(problems).toContain(
         'the database sets session_replication_role to replica, in which no trigger fires',
       );
     } finally {
-      await query('ALTER DATABASE test RESET session_replication_role');
+      await query('ALTER DATABASE app RESET session_replication_role');
     }
   });
 

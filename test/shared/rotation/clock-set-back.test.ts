@@ -1,0 +1,57 @@
+import { afterAll, expect, it } from 'vitest';
+import { activateVersion } from '../../../shared/rotation/activate-version.ts';
+import { createVersion } from '../../../shared/rotation/create-version.ts';
+import { noEarlierThan } from '../../../shared/rotation/no-earlier.ts';
+import { proveVersion } from '../../../shared/rotation/prove-version.ts';
+import { requestRotation } from '../../../shared/rotation/request-job.ts';
+import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { runRotation } from '../../support/memory-machine.ts';
+import { fill, KEY, prepareWorlds } from '../../support/memory-world.ts';
+
+/** A machine whose clock was set back makes no wait shorter by taking a step. */
+
+const HOUR = 3_600_000;
+const worlds = await prepareWorlds();
+afterAll(() => worlds.remove());
+
+it('is now, or what happened before where the clock stands behind that', () => {
+  const earlier = new Date(1_000).toISOString();
+  expect(noEarlierThan(2_000, [earlier, null, undefined])).toBe(2_000);
+  expect(noEarlierThan(500, [earlier, null])).toBe(1_000);
+  expect(noEarlierThan(500, [])).toBe(500);
+});
+
+it('counts the barrier from no earlier than the steps before', async () => {
+  const world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 2);
+  const began = world.clock.now();
+  const { job } = await requestRotation(world.deps, KEY);
+  await createVersion(world.deps, job.jobId);
+  await proveVersion(world.deps, job.jobId);
+  world.clock.jumpTo(began - 5 * HOUR);
+  await activateVersion(world.deps, job.jobId);
+  const { barrierUntil, times } = await world.job(job.jobId);
+  expect(Date.parse(barrierUntil ?? '')).toBeGreaterThanOrEqual(began + times.barrierSeconds * 1000);
+  const key = await world.key();
+  expect(Date.parse(key.versions['2']?.activatedAt ?? '')).toBeGreaterThanOrEqual(began);
+  expect(Date.parse(key.versions['1']?.retiringAt ?? '')).toBeGreaterThanOrEqual(began);
+});
+
+it('counts the grace and the holds of backups from no earlier than the census', async () => {
+  const world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 2);
+  const { job } = await requestRotation(world.deps, KEY);
+  let counted = 0;
+  await runRotation(world, job.jobId, async (name, step) => {
+    if (name === 'RetireVersion') {
+      counted = world.clock.now();
+      world.clock.jumpTo(counted - 5 * HOUR);
+    }
+    return step();
+  });
+  const { purgeNotBefore } = (await world.key()).versions['1'] ?? {};
+  const { graceSeconds, backupRetentionSeconds } = world.deps.config.rotation;
+  expect(Date.parse(purgeNotBefore ?? '')).toBeGreaterThanOrEqual(counted + graceSeconds * 1000);
+  const [hold] = (await world.key()).holds;
+  expect(Date.parse(hold?.until ?? '')).toBeGreaterThanOrEqual(counted + backupRetentionSeconds * 1000);
+});
