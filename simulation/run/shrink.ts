@@ -43,13 +43,14 @@ export async function shrink({ plan, rule, simulate, isOver }: ShrinkParts): Pro
 
   // It breaks the rule once more, or what follows means nothing.
   if (!(await breaks(ALL))) return { selection: ALL, runs };
+  // Of the kinds at once those that never fired, and then one by one; there are fewer of them than of actions.
+  const happened = [...plan.faults].filter((kind) => fired.has(kind));
+  if (await breaks({ ...kept, faults: happened })) kept = { ...kept, faults: happened };
+  await reduced(kept.faults ?? [...plan.faults], (faults) => ({ ...kept, faults }));
   await reduced(
     plan.actions.map(({ number }) => number),
     (actions) => ({ ...kept, actions }),
   );
-  await reduced([...plan.faults], (faults) => ({ ...kept, faults }));
-  // With all others gone, some actions are needed no longer.
-  await reduced(kept.actions ?? [], (actions) => ({ ...kept, actions }));
   const firings = [...fired].flatMap(([kind, count]) =>
     Array.from({ length: count }, (_, n) => [kind, n] as const),
   );
@@ -58,7 +59,7 @@ export async function shrink({ plan, rule, simulate, isOver }: ShrinkParts): Pro
   return { selection: kept, runs };
 }
 
-/** A kind of which no firing is left but which an action needs to be switched on stays, with none. */
+/** A kind of which no firing is left is switched off. */
 function withFirings(selection: Selection, firings: readonly (readonly [FaultKind, number])[]): Selection {
   const kinds = [...new Set(firings.map(([kind]) => kind))];
   const faults = selection.faults ?? [];
