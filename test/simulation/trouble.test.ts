@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { createS3Archive } from '../../shared/audit/s3-archive.ts';
+import { createEventBridgeBus } from '../../shared/bus/eventbridge-bus.ts';
 import { KeyturnError } from '../../shared/errors/errors.ts';
+import { createKmsSigner } from '../../shared/signing/kms-signer.ts';
+import { archiveError, busError, signerError } from '../../simulation/adapter-errors.ts';
 import { createDice } from '../../simulation/dice.ts';
 import { createFaults, FAULT_KINDS, type FaultKind } from '../../simulation/faults.ts';
 import type { Process, Trouble } from '../../simulation/process.ts';
@@ -76,6 +80,32 @@ describe('an error', () => {
     faults.stop();
     const calls = Array.from({ length: 1_000 }, () => trouble(process, 'store.replace'));
     expect(calls.filter(({ before, after }) => before ?? after)).toEqual([]);
+  });
+});
+
+/** Those whose adapters keep their translation to themselves: what these throw when AWS answers so. */
+describe('an error that is written out here', () => {
+  const failing = (name: string) =>
+    ({ send: () => Promise.reject(Object.assign(new Error('simulated'), { name })) }) as never;
+  const event = { detailType: 'x', detail: {} } as never;
+  const adapters = {
+    bus: (name: string) => createEventBridgeBus(failing(name), 'bus').publish([event]),
+    archive: (name: string) =>
+      createS3Archive({ client: failing(name), bucket: 'simulated', prefix: '' }).get('a'),
+    signer: (name: string) => createKmsSigner({ client: failing(name), keyArn: 'simulated' }).sign('t', {}),
+  };
+  const ours = { bus: busError, archive: archiveError, signer: signerError };
+  it.each([
+    ['bus', 'InternalFailure'],
+    ['archive', 'ServiceUnavailable'],
+    ['archive', 'SlowDown'],
+    ['archive', 'TimeoutError'],
+    ['signer', 'ThrottlingException'],
+    ['signer', 'KMSInternalException'],
+    ['signer', 'TimeoutError'],
+  ] as const)('is that of the real %s: %s', async (port, name) => {
+    const { name: type, code, retryable, remedy } = ours[port](name);
+    await expect(adapters[port](name)).rejects.toMatchObject({ name: type, code, retryable, remedy });
   });
 });
 
