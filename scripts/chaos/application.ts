@@ -73,7 +73,10 @@ export interface ApplicationOptions {
 const WRITERS = 2;
 const READERS = 1;
 const LANES = 4;
-const PAUSE_MS = 4;
+/** An application does other things too, and shares its processors with the whole stack here. */
+const PAUSE_MS = 10;
+/** While the database is away. */
+const OUTAGE_PAUSE_MS = 80;
 /** Of writes, make a new record. */
 const NEW = 0.02;
 /** Of writes, hold for a while what they have sealed. */
@@ -152,8 +155,7 @@ export function createApplication(options: ApplicationOptions): Application {
       const { code, passing } = describe(error);
       counts.refused.set(code, (counts.refused.get(code) ?? 0) + 1);
       if (!passing) onViolation(`record ${id}: a ${what} failed for good with ${code}`);
-      // The database is away for a while.
-      await sleep(20 * PAUSE_MS);
+      await sleep(OUTAGE_PAUSE_MS);
     }
   }
 

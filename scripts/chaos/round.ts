@@ -115,7 +115,7 @@ async function settle(works: readonly Promise<void>[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-const PURGES_MS = 60_000;
+const PURGES_MS = 120_000;
 
 /** Of a purge: it changes little. */
 const MOST_MOMENTS = 12;
