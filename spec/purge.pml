@@ -32,6 +32,7 @@ bool jobEpoch;               /* restoreEpoch is the key's */
 
 /* Of each execution. */
 bool fresh[EXECUTIONS];      /* the key is as it read it */
+bool sameMark[EXECUTIONS];   /* the mark is the one that it read */
 bool attempt[EXECUTIONS];    /* its attempt is the job's */
 bool fence[EXECUTIONS];      /* the fence that it knows stands */
 bool epoch[EXECUTIONS];      /* the epoch that it knows stands */
@@ -44,11 +45,6 @@ bool disabled;               /* the root key */
 bool unanswered;             /* an application was served by a fenced version, and no clean count has answered for it */
 bool looked[EXECUTIONS];     /* the root key was enabled at some moment of the step that decides */
 
-#ifdef PROBE_DESTROYED
-#define REACHED_DESTROYED assert(false)
-#else
-#define REACHED_DESTROYED skip
-#endif
 #ifdef PROBE_RENEWED
 #define REACHED_RENEWED assert(false)
 #else
@@ -106,6 +102,11 @@ inline epochChanges() {
 #define RESTORED !jobEpoch
 #define STANDS_HELD held
 #endif
+#ifdef SEEN_FORGOTTEN
+#define SEEN false
+#else
+#define SEEN seen
+#endif
 #define CALLED_OFF (MARKED || STANDS_HELD || RESTORED)
 
 #ifdef FENCE_NOT_COMPARED
@@ -115,15 +116,9 @@ inline epochChanges() {
 #endif
 
 #ifdef MARK_NOT_COMPARED
-#define MARK_AS(read) true
+#define SAME_MARK true
 #else
-#define MARK_AS(read) (mark == (read))
-#endif
-
-#ifdef NO_CAS_ON_KEY
-#define FRESH true
-#else
-#define FRESH fresh[me]
+#define SAME_MARK sameMark[me]
 #endif
 
 proctype Execution(byte me) {
@@ -136,7 +131,7 @@ begin:
   /* BeginPurge: the key is read, then the job; a mark that no purge has answered for is kept. */
   if
   :: atomic {
-      fresh[me] = true; read = mark; used = mark && !seen; epoch[me] = true; fence[me] = (state == DESTROY_PENDING || state == DESTROYED)
+      fresh[me] = true; sameMark[me] = true; read = mark; used = mark && !seen; epoch[me] = true; fence[me] = (state == DESTROY_PENDING || state == DESTROYED)
     }
   :: atomic { true -> goto dead }
   fi;
@@ -153,26 +148,26 @@ begin:
   /* In a write of its own, before the mark is cleared. */
   if
   :: atomic { !used -> skip }
-  :: atomic { used && FRESH && MARK_AS(true) && state == RETIRING -> seen = true; replaced(); goto begin }
-  :: atomic { used && !(fresh[me] && mark && state == RETIRING) -> goto begin }
+  :: atomic { used && fresh[me] && SAME_MARK -> seen = true; replaced(); goto begin }
+  :: atomic { used && !(fresh[me] && SAME_MARK) -> goto begin }
   :: atomic { true -> goto dead }
   fi;
 #endif
   /* clearUsed, and then replaceKey. */
   if
   :: atomic { !read -> skip }
-  :: atomic { read && mark -> mark = false }
-  :: atomic { read && !mark -> goto begin }
+  :: atomic { read && sameMark[me] -> mark = false; sameMark[0] = false; sameMark[1] = false; sameMark[me] = true }
+  :: atomic { read && !sameMark[me] -> goto begin }
   :: atomic { true -> goto dead }
   fi;
   if
   :: atomic {
-      FRESH && MARK_AS(false) && state == RETIRING ->
+      fresh[me] && SAME_MARK && state == RETIRING ->
       state = DESTROY_PENDING;
       seen = seen || used;
       replaced(); fence[me] = true
     }
-  :: atomic { !(fresh[me] && !mark) -> goto begin }
+  :: atomic { !(fresh[me] && SAME_MARK && state == RETIRING) -> goto begin }
   :: atomic { true -> goto dead }
   fi;
 fenced:
@@ -208,21 +203,17 @@ barrier:
   :: atomic { RUNS && authorized && state == DESTROY_PENDING -> goto erase }
   :: atomic { RUNS && state == DESTROYED -> job = COMPLETED; goto dead }
   :: atomic { RUNS && !authorized && (CALLED_OFF || !clean) -> goto callOff }
-#ifndef SEEN_FORGOTTEN
   :: atomic {
-      RUNS && !authorized && !CALLED_OFF && clean && seen && SAME_FENCE && state == DESTROY_PENDING ->
+      RUNS && !authorized && !CALLED_OFF && clean && SEEN && SAME_FENCE && state == DESTROY_PENDING ->
       /* renewGrace: one write. */
       seen = false; unanswered = false; graceOver = false; state = RETIRING; replaced();
       REACHED_RENEWED;
       goto block
     }
-  :: atomic { RUNS && !authorized && !CALLED_OFF && clean && !seen -> skip }
-#else
-  :: atomic { RUNS && !authorized && !CALLED_OFF && clean -> skip }
-#endif
+  :: atomic { RUNS && !authorized && !CALLED_OFF && clean && !SEEN -> skip }
   :: atomic { true -> goto dead }
   fi;
-#ifndef NO_LOOK_BEFORE_DECISION
+#ifndef PURGE_WHILE_SUSPENDED
   /* requireUsable: the root key is asked for itself. */
   if
   :: atomic { !disabled -> looked[me] = true }
@@ -232,55 +223,55 @@ barrier:
 #endif
   /* authorize: the key is read, then the job; one conditional write. */
   if
-  :: atomic { fresh[me] = true; read = mark; if :: authorized -> goto erase :: else fi }
+  :: atomic { fresh[me] = true; sameMark[me] = true; read = mark; if :: authorized -> goto erase :: else fi }
   :: atomic { true -> goto dead }
   fi;
-#ifndef JOB_NOT_READ
   if
   :: atomic { RUNS -> skip }
   :: atomic { !RUNS -> goto dead }
   fi;
-#endif
   if
   :: atomic {
-      FRESH && MARK_AS(read) && state == DESTROY_PENDING && SAME_FENCE && !CALLED_OFF ->
+      fresh[me] && SAME_MARK && state == DESTROY_PENDING && SAME_FENCE && !CALLED_OFF && !SEEN ->
       assert(jobFence);
       assert(looked[me] || !disabled);
       authorized = true; fresh[0] = false; fresh[1] = false
     }
-  :: atomic { !(fresh[me] && mark == read && state == DESTROY_PENDING && SAME_FENCE && !CALLED_OFF) -> goto callOff }
+  :: atomic { !(fresh[me] && SAME_MARK && state == DESTROY_PENDING && SAME_FENCE && !CALLED_OFF && !SEEN) -> goto callOff }
   :: atomic { true -> goto dead }
   fi;
 erase:
   /* rememberCensus: not for an attempt that is over. */
   if
-#ifndef ATTEMPT_NOT_COMPARED
   :: atomic { !attempt[me] -> REACHED_OVERTAKEN; goto dead }
   :: atomic { attempt[me] && !RUNS -> goto dead }
   :: atomic { attempt[me] && RUNS -> skip }
-#else
-  :: skip
-#endif
   :: atomic { true -> goto dead }
   fi;
-  /* eraseOrTakeBack: one conditional write, either way. */
+  /* eraseOrTakeBack: the key is read, and one conditional write, either way. */
+look:
+  atomic {
+    if :: !(state == DESTROY_PENDING && authorized) -> goto ended :: else fi;
+    fresh[me] = true; sameMark[me] = true; clean = clean && !CALLED_OFF
+  };
   if
   :: atomic {
-      state == DESTROY_PENDING && authorized ->
+      fresh[me] && SAME_MARK ->
       if
-      :: clean && !CALLED_OFF ->
+      :: clean ->
         state = DESTROYED; replaced();
         /* 1, 9 */
         assert(!needed);
         /* The canary: who asked has been answered for. */
         assert(!unanswered);
-        REACHED_RESUMED; REACHED_DESTROYED
+        REACHED_RESUMED
       :: else -> state = RETIRING; replaced(); REACHED_TAKEN_BACK
       fi
     }
-  :: atomic { !(state == DESTROY_PENDING && authorized) -> skip }
+  :: atomic { !(fresh[me] && SAME_MARK) -> goto look }
   :: atomic { true -> goto dead }
   fi;
+ended:
   if
   :: atomic { state == DESTROYED && RUNS -> job = COMPLETED; goto dead }
   :: atomic { state == DESTROYED && !RUNS -> goto dead }
@@ -311,7 +302,7 @@ stop:
   atomic { if :: RUNS -> job = BLOCKED :: else fi };
 dead:
   atomic {
-    used = false; clean = false; read = false; fresh[me] = false; fence[me] = false; epoch[me] = false;
+    used = false; clean = false; read = false; fresh[me] = false; sameMark[me] = false; fence[me] = false; epoch[me] = false;
     looked[me] = false;
     goto start
   }
@@ -321,7 +312,7 @@ dead:
 proctype Application() {
 end:
   do
-  :: atomic { state == DESTROY_PENDING -> mark = true; unanswered = true }
+  :: atomic { state == DESTROY_PENDING -> mark = true; unanswered = true; sameMark[0] = false; sameMark[1] = false }
   :: atomic { state == DESTROYED -> break }
   od
 }

@@ -63,6 +63,11 @@ byte workerOn;                 /* 1 + the record that the worker has read; 0: no
 bool written;                  /* the application, or a restore, has written that record since */
 bool rightful;                 /* the worker's target was active at some moment since */
 
+/* A fence compares numbers: alone it does not keep out who has a version that a rollback has left. */
+#ifdef FENCE_INSTEAD_OF_BARRIER
+#define DATABASE_FENCE
+#endif
+
 /* What the barrier's time buys, see barrier.pml: nobody has a version cached that was active before it began. */
 #define ONLY(has) ((has) == 0 || (has) == pointer)
 #define HAS_WAITED (ONLY(writerHas) && ONLY(workerHas))
