@@ -45,7 +45,7 @@ function drawRotation(dice: Dice) {
     spreadDays: 0,
     mode: dice.pick(['rewrap', 're-encrypt']),
     chunkSize: dice.pick([1, 2, 3, 4, 4]),
-    segments: dice.pick([1, 1, 2, 3]),
+    segments: dice.pick([1, 1, 1, 1, 2, 3]),
     maxRounds: dice.pick([2, 3, 3, 4, 5]),
     cacheMaxAgeSeconds,
     cacheCeilingSeconds: cacheMaxAgeSeconds * dice.between(1, 6),
@@ -54,10 +54,10 @@ function drawRotation(dice: Dice) {
     maxTransactionSeconds: dice.between(30, 60),
     backupRetentionSeconds,
     graceSeconds: Math.max(2 * HOUR, backupRetentionSeconds + dice.between(0, 2 * HOUR)),
-    soakSeconds: dice.chance(0.25) ? 0 : dice.between(5 * MINUTE, HOUR),
+    soakSeconds: dice.chance(0.25) ? 0 : dice.between(5 * MINUTE, 25 * MINUTE),
     recordsPerSecond: dice.chance(0.25) ? dice.between(1, 3) : null,
     acceptShortGrace: true,
-    stallSeconds: dice.between(2 * MINUTE, 15 * MINUTE),
+    stallSeconds: dice.between(MINUTE, 4 * MINUTE),
   };
 }
 

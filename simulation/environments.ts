@@ -19,7 +19,7 @@ const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 const DEFAULT_TIMEOUT_SECONDS = 300;
 /** Other calls take an environment that is there. */
-const WARM = 0.95;
+const WARM = 0.97;
 
 interface Environment {
   readonly process: Process;

@@ -20,7 +20,7 @@ export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
   const faults = new Set([...drawFaults(seed, dice), ...also]);
   const drawn = drawConfig(dice, faults);
   const tenants = TENANTS.slice(0, dice.pick([1, 1, 1, 1, 1, 2, 2, 3]));
-  const quietAfter = dice.between(8 * HOUR, dice.chance(0.1) ? 48 * HOUR : 20 * HOUR);
+  const quietAfter = dice.between(8 * HOUR, dice.chance(0.08) ? 40 * HOUR : 13 * HOUR);
   return {
     seed,
     faults,
