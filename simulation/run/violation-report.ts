@@ -14,16 +14,21 @@ export function reportViolation(
   { rule, what, step }: Violation,
   command: string,
 ): string[] {
-  const { seed, trace, traceHash } = outcome;
+  const { seed, trace, traceHash, history } = outcome;
+  const seen = seenAt(outcome, rule);
+  const until = new Date(history[seen]?.at ?? 0).toISOString();
+  const end = trace.findLastIndex((line) => line.slice(0, until.length) <= until) + 1;
   return [
     `Seed ${seed} violates ${nameOf(rule)} at step ${step} of ${outcome.steps}:`,
     `  ${what}`,
     '',
-    `The last of its trace, which has ${trace.length} lines (SHA-256 ${traceHash}):`,
-    ...trace.slice(-TRACE_LINES).map((line) => `  ${line}`),
+    `Its trace up to there, of ${trace.length} lines in all (SHA-256 ${traceHash}):`,
+    ...trace.slice(Math.max(0, end - TRACE_LINES), end).map((line) => `  ${line}`),
     '',
-    'The history where it was seen:',
-    ...entriesOf(outcome, rule).map((line) => `  ${line}`),
+    'The history around it:',
+    ...history
+      .slice(Math.max(0, seen - ENTRIES_BEFORE), seen + 1 + ENTRIES_AFTER)
+      .map((entry) => `${entry === history[seen] ? '  >' : '   '} ${describeEntry(entry)}`),
     '',
     'Again, always the same:',
     `  ${command}`,
@@ -34,11 +39,8 @@ function nameOf(rule: string): string {
   return /^[0-9]+$/.test(rule) ? `invariant ${rule}` : rule;
 }
 
-/** Around the entry that the checker names; where it was seen by a step, the last ones. */
-function entriesOf({ history }: Outcome, rule: string): string[] {
+/** The index of the entry that the checker names; where it was seen by a step, of the last one. */
+function seenAt({ history }: Outcome, rule: string): number {
   const found = check(history).find((finding) => finding.rule === rule);
-  const seen = found === undefined ? history.length - 1 : history.findIndex(({ seq }) => seq === found.seq);
-  return history
-    .slice(Math.max(0, seen - ENTRIES_BEFORE), seen + 1 + ENTRIES_AFTER)
-    .map((entry) => `${entry === history[seen] ? '>' : ' '} ${describeEntry(entry)}`);
+  return found === undefined ? history.length - 1 : history.findIndex(({ seq }) => seq === found.seq);
 }

@@ -45,7 +45,8 @@ async function simulate(plan: Plan): Promise<Outcome> {
   }
   const second = secondLost(seed);
   const violated = seed === 13 && actions.some(({ number }) => number === 3) && lost.includes(second);
-  const trace = [...actions.map(({ number }) => `action ${number}`), ...lost.map((at) => `lost ${at}`)];
+  const lines = [...actions.map(({ number }) => `action ${number}`), ...lost.map((at) => `lost ${at}`)];
+  const trace = lines.map((line) => `1970-01-01T00:00:00.003Z ${line}`);
   const text = seed === 7 ? String(runs) : trace.join();
   return {
     seed,
