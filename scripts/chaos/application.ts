@@ -79,6 +79,11 @@ const PAUSE_MS = 10;
 const OUTAGE_PAUSE_MS = 80;
 /** Of writes, make a new record. */
 const NEW = 0.02;
+/**
+ * Half of what is read and written are these few records, which a sweep lists first: so that an application writes between
+ * a worker's read and its write again and again, while it still has the old version cached.
+ */
+const HOT = 12;
 /** Of writes, hold for a while what they have sealed. */
 const SLOW = 0.05;
 
@@ -148,7 +153,7 @@ export function createApplication(options: ApplicationOptions): Application {
 
   async function act(what: 'read' | 'write'): Promise<void> {
     const isNew = what === 'write' && dice.chance(NEW);
-    const id = isNew ? records++ : dice.below(records);
+    const id = isNew ? records++ : dice.below(dice.chance(0.5) ? HOT : records);
     try {
       await (what === 'read' ? read(id) : write(id));
     } catch (error) {

@@ -42,8 +42,8 @@ export interface PeopleOptions {
 
 const REQUESTED_BY = 'chaos';
 const ASK_AGAIN_MS = 200;
-/** A stack that is there again answers within this time. */
-const ANSWER_MS = 120_000;
+/** Through restarts of the stack, which take as long as the machine is busy. */
+const ANSWER_MS = 300_000;
 const QUIET_MS = 120_000;
 /** How often a rotation is taken up that stops again, with nothing broken any more. */
 const TAKE_UPS = 3;
