@@ -14,6 +14,8 @@ const A_PROCESS_EACH = [
   'test/shared/providers/aws-kms-request-budget.test.ts',
 ];
 
+const POSTGRES_TEMPLATE = 'test/support/postgres-template.ts';
+
 /** Against AWS emulators in Python and Java, which `npm run test:emulators` installs and names itself to; `npm test` is npm only. */
 const emulator = {
   test: {
@@ -34,6 +36,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**', ...A_PROCESS_EACH],
+          globalSetup: [POSTGRES_TEMPLATE],
           testTimeout: 60_000,
           // One file after the other in two processes: starting one, and importing everything, takes a second of each file.
           isolate: false,
@@ -66,6 +69,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           exclude: [COMMAND_LINE],
+          globalSetup: [POSTGRES_TEMPLATE],
           testTimeout: 180_000,
           hookTimeout: 120_000,
           // Each has a stack of its own, on ports of its own, and mostly waits: for barriers, graces, processes.

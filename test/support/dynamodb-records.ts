@@ -1,5 +1,6 @@
 import {
   type AttributeValue,
+  BatchWriteItemCommand,
   CreateTableCommand,
   DeleteItemCommand,
   DeleteTableCommand,
@@ -8,6 +9,7 @@ import {
   PutItemCommand,
   ScanCommand,
   UpdateItemCommand,
+  type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
 import type { RecordSetConfig } from '../../shared/config/schema.ts';
 import {
@@ -171,6 +173,9 @@ export interface DynamoDbFixture extends RecordStoreFixture<AdoptableStore> {
   items(): Promise<readonly Item[]>;
 }
 
+/** Most writes of one request. */
+const BATCH = 25;
+
 let tables = 0;
 
 /** `client` is the application's; the store has it too, unless the options say another. */
@@ -216,8 +221,15 @@ export async function makeFixture(
       if (after === undefined) return found;
     }
   };
-  const remove = async (key: RecordKey) => {
-    await client.send(new DeleteItemCommand({ TableName, Key: keyItem(key, keys) }));
+  const writeAll = async (writes: readonly WriteRequest[]) => {
+    for (let from = 0; from < writes.length; ) {
+      const batch = writes.slice(from, from + BATCH);
+      const { UnprocessedItems } = await client.send(
+        new BatchWriteItemCommand({ RequestItems: { [TableName]: batch } }),
+      );
+      if (Object.keys(UnprocessedItems ?? {}).length > 0) throw new Error('Not all of a batch was written');
+      from += batch.length;
+    }
   };
   return {
     store,
@@ -229,10 +241,10 @@ export async function makeFixture(
     wholeTenants: 'column' in tenant && tenant.column === keys[0]?.name,
     put,
     items,
-    remove,
-    async insert(rows) {
-      for (const row of rows) await put(itemOf(row));
+    async remove(key) {
+      await client.send(new DeleteItemCommand({ TableName, Key: keyItem(key, keys) }));
     },
+    insert: (rows) => writeAll(rows.map((row) => ({ PutRequest: { Item: { ...itemOf(row) } } }))),
     async write(key, f, value) {
       await client.send(
         new UpdateItemCommand({
@@ -254,9 +266,8 @@ export async function makeFixture(
         };
       });
     },
-    async clear() {
-      for (const item of await items()) await remove(keyOf(item, keys));
-    },
+    clear: async () =>
+      writeAll((await items()).map((item) => ({ DeleteRequest: { Key: keyItem(keyOf(item, keys), keys) } }))),
     async close() {
       await store.close();
       await client.send(new DeleteTableCommand({ TableName }));

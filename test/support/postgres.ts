@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { type EmbeddedPostgres, startPostgres } from '../../local/postgres.ts';
+import { copyTemplate, DATABASE } from './postgres-template.ts';
 
 /** Throw-away data: nothing of it must survive a power cut. */
 const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '60' };
@@ -31,9 +32,9 @@ export async function startTestPostgres(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<TestPostgres> {
   const dir = await mkdtemp(path.join(tmpdir(), 'keyturn-postgres-'));
+  await copyTemplate(dir);
   const server = await startPostgres({ dir, settings: { ...FAST, ...settings } });
-  await server.createDatabase('test');
-  const url = server.url('test');
+  const url = server.url(DATABASE);
   const admin = createTestPool(url, 4);
   return {
     server,

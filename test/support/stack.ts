@@ -10,6 +10,7 @@ import { initKeystore } from '../../shared/providers/local/keystore.ts';
 import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { createTestPool } from './postgres.ts';
+import { copyTemplate, DATABASE } from './postgres-template.ts';
 
 /** A throw-away embedded stack: its own folder, keystore, database. */
 
@@ -21,7 +22,7 @@ export interface TestStack extends Stack {
   remove(): Promise<void>;
 }
 
-export const DATABASE = 'app';
+export { DATABASE };
 
 /** Short times, so that a test sees barrier, grace and purge within seconds. */
 export const SHORT_TIMES = {
@@ -79,6 +80,7 @@ export async function startTestStack(
 ): Promise<TestStack> {
   const { dir, configPath } = await makeStackFolder(config);
   const loaded = await loadConfig(configPath);
+  await copyTemplate(join(dir, 'stack', 'postgres'));
   const stack = await startStack({
     dir: join(dir, 'stack'),
     loaded,
