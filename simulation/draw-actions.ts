@@ -36,7 +36,7 @@ interface Stage extends Scenery {
 /** Whoever asks. Two of them may approve, too. */
 const PEOPLE = ['olaf', 'olaf', 'ada', 'bob'] as const;
 /** Not in the plan's tenants: the first that come later. */
-export const NEW_TENANTS = ['dune', 'elm'] as const;
+const NEW_TENANTS = ['dune', 'elm'] as const;
 
 type Scene = (stage: Stage, at: number, key: Choice) => void;
 

@@ -16,7 +16,7 @@ import { AGAIN, command, nth } from './person.ts';
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-export interface Backup {
+interface Backup {
   readonly backupId: string;
   readonly store: string;
   /** True time. */
