@@ -3,6 +3,7 @@ import { RotationError } from '../../shared/errors/errors.ts';
 import { beginRestore } from '../../shared/rotation/begin-restore.ts';
 import { timestamp } from '../../shared/rotation/change.ts';
 import { endRestore } from '../../shared/rotation/end-restore.ts';
+import type { Restore } from '../../shared/rotation/restore.ts';
 import { abortRestore } from '../../shared/rotation/restore-abort.ts';
 import { createDice } from '../dice.ts';
 import type { Action } from '../plan.ts';
@@ -77,6 +78,23 @@ export function restore(world: World, { number, choice }: Action): void {
   };
   const run = (deps: Deps, process: Process) => goOn(world, backup, notes, deps, process);
   command(world, `restore ${number}`, run, { tries: 8 });
+  if (notes.end === 'abort') command(world, `abort ${number}`, (deps) => abortWhileItBegins(backup, deps));
+}
+
+/** Somebody else thinks better of it, while versions are still being held. */
+async function abortWhileItBegins(backup: Backup, deps: Deps): Promise<void> {
+  for (let looks = 0; looks < 10; looks++) {
+    for (const { restoreId, status } of await listOf(backup, deps))
+      if (status === 'BEGUN') await abortRestore(deps, restoreId);
+    await deps.clock.sleep(20);
+  }
+}
+
+async function listOf({ store, takenAt }: Backup, { ledger }: Deps): Promise<readonly Restore[]> {
+  const backupTime = timestamp(takenAt);
+  return (await ledger.listRestores()).filter(
+    (each) => each.store === store && each.backupTime === backupTime,
+  );
 }
 
 /** From wherever it stopped. */
@@ -132,10 +150,8 @@ async function beginOrLeave(
   }
   // It was READY before, and the clock of this machine is wrong now.
   if (notes.restoreId !== null) return 'again';
-  for (const { restoreId, status, ...of } of await deps.ledger.listRestores()) {
-    const mine = of.store === backup.store && of.backupTime === backupTime;
-    if (mine && (status === 'BEGUN' || status === 'ABORTING')) await abortRestore(deps, restoreId);
-  }
+  for (const { restoreId, status } of await listOf(backup, deps))
+    if (status === 'BEGUN' || status === 'ABORTING') await abortRestore(deps, restoreId);
   backup.restoring = false;
   return 'refused';
 }
