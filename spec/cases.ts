@@ -25,6 +25,7 @@ export const BOUNDS: readonly string[] = [
   'NO_BACKUPS',
   'NO_ROLLBACKS',
   'DATABASE_FENCE',
+  'ARCHIVE',
   'NO_APPLICATION',
   'NO_RESTORES',
   'NO_OWNER',
@@ -34,6 +35,7 @@ export const BOUNDS: readonly string[] = [
 const SWEEPS = ['-DRECORDS=2', '-DNO_BACKUPS'];
 const SIDE_BY_SIDE = ['-DEXECUTIONS=2', '-DNO_BACKUPS', '-DNO_WRITER'];
 const RESTORES = ['-DNO_ROLLBACKS'];
+const ARCHIVED = ['-DARCHIVE', '-DNO_ROLLBACKS', '-DNO_WRITER'];
 const FENCE = ['-DDATABASE_FENCE', '-DNO_ROLLBACKS', '-DNO_BACKUPS'];
 const CANARY = ['-DNO_RESTORES', '-DNO_OWNER'];
 const RESTORED = ['-DNO_APPLICATION', '-DNO_OWNER'];
@@ -51,6 +53,7 @@ export const CASES: readonly Case[] = [
   holds('rotation', 'sweeps', SWEEPS),
   holds('rotation', 'side-by-side', SIDE_BY_SIDE),
   holds('rotation', 'restores', RESTORES),
+  holds('rotation', 'archived-backups', ARCHIVED),
   holds('rotation', 'database-fence', FENCE),
   holds('purge', 'canary', CANARY),
   holds('purge', 'restored', RESTORED),
@@ -70,8 +73,8 @@ export const CASES: readonly Case[] = [
   ),
   breaks('rotation', 'GSI_VERIFY', ['-DNO_BACKUPS', '-DNO_WRITER']),
   breaks('rotation', 'NO_BACKUP_GATE', RESTORES),
-  breaks('rotation', 'NO_EPOCH', RESTORES),
-  breaks('rotation', 'RESTORE_AFTER_ROWS', RESTORES),
+  breaks('rotation', 'NO_EPOCH', ARCHIVED),
+  breaks('rotation', 'RESTORE_AFTER_ROWS', ARCHIVED),
   breaks('rotation', 'RELEASE_HOLD_BEFORE_SWEEP', RESTORES),
   breaks('rotation', 'NO_LOCK', ['-DVERSIONS=3', '-DEXECUTIONS=2', '-DNO_BACKUPS', '-DNO_WRITER']),
   breaks('rotation', 'RETRY_MAKES_SECOND_VERSION', ['-DVERSIONS=3', '-DNO_BACKUPS', '-DNO_WRITER']),

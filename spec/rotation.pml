@@ -134,6 +134,20 @@ bool rightful;                 /* the worker's target was active at some moment 
 #define STILL_HELD(v) HELD(v)
 #endif
 
+#ifdef NO_BACKUPS
+#define HOLD_FOR_BACKUPS(v) skip
+#else
+#define HOLD_FOR_BACKUPS(v) backupHold[v] = true; afterHold[v] = false
+#endif
+/* A backup that is kept for longer than the configuration says outlives its hold. */
+#ifdef ARCHIVE
+#define MAY_LAPSE(v) backupHold[v]
+#define RESTORABLE false
+#else
+#define MAY_LAPSE(v) (backupHold[v] && (!hasBackup || afterHold[v]))
+#define RESTORABLE hasBackup
+#endif
+
 #ifdef GSI_VERIFY
 #define COUNTED(r) listed[r]
 #else
@@ -192,7 +206,7 @@ inline check() {
       assert(state[rec[i_]] != DESTROYED && state[rec[i_]] != NONE && state[rec[i_]] != PRE_ACTIVE);
       assert(proved[rec[i_]]);
       /* 1: nor one that can be restored. */
-      assert(!hasBackup || state[backup[i_]] != DESTROYED);
+      assert(!RESTORABLE || state[backup[i_]] != DESTROYED);
       /* 2, 10 */
       assert(opens[i_]);
       i_++
@@ -436,7 +450,7 @@ sweep:
       :: v <= VERSIONS ->
         if
         :: state[v] == RETIRING && (v == from || !retired[v] || covers) ->
-          retired[v] = true; backupHold[v] = true; afterHold[v] = false
+          retired[v] = true; HOLD_FOR_BACKUPS(v)
         :: else
         fi;
         v++
@@ -491,7 +505,7 @@ start:
   :: atomic { state[v] == DESTROY_PENDING && authorized -> skip }
 #ifdef NO_PENDING
   :: atomic {
-      clean && state[v] == RETIRING && !HELD(v) ->
+      clean && state[v] == RETIRING && !HELD(v) && !(lock == ROLLBACK && to == v) ->
       move(v, DESTROY_PENDING); fenceKept = true; authorized = true
     }
 #endif
@@ -600,7 +614,7 @@ proctype Time() {
     }
   :: atomic {
       pickVersion(v);
-      if :: backupHold[v] && (!hasBackup || afterHold[v]) -> backupHold[v] = false; afterHold[v] = false :: else fi;
+      if :: MAY_LAPSE(v) -> backupHold[v] = false; afterHold[v] = false :: else fi;
       v = 0
     }
   od
