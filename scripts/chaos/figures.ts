@@ -11,6 +11,7 @@ export const FAULTS = {
   httpCut: 'connections to the stack cut',
   postgresCut: 'connections to PostgreSQL cut',
   frozen: 'the stack frozen',
+  held: 'workers held up between read and write',
   doubled: 'messages doubled',
   delayed: 'messages delayed',
   reordered: 'messages out of order',

@@ -2,8 +2,8 @@ import type { ComposedDeps } from '../../shared/deps/compose.ts';
 
 /** Moments at which a process may die that a clock seldom meets: right before and right after a call that changes something. */
 
-/** `before ledger.replaceKey`, `after queue.send`. */
-export type OnMoment = (what: string) => void;
+/** `before ledger.replaceKey`, `after queue.send`. The call waits until it resolves. */
+export type OnMoment = (what: string) => Promise<void>;
 
 const CHANGING = /^(create|replace|report|advance|put|delete|send|start|fill|generate|destroy)/;
 
@@ -34,9 +34,9 @@ function watchPort<T extends object>(port: string, inner: T, onMoment: OnMoment)
       if (typeof member !== 'function') return member;
       if (typeof name !== 'string' || !CHANGING.test(name)) return member.bind(target);
       return async (...values: unknown[]) => {
-        onMoment(`before ${port}.${name}`);
+        await onMoment(`before ${port}.${name}`);
         const result: unknown = await Reflect.apply(member, target, values);
-        onMoment(`after ${port}.${name}`);
+        await onMoment(`after ${port}.${name}`);
         return result;
       };
     },

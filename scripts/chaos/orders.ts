@@ -25,5 +25,7 @@ export const stackNewsSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready'), info: stackInfoSchema, postgresPid: z.number().nullable() }),
   z.object({ type: z.literal('done'), count: z.number(), postgresPid: z.number().nullable() }),
   z.object({ type: z.literal('queue'), counts }),
+  /** A worker, between its read and its write. */
+  z.object({ type: z.literal('held') }),
 ]);
 export type StackNews = z.infer<typeof stackNewsSchema>;

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type EmbeddedPostgres, startPostgres } from '../../local/postgres.ts';
 import { startStack } from '../../local/stack.ts';
@@ -23,6 +24,9 @@ const [dir, configPath, seed, name] = z
   .parse(process.argv.slice(2));
 const POSTGRES_SETTINGS = { fsync: 'off' };
 const VISIBILITY_SECONDS = 2;
+/** Of a worker's writes. */
+const HELD = 0.3;
+const LONGEST_HOLD_MS = 400;
 
 const tell = (news: StackNews) => process.send?.(news);
 process.on('disconnect', () => process.exit(1));
@@ -40,12 +44,19 @@ const queue = createFaultyQueue(createDice(seed, `${name}, queue`), (counts) =>
   tell({ type: 'queue', counts }),
 );
 let momentsLeft = Number.POSITIVE_INFINITY;
-function onMoment(what: string): void {
+async function onMoment(what: string): Promise<void> {
   momentsLeft -= 1;
-  if (momentsLeft > 0) return;
+  if (momentsLeft > 0) return hold(what);
   // Nothing that is sent now would arrive.
   writeFileSync(join(dir, LAST_MOMENT), what);
   process.kill(process.pid, 'SIGKILL');
+}
+
+/** Between its read and its write a worker is slow now and then, so that the application comes in between. */
+async function hold(what: string): Promise<void> {
+  if (!what.startsWith('before records.replace') || !dice.chance(HELD)) return;
+  tell({ type: 'held' });
+  await sleep(dice.below(LONGEST_HOLD_MS));
 }
 
 const stack = await startStack({

@@ -44,6 +44,8 @@ export interface VictimOptions {
   readonly seed: number;
   readonly database: string;
   readonly onQueue: (counts: QueueCounts) => void;
+  /** A worker was held up between its read and its write. */
+  readonly onHeld: () => void;
 }
 
 const SCRIPT = fileURLToPath(new URL('stack-process.ts', import.meta.url));
@@ -52,7 +54,7 @@ const LOOK_MS = 20;
 /** Where nothing is changed any more, no moment comes. */
 const MOMENT_MS = 2_000;
 
-export function createVictim({ dir, loaded, seed, database, onQueue }: VictimOptions): Victim {
+export function createVictim({ dir, loaded, seed, database, onQueue, onHeld }: VictimOptions): Victim {
   let child: ChildProcess | null = null;
   let exited: Promise<unknown> = Promise.resolve();
   let postgresPid: number | null = null;
@@ -69,6 +71,10 @@ export function createVictim({ dir, loaded, seed, database, onQueue }: VictimOpt
     const news = stackNewsSchema.parse(message);
     if (news.type === 'queue') {
       onQueue(news.counts);
+      return;
+    }
+    if (news.type === 'held') {
+      onHeld();
       return;
     }
     postgresPid = news.postgresPid;

@@ -80,6 +80,7 @@ export async function createWorld(
     seed,
     database: DATABASE,
     loaded: await loadConfig(await writeStackFolder(dir, CONFIG)),
+    onHeld: () => figures.add('held', 1),
     onQueue({ doubled, delayed, reordered }) {
       figures.add('doubled', doubled);
       figures.add('delayed', delayed);
