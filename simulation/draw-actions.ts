@@ -65,7 +65,7 @@ export function drawActions(dice: Dice, scenery: Scenery): readonly Action[] {
       if (after < scenery.quietAfter) drawn.push({ name, after, choice });
     },
   };
-  const scenes = dice.pick([1, 1, 2, 2, 3]);
+  const scenes = dice.pick([1, 1, 1, 2, 2]);
   for (let i = 0; i < scenes; i++) {
     // Early enough for something to come of it.
     const at = dice.between(10 * MINUTE, Math.round(scenery.quietAfter * 0.7));

@@ -110,7 +110,7 @@ function failureOf(port: string, method: string, where: string, faults: Faults):
 }
 
 /** The other answers come with the effect: what happens in between happens before the next call as well. */
-const LATE_ANSWERS = 0.2;
+const LATE_ANSWERS = 0.1;
 const SLOW = new Set(['provider', 'signer']);
 const LONGEST = 30_000;
 
