@@ -8,7 +8,9 @@ import type { SeedResult, Shrinking } from './seed-result.ts';
 export interface PoolOptions {
   readonly workers: number;
   /** The next seeds to run, and whether twice; null: there are no more. */
-  readonly next: () => { readonly seeds: readonly number[]; readonly twice: boolean } | null;
+  readonly next: () => Task | null;
+  /** What a worker was given and did not come to: it is `next` again. */
+  readonly giveBack: (task: Task) => void;
   readonly onResult: (result: SeedResult) => void;
   /** Whether this violation is to be shrunk, and for how long; 0: it is not. */
   readonly shrinkFor: (result: SeedResult) => number;
@@ -19,6 +21,11 @@ export interface PoolOptions {
   readonly longest: number;
   /** Left out: simulation/run/worker.ts. */
   readonly script?: URL;
+}
+
+export interface Task {
+  readonly seeds: readonly number[];
+  readonly twice: boolean;
 }
 
 const WORKER = new URL('worker.ts', import.meta.url);
@@ -38,7 +45,7 @@ async function runWorker(options: PoolOptions): Promise<void> {
 }
 
 function serveWorker(options: PoolOptions): Promise<{ readonly over: boolean }> {
-  const { next, onResult, shrinkFor, onShrunk, signal, longest, script = WORKER } = options;
+  const { next, giveBack, onResult, shrinkFor, onShrunk, signal, longest, script = WORKER } = options;
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(script), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -46,6 +53,7 @@ function serveWorker(options: PoolOptions): Promise<{ readonly over: boolean }> 
     });
     /** What it works on, and since when. */
     let at: { readonly seed: number; readonly since: number } | null = null;
+    let given: Task | null = null;
     const toShrink: {
       readonly seed: number;
       readonly violation: Violation;
@@ -68,27 +76,32 @@ function serveWorker(options: PoolOptions): Promise<{ readonly over: boolean }> 
     const abort = () => end(true);
     /** The seed took the process with it. */
     const lose = (rule: string, what: string) => {
-      if (at !== null) onResult({ seed: at.seed, steps: 0, fired: [], violation: { rule, what, step: 0 } });
+      const seed = at?.seed ?? null;
+      if (given !== null && seed !== null) {
+        const left = given.seeds.slice(given.seeds.indexOf(seed) + 1);
+        if (left.length > 0) giveBack({ ...given, seeds: left });
+        onResult({ seed, steps: 0, fired: [], violation: { rule, what, step: 0 } });
+      }
       end(false);
     };
     const order = () => {
       const shrinking = toShrink.shift();
       const task = shrinking === undefined ? next() : null;
+      given = task;
       if (shrinking !== undefined) tell(child, { kind: 'shrink', ...shrinking });
       else if (task !== null) tell(child, { kind: 'run', ...task });
       else end(true);
     };
 
     signal.addEventListener('abort', abort);
-    child.once('error', (error) => {
-      end(true);
+    const fail = (error: Error) => {
       reject(error);
-    });
+      end(true);
+    };
+    child.once('error', fail);
     child.once('exit', (code, killedBy) => {
-      if (!ready) {
-        end(true);
-        reject(new Error(`A worker ended before it began (${code ?? killedBy})`));
-      } else lose('simulation', `its process ended (${code ?? killedBy})`);
+      if (!ready) fail(new Error(`A worker ended before it began (${code ?? killedBy})`));
+      else lose('simulation', `its process ended (${code ?? killedBy})`);
     });
     child.on('message', (answer: Answer) => {
       switch (answer.kind) {

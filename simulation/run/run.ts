@@ -1,4 +1,4 @@
-import { runPool } from './pool.ts';
+import { runPool, type Task } from './pool.ts';
 import { createProgress } from './progress.ts';
 import type { SeedResult } from './seed-result.ts';
 import { ALL, replayCommand } from './selection.ts';
@@ -48,8 +48,12 @@ export async function run(options: RunOptions, parts: RunParts): Promise<number>
   const isOver = () => seconds() >= hours * 3600 || (violations.size > 0 && !keepGoing);
 
   let given = 0;
-  const next = () => {
-    if (given >= seeds || isOver()) return null;
+  const again: Task[] = [];
+  const next = (): Task | null => {
+    if (isOver()) return null;
+    const back = again.shift();
+    if (back !== undefined) return back;
+    if (given >= seeds) return null;
     // Those that run twice, in tasks of their own.
     const until = given < REPLAYED ? Math.min(REPLAYED, given + TASK) : given + TASK;
     const size = Math.min(until, seeds) - given;
@@ -70,7 +74,14 @@ export async function run(options: RunOptions, parts: RunParts): Promise<number>
   };
 
   await runPool({
-    ...{ workers, next, onResult, signal, longest: longestMs },
+    ...{
+      workers,
+      next,
+      onResult,
+      signal,
+      longest: longestMs,
+      giveBack: (task: Task) => void again.push(task),
+    },
     ...(script === undefined ? {} : { script }),
     shrinkFor({ violation }) {
       if (violation === null || rules.has(violation.rule) || (rules.size > 0 && !keepGoing)) return 0;

@@ -14,7 +14,12 @@ const OPTIONS = {
   ...{ replayCheck: false, keepGoing: false, json: false },
 };
 
-async function runFake(options: Partial<typeof OPTIONS>, longestMs = 5_000, signal?: AbortSignal) {
+async function runFake(
+  options: Partial<typeof OPTIONS>,
+  longestMs = 5_000,
+  signal?: AbortSignal,
+  script = SCRIPT,
+) {
   const lines: string[] = [];
   const code = await run(
     { ...OPTIONS, ...options },
@@ -22,7 +27,7 @@ async function runFake(options: Partial<typeof OPTIONS>, longestMs = 5_000, sign
       print: (line) => lines.push(...line.split('\n')),
       progress: new PassThrough() as unknown as NodeJS.WriteStream,
       signal: signal ?? new AbortController().signal,
-      script: SCRIPT,
+      script,
       shrinkMs: 5_000,
       longestMs,
     },
@@ -69,6 +74,16 @@ test.each([
   const { code, last } = await runFake({ firstSeed: seed, seeds: 1, json: true }, 2_000);
   expect(code).toBe(1);
   expect(last.found).toMatchObject([{ seed, rule, what: expect.stringMatching(what) }]);
+});
+
+test('what a worker that ended had before it, another one takes over', async () => {
+  const { last } = await runFake({ firstSeed: 11, seeds: 8, workers: 1, keepGoing: true, json: true });
+  expect(last).toMatchObject({ seeds: 8, violations: 2, found: [{ seed: 11 }, { seed: 13 }] });
+});
+
+test('a worker that cannot begin is no clean run', async () => {
+  const script = new URL('run/no-such-worker.ts', import.meta.url);
+  await expect(runFake({}, 5_000, undefined, script)).rejects.toThrow('A worker ended before it began');
 });
 
 test('Ctrl-C: what ran so far, and 130', async () => {
