@@ -1,7 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
-const COMMAND_LINE = 'test/integration/cli.test.ts';
-
 /** They change what all of a process share: its modules, its environment, its streams, its clock. */
 const A_PROCESS_EACH = [
   'test/alarms.test.ts',
@@ -68,24 +66,13 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          exclude: [COMMAND_LINE],
           globalSetup: [POSTGRES_TEMPLATE],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          // Each has a stack of its own, on ports of its own, and mostly waits: for barriers, graces, processes.
-          maxWorkers: 2,
+          // Each has a stack of its own, on ports of its own, and half of the time waits: for barriers, graces, processes.
+          maxWorkers: 3,
           // After the fast ones, and not beside them.
           sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
-          // It meets rotations in the middle, by processes that take a second to start: beside another test it misses them.
-          name: 'command line',
-          include: [COMMAND_LINE],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
         },
       },
       ...(process.env['KEYTURN_EMULATORS'] === 'true' ? [emulator] : []),
