@@ -106,10 +106,10 @@ export const CASES: readonly Case[] = [
     'ROLLBACK_WITHOUT_LOWERING',
   ].map((flag) => breaks('barrier', flag, [])),
 
-  ...['PROBE_DESTROYED', 'PROBE_ROLLBACK', 'PROBE_WITHDRAWN', 'PROBE_RETRY'].map((flag) =>
+  ...['PROBE_DESTROYED', 'PROBE_ROLLBACK', 'PROBE_RETRY'].map((flag) =>
     breaks('rotation', flag, ['-DNO_BACKUPS', '-DNO_WRITER']),
   ),
-  breaks('rotation', 'PROBE_RESTORED', RESTORES),
+  ...['PROBE_RESTORED', 'PROBE_WITHDRAWN'].map((flag) => breaks('rotation', flag, RESTORES)),
   breaks('rotation', 'PROBE_SECOND_ROTATION', ['-DVERSIONS=3', '-DNO_BACKUPS', '-DNO_WRITER']),
   ...['PROBE_RENEWED', 'PROBE_TAKEN_BACK', 'PROBE_OVERTAKEN'].map((flag) => breaks('purge', flag, CANARY)),
   ...['PROBE_SUSPENDED', 'PROBE_RESUMED_AND_DESTROYED'].map((flag) => breaks('purge', flag, SUSPENDED)),
