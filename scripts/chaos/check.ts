@@ -5,7 +5,7 @@ import { verifyCertificate } from '../../shared/certificates/verify-certificate.
 import { createConfiguredKeyring } from '../../shared/deps/compose.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { createFieldCipher } from '../../shared/keyring/field-cipher.ts';
-import type { TenantKey } from '../../shared/keyring/key.ts';
+import type { KeyVersion, TenantKey } from '../../shared/keyring/key.ts';
 import { readProgress } from '../../shared/rotation/progress.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { countKey } from '../cli/count-key.ts';
@@ -167,8 +167,9 @@ async function checkAudit(deps: Deps): Promise<string[]> {
   return problems;
 }
 
-function isDestroyed({ state }: { readonly state: string }): boolean {
-  return state === 'DESTROYED';
+/** By a purge. A version that was never active is given up with its rotation. */
+function isDestroyed({ state, activatedAt }: KeyVersion): boolean {
+  return state === 'DESTROYED' && activatedAt !== null;
 }
 
 async function checkCertificates(

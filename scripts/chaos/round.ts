@@ -168,8 +168,9 @@ async function unpurged({ victim: { deps } }: World): Promise<string[]> {
   );
   return (await deps.ledger.scanKeys()).flatMap(({ keyId, versions }) =>
     Object.values(versions)
-      .filter(({ state, version }) => {
-        if (state === 'ACTIVE') return false;
+      .filter(({ state, version, activatedAt }) => {
+        // One that was never active has nothing to be purged: its rotation was called off.
+        if (state === 'ACTIVE' || activatedAt === null) return false;
         const name = `${keyId}/${version}`;
         return state === 'DESTROYED' ? !ended.has(name) : !stopped.has(name);
       })
