@@ -20,6 +20,7 @@ const machines = new Map(
 
 const WAITS = ['WaitForWorkers', 'WaitForBarrier', 'WaitToList'];
 const waiting = z.object({ waitSeconds: z.number() });
+const json = z.json();
 
 export interface Ended {
   readonly name: string;
@@ -72,7 +73,7 @@ async function runOne(
       if (state === 'ListSegment' || state === 'CheckSweep') await work(world);
       const { success, data } = waiting.safeParse(output);
       if (success) world.pass(data.waitSeconds);
-      return z.json().parse(output ?? null);
+      return json.parse(output ?? null);
     },
   ]);
   const running = machine.run(

@@ -28,6 +28,7 @@ import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 import { createMemoryArchive, type MemoryArchive } from '../../simulation/models/archive.ts';
+import { frozen } from '../../simulation/models/items.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from '../../simulation/models/record-store.ts';
 import { testState } from '../../simulation/models/state-key.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
@@ -196,7 +197,7 @@ async function makeWorld(
     archive,
     bus: {
       async publish(events: readonly KeyturnEvent[]) {
-        published.push(...structuredClone(events));
+        published.push(...frozen(events));
       },
     },
   };
