@@ -13,7 +13,7 @@ export interface Case {
   readonly full?: true;
 }
 
-export const MODELS = ['rotation', 'purge', 'approvals', 'barrier'] as const;
+export const MODELS = ['rotation', 'purge', 'approvals', 'root-key', 'barrier'] as const;
 export type Model = (typeof MODELS)[number];
 
 /** Flags that bound a model, or choose one of its variants. Every other flag breaks a rule or is a probe. */
@@ -29,6 +29,8 @@ export const BOUNDS: readonly string[] = [
   'NO_APPLICATION',
   'NO_RESTORES',
   'NO_OWNER',
+  'DISABLES',
+  'DEATHS',
   'TICKS',
 ];
 
@@ -59,11 +61,13 @@ export const CASES: readonly Case[] = [
   holds('purge', 'restored', RESTORED),
   holds('purge', 'suspended', SUSPENDED),
   holds('approvals', 'approvals', []),
+  holds('root-key', 'root-key', []),
   holds('barrier', 'barrier', []),
 
   holds('rotation', 'two-rotations', ['-DVERSIONS=3', '-DNO_BACKUPS'], true),
   holds('rotation', 'restores-and-rollbacks', ['-DNO_WRITER'], true),
   holds('purge', 'canary-and-restored', ['-DNO_OWNER'], true),
+  holds('root-key', 'root-key-often', ['-DDISABLES=6', '-DDEATHS=6'], true),
 
   ...['UNFENCED_WRITER', 'UNFENCED_WORKER', 'SKIP_BARRIER', 'NO_PENDING', 'ACTIVATE_BEFORE_PROOF'].map(
     (flag) => breaks('rotation', flag, ['-DNO_BACKUPS']),
@@ -94,6 +98,9 @@ export const CASES: readonly Case[] = [
     'APPROVAL_FOR_OTHER_CENSUS',
     'APPROVAL_FOR_OTHER_EPOCH',
   ].map((flag) => breaks('approvals', flag, [])),
+  ...['RESUME_TO_FORMER_STATE', 'SUSPENDED_COUNTS_AS_FAILED', 'EVENTS_ONLY'].map((flag) =>
+    breaks('root-key', flag, []),
+  ),
   ...[
     'BARRIER_WITHOUT_AGE',
     'BARRIER_WITHOUT_SKEW',
@@ -114,5 +121,8 @@ export const CASES: readonly Case[] = [
   ...['PROBE_RENEWED', 'PROBE_TAKEN_BACK', 'PROBE_OVERTAKEN'].map((flag) => breaks('purge', flag, CANARY)),
   ...['PROBE_SUSPENDED', 'PROBE_RESUMED_AND_DESTROYED'].map((flag) => breaks('purge', flag, SUSPENDED)),
   ...['PROBE_AGREED', 'PROBE_AGREED_AGAIN', 'PROBE_REPLACED'].map((flag) => breaks('approvals', flag, [])),
+  ...['PROBE_ACTIVATED_WHILE_SUSPENDED', 'PROBE_PAUSED', 'PROBE_DEATHS'].map((flag) =>
+    breaks('root-key', flag, []),
+  ),
   ...['PROBE_PASSED', 'PROBE_OLD_STORED', 'PROBE_LATE_RAISE'].map((flag) => breaks('barrier', flag, [])),
 ];

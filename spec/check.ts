@@ -63,7 +63,7 @@ export async function check(one: Case, trace = false): Promise<Verdict & { reado
     );
     const verdict = readVerdict(await run('./pan', ['-w24'], folder));
     const steps =
-      trace && verdict.got === 'breaks' ? await run('spin', ['-t', '-p', '-g', file], folder) : '';
+      trace && verdict.got === 'breaks' ? await run('spin', ['-t', '-p', '-g', ...flags, file], folder) : '';
     return { ...verdict, trace: steps };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -103,7 +103,7 @@ export async function missingTool(): Promise<string | null> {
   return null;
 }
 
-const WIDTHS = [28, 11, 10, 8, 12, 7, 9];
+const WIDTHS = [33, 11, 10, 8, 12, 7, 9];
 
 function line(cells: readonly string[]): string {
   return cells
