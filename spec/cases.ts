@@ -88,6 +88,8 @@ export const CASES: readonly Case[] = [
   breaks('purge', 'SOAK_IGNORES_CANARY', CANARY),
   breaks('purge', 'SEEN_FORGOTTEN', CANARY),
   breaks('purge', 'FENCE_NOT_COMPARED', RESTORED),
+  breaks('purge', 'RESTORE_NOT_SEEN', RESTORED),
+  breaks('purge', 'RESTORE_REGISTERED_LATE', RESTORED),
   breaks('purge', 'PURGE_WHILE_SUSPENDED', SUSPENDED),
 
   ...[

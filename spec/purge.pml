@@ -95,7 +95,7 @@ inline epochChanges() {
 #else
 #define MARKED mark
 #endif
-#ifdef NO_EPOCH
+#ifdef RESTORE_NOT_SEEN
 #define RESTORED false
 #define STANDS_HELD false
 #else
@@ -340,14 +340,14 @@ end:
 proctype Restorer() {
 end:
   do
-#ifdef RESTORE_AFTER_ROWS
+#ifdef RESTORE_REGISTERED_LATE
   :: atomic { state != DESTROYED && !held -> needed = true };
     atomic { if :: state != DESTROYED && !authorized -> held = true; epochChanges(); if :: state == DESTROY_PENDING -> state = RETIRING :: else fi; replaced() :: else -> break fi };
 #else
   :: atomic {
       state != DESTROYED && !authorized && !held ->
       held = true; epochChanges();
-#ifndef NO_EPOCH
+#ifndef RESTORE_NOT_SEEN
       if :: state == DESTROY_PENDING -> state = RETIRING :: else fi;
 #endif
       replaced()
