@@ -5,7 +5,7 @@
  * counted (no generations, revisions, epochs): each process has a bit that says whether what it read was changed since.
  * So the number of writes, sweeps, crashes, restores and rollbacks has no bound; only versions and records have one.
  *
- * README.md: what stands for what in the code. Each flag but VERSIONS, RECORDS, EXECUTIONS, DATABASE_FENCE and PROBE_* breaks one rule.
+ * README.md: what stands for what in the code. cases.ts: which flags bound the model, break a rule, or prove that a place is reached.
  */
 #ifndef VERSIONS
 #define VERSIONS 2
@@ -34,7 +34,7 @@ byte state[VERSIONS + 1];
 byte pointer = 1;
 bool proved[VERSIONS + 1];
 bool retired[VERSIONS + 1];    /* purgeNotBefore is set, and over */
-bool authorized;               /* the destruction of the one version that is DESTROY_PENDING is decided */
+bool authorized[VERSIONS + 1]; /* its destruction is decided */
 byte lock = FREE;              /* whose job holds it: its goal */
 byte from, to;                 /* that job's */
 bool backupHold[VERSIONS + 1];
@@ -44,8 +44,8 @@ byte minimum = 1;              /* the database's fence */
 /* Bits instead of revisions and epochs. */
 bool mine[EXECUTIONS];         /* the job that this execution belongs to still holds the lock */
 bool covers;                   /* the job's sweep began after the restore had ended */
-bool fenceKept;                /* the purge's version has been fenced without a break since its fence */
-bool epochKept;                /* no restore began or ended since that */
+bool fenceKept[VERSIONS + 1];  /* it has been fenced without a break since its purge began */
+bool epochKept[VERSIONS + 1];  /* no restore began or ended since that */
 
 /* The records: the version that each names, and whether its wrapped DEK is the one of its ciphertext. */
 byte rec[RECORDS];
@@ -118,9 +118,9 @@ bool rightful;                 /* the worker's target was active at some moment 
 #endif
 
 #ifdef NO_EPOCH
-#define NOT_RESTORED true
+#define NOT_RESTORED(v) true
 #else
-#define NOT_RESTORED epochKept
+#define NOT_RESTORED(v) epochKept[v]
 #endif
 
 #ifdef NO_BACKUP_GATE
@@ -192,7 +192,7 @@ inline move(v, next) {
     (state[v] == ACTIVE && next == RETIRING) ||
     (state[v] == RETIRING && (next == ACTIVE || next == DESTROY_PENDING)) ||
     (state[v] == DESTROY_PENDING && (next == RETIRING || next == DESTROYED)));
-  if :: state[v] == DESTROY_PENDING -> fenceKept = false :: else fi;
+  if :: state[v] == DESTROY_PENDING -> fenceKept[v] = false; epochKept[v] = false; authorized[v] = false :: else fi;
   state[v] = next
 }
 
@@ -479,14 +479,14 @@ start:
     pickVersion(v);
     if
     /* StopJob, a pause, a cancellation. */
-    :: state[v] == DESTROY_PENDING && !authorized -> move(v, RETIRING); goto dead
+    :: state[v] == DESTROY_PENDING && !authorized[v] -> move(v, RETIRING); goto dead
     /* BeginPurge. Fenced by an earlier attempt: so it stays. */
     :: state[v] == DESTROY_PENDING
     :: state[v] == RETIRING && retired[v] && !HELD(v) ->
 #ifndef NO_PENDING
       move(v, DESTROY_PENDING);
 #endif
-      fenceKept = true; epochKept = true
+      fenceKept[v] = true; epochKept[v] = true
     :: else -> goto dead
     fi
   };
@@ -502,26 +502,25 @@ start:
   od;
   /* DestroyVersion: the write that decides. */
   if
-  :: atomic { state[v] == DESTROY_PENDING && authorized -> skip }
+  :: atomic { state[v] == DESTROY_PENDING && authorized[v] -> skip }
 #ifdef NO_PENDING
   :: atomic {
       clean && state[v] == RETIRING && !HELD(v) && !(lock == ROLLBACK && to == v) ->
-      move(v, DESTROY_PENDING); fenceKept = true; authorized = true
+      move(v, DESTROY_PENDING); fenceKept[v] = true; epochKept[v] = true; authorized[v] = true
     }
 #endif
   :: atomic {
-      clean && state[v] == DESTROY_PENDING && !authorized && fenceKept && NOT_RESTORED && !STILL_HELD(v) &&
-      !(lock == ROLLBACK && to == v) -> authorized = true
+      clean && state[v] == DESTROY_PENDING && !authorized[v] && fenceKept[v] && NOT_RESTORED(v) && !STILL_HELD(v) &&
+      !(lock == ROLLBACK && to == v) -> authorized[v] = true
     }
   :: DIES
   fi;
   /* The erasure; or, where this count or anything since speaks against it, back. */
   if
   :: atomic {
-      state[v] == DESTROY_PENDING && authorized ->
-      authorized = false;
+      state[v] == DESTROY_PENDING && authorized[v] ->
       if
-      :: clean && NOT_RESTORED && !STILL_HELD(v) ->
+      :: clean && NOT_RESTORED(v) && !STILL_HELD(v) ->
         move(v, DESTROYED); retired[v] = false; backupHold[v] = false; afterHold[v] = false;
         REACHED_DESTROYED
       :: else -> move(v, RETIRING); REACHED_WITHDRAWN
@@ -557,18 +556,19 @@ start:
     do
     :: r < RECORDS ->
       if
-      :: state[backup[r]] == DESTROYED || (state[backup[r]] == DESTROY_PENDING && authorized) -> r = 0; goto start
+      :: state[backup[r]] == DESTROYED || (state[backup[r]] == DESTROY_PENDING && authorized[backup[r]]) -> r = 0; goto start
       :: else -> r++
       fi
     :: else -> break
     od;
     r = 0;
-    restoreHold = true; epochKept = false;
+    restoreHold = true;
     v = 1;
     do
     :: v <= VERSIONS ->
+      epochKept[v] = false;
 #ifndef NO_EPOCH
-      if :: state[v] == DESTROY_PENDING && !authorized -> move(v, RETIRING) :: else fi;
+      if :: state[v] == DESTROY_PENDING && !authorized[v] -> move(v, RETIRING) :: else fi;
 #endif
       v++
     :: else -> break
@@ -585,7 +585,12 @@ start:
   atomic { bringBack() };
 #endif
   /* keyturn restore end: a sweep that begins from here on frees the versions. */
-  atomic { restoreEnded = restoreHold; epochKept = false };
+  atomic {
+    restoreEnded = restoreHold;
+    v = 1;
+    do :: v <= VERSIONS -> epochKept[v] = false; v++ :: else -> break od;
+    v = 0
+  };
   atomic { !restoreHold -> skip };
   goto start
 }
