@@ -69,6 +69,14 @@ export type HappenedEvent =
       readonly digest: string | null;
       readonly by: string;
     }
+  /** An application asked for a version that was fenced at `fencedAt`, and was given it. */
+  | {
+      readonly kind: 'given';
+      readonly keyId: string;
+      readonly version: number;
+      readonly fencedAt: string;
+      readonly by: string;
+    }
   | {
       readonly kind: 'execution';
       readonly machine: string;

@@ -49,6 +49,8 @@ function describe(event: HappenedEvent): string {
       return `= kek ${event.tenant}/${event.purpose} version ${event.version}`;
     case 'read':
       return `= read ${event.recordSet} ${event.id.join('/')} ${event.field}: ${event.code ?? 'opened'} by ${event.by}`;
+    case 'given':
+      return `= given ${event.keyId} version ${event.version} to ${event.by}`;
     case 'execution':
       return `= execution ${event.name} ${event.state}`;
     case 'fault':

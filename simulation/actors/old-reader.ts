@@ -18,7 +18,11 @@ export function readOld(world: World, { number, choice }: Action): void {
         ['RETIRING', 'DESTROY_PENDING'].includes(state),
       );
       const found = nth(old, numberIn(choice, 'pick'));
-      if (found !== undefined) await world.keyringOf(process).version(tenant, purpose, found.version);
+      if (key === null || found === undefined) return;
+      const { version, destroyPendingAt: fencedAt } = found;
+      await world.keyringOf(process).version(tenant, purpose, version);
+      if (fencedAt !== null)
+        world.history.add({ kind: 'given', keyId: key.keyId, version, fencedAt, by: process.name });
     } catch (error) {
       if (!(error instanceof KeyturnError)) throw error;
     }

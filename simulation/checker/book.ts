@@ -28,6 +28,8 @@ export interface Book {
   readonly restores: ReadonlyMap<string, Restore>;
   /** By the name of a value: see `valueName`. */
   readonly quarantined: ReadonlyMap<string, Quarantined>;
+  /** Quarantined values whose version cannot be told, by their names, with when they were set aside. */
+  readonly untold: ReadonlyMap<string, Quarantined & Moment>;
   readonly requests: ReadonlyMap<string, Request>;
   /** By request. */
   readonly approvals: ReadonlyMap<string, readonly Approval[]>;
@@ -92,6 +94,7 @@ export function createBook(): Book & { changeOf(entry: HistoryEntry): Change } {
   const quarantined = new Map<string, Quarantined>();
   /** What a deletion deletes: by the id of the item. */
   const quarantinedIds = new Map<string, string>();
+  const untold = new Map<string, Quarantined & Moment>();
   const requests = new Map<string, Request>();
   const approvals = new Map<string, Approval[]>();
   const activations = new Map<string, Activation[]>();
@@ -115,12 +118,17 @@ export function createBook(): Book & { changeOf(entry: HistoryEntry): Change } {
   const keepItem = ({ seq, at }: Moment, item: string, id: string, value: unknown) => {
     if (item === 'quarantined') {
       const name = quarantinedIds.get(id);
-      if (name !== undefined) quarantined.delete(name);
+      if (name !== undefined) {
+        quarantined.delete(name);
+        untold.delete(name);
+      }
       if (value === null) return;
       const found = readQuarantined(value);
       const now = valueName(found.recordSet, found.recordId, found.field);
       quarantinedIds.set(id, now);
       quarantined.set(now, found);
+      if (found.version === null && found.code === 'ENVELOPE_MALFORMED')
+        untold.set(now, { ...found, seq, at });
     } else if (item === 'approvalRequests') {
       const request = readRequest(value);
       requests.set(request.requestId, request);
@@ -168,7 +176,7 @@ export function createBook(): Book & { changeOf(entry: HistoryEntry): Change } {
     get config() {
       return config;
     },
-    ...{ opener, records, keys, jobs, restores, quarantined, requests, approvals, activations },
+    ...{ opener, records, keys, jobs, restores, quarantined, untold, requests, approvals, activations },
     ...{ censusBegan, lastCount, unusable, usableAgain, faults },
     milliseconds(setting) {
       const seconds = numberOf(config.rotation[setting]);

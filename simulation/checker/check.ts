@@ -6,6 +6,7 @@ import { audit } from './rules/audit.ts';
 import { barrier } from './rules/barrier.ts';
 import { certificates } from './rules/certificates.ts';
 import { completion } from './rules/completion.ts';
+import { decisions } from './rules/decisions.ts';
 import { destruction } from './rules/destruction.ts';
 import { grace } from './rules/grace.ts';
 import { jobs } from './rules/jobs.ts';
@@ -31,6 +32,7 @@ const RULES: readonly MakeRule[] = [
   keys,
   jobs,
   destruction,
+  decisions,
   grace,
   barrier,
   completion,

@@ -9,6 +9,7 @@ export type HistoryEntry = { readonly seq: number /** True time, milliseconds. *
   | RecordEntry
   | ReadEntry
   | ExecutionEntry
+  | GivenEntry
   | { readonly kind: 'backup'; readonly backupId: string; readonly store: string }
   | { readonly kind: 'backup-lapsed'; readonly backupId: string }
   | { readonly kind: 'restored'; readonly backupId: string; readonly restoreId: string }
@@ -66,6 +67,14 @@ export interface ReadEntry {
   readonly envelope: Uint8Array;
   readonly code: string | null;
   readonly digest: string | null;
+  readonly by: string;
+}
+
+export interface GivenEntry {
+  readonly kind: 'given';
+  readonly keyId: string;
+  readonly version: number;
+  readonly fencedAt: string;
   readonly by: string;
 }
 

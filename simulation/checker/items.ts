@@ -32,6 +32,8 @@ export interface Hold {
   readonly versions: readonly number[];
   readonly reason: string;
   readonly until: string | null;
+  /** Of a restore that has ended: the epoch from which on a sweep frees it. */
+  readonly endedEpoch: number | null;
 }
 
 export interface Version {
@@ -157,6 +159,7 @@ function readHold(value: unknown): Hold {
     versions: numbersOf(parts['versions']),
     reason: textOf(parts['reason']),
     until: textOrNull(parts['until']),
+    endedEpoch: parts['endedEpoch'] === null ? null : numberOf(parts['endedEpoch']),
   };
 }
 

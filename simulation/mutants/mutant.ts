@@ -1,4 +1,5 @@
 import type { FaultKind } from '../faults.ts';
+import type { Profile } from './profiles.ts';
 
 /**
  * A break of the protocol: a small change of the code, under a name. The simulation must find each, or it would not find
@@ -13,6 +14,8 @@ export interface Mutant {
   readonly edits: readonly Edit[];
   /** Kinds of faults and actions that bring it to light, where the plans of most seeds have none. */
   readonly needs?: readonly FaultKind[];
+  /** What the plans are bent to, where those of most seeds hardly meet it. */
+  readonly profile?: Profile;
 }
 
 /** `from` stands in the file exactly once. */

@@ -48,6 +48,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     breaks: 'the end of a restore frees its versions before anything swept the rows that came back',
     rules: ['1', '9'],
     needs: ['restore'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/keyring/holds.ts',
@@ -71,6 +72,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     breaks: 'a sweep that began before the end of a restore frees its versions',
     rules: ['9'],
     needs: ['restore'],
+    profile: 'hasty',
     edits: [
       {
         file: 'shared/keyring/holds.ts',
@@ -80,14 +82,15 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'rollback-to-a-purged-version',
-    breaks: 'a version whose destruction is decided is activated again',
-    rules: ['1', '6'],
+    name: 'rollback-to-a-fenced-version',
+    breaks: 'a version that waits for its destruction is activated again, and its purge is not called off',
+    rules: ['6'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/rotation/rollback.ts',
-        from: "  if (state !== 'DESTROY_PENDING') throw refuse(key, version, `is ${state}`, WAYS_ON[state]);\n  if (version.destroyAuthorizedAt === null) return;",
-        to: '  if (state !== "DESTROYED") return;',
+        from: 'new Set([rotationJobId(key), purgeJobId(key.keyId, to)])',
+        to: 'new Set([rotationJobId(key)])',
       },
       {
         file: 'shared/keyring/versions.ts',
@@ -101,6 +104,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'rollback-keeps-the-purge-date',
     breaks: 'a version that comes back by a rollback keeps the purge date of its former retirement',
     rules: ['8'],
+    profile: 'rollbacks',
     edits: [
       {
         file: 'shared/keyring/versions.ts',
@@ -134,6 +138,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     breaks: 'who asked for a destruction counts among its approvers',
     rules: ['25'],
     needs: ['self-approval'],
+    profile: 'approved-purge',
     edits: [
       {
         file: 'shared/approvals/binding.ts',
@@ -146,6 +151,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'one-approval-is-enough',
     breaks: 'a destruction is authorized before as many approved it as are required',
     rules: ['25'],
+    profile: 'approved-purge',
     edits: [
       {
         file: 'shared/approvals/check-approvals.ts',
@@ -156,9 +162,15 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'approval-used-twice',
-    breaks: 'an approval of a purge that was taken back serves for the next one',
+    breaks: 'an approval of a purge that was called off serves for the next one',
     rules: ['25'],
+    profile: 'approved-purge',
     edits: [
+      {
+        file: 'shared/rotation/take-up.ts',
+        from: "approvalId: job.status === 'PAUSED' ? job.approvalId : null,",
+        to: 'approvalId: job.approvalId,',
+      },
       {
         file: 'shared/approvals/check-approvals.ts',
         from: '  if (written !== null) return written.why;',
@@ -186,7 +198,13 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     breaks: 'an approval that was given before a restore counts after it',
     rules: ['25'],
     needs: ['restore'],
+    profile: 'approved-purge',
     edits: [
+      {
+        file: 'shared/rotation/take-up.ts',
+        from: "approvalId: job.status === 'PAUSED' ? job.approvalId : null,",
+        to: 'approvalId: job.approvalId,',
+      },
       {
         file: 'shared/approvals/check-approvals.ts',
         from: "  if (key.restoreEpoch !== restoreEpoch) return 'a store was restored since';",
@@ -213,6 +231,8 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'expired-approval-counts',
     breaks: 'an approval counts after its expiry',
     rules: ['21', '25'],
+    needs: ['root-key-disabled', 'grant-revoked'],
+    profile: 'approved-purge',
     edits: [
       {
         file: 'shared/approvals/binding.ts',
@@ -235,14 +255,10 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'purge-under-a-revoked-root-key',
     breaks: 'a version is destroyed while its customer has disabled the root key',
     rules: ['22'],
-    needs: ['root-key-disabled'],
+    needs: ['root-key-disabled', 'event-lost'],
+    profile: 'purge',
     edits: [
       { file: 'shared/rotation/destroy-version.ts', from: '  await requireUsable(deps, job);', to: '' },
-      {
-        file: 'shared/rotation/reconcile-root-keys.ts',
-        from: '  if (keys.length === 0) return report;',
-        to: '  if (keys.length >= 0) return report;',
-      },
     ],
   },
   {

@@ -68,15 +68,25 @@ const NO_COUNT = [
 export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-without-count',
-    breaks: 'a version is destroyed whatever its census found on it',
-    rules: ['1', '7'],
-    edits: NO_COUNT,
+    breaks: 'a version is destroyed whatever the censuses of its rotation and of its purge found on it',
+    rules: ['1'],
+    needs: ['index-frozen'],
+    profile: 'purge',
+    edits: [
+      ...NO_COUNT,
+      {
+        file: 'shared/rotation/conclude-round.ts',
+        from: '  const left = census.stale - quarantined;',
+        to: '  const left = 0 * (census.stale - quarantined);',
+      },
+    ],
   },
   {
     name: 'purge-ignores-quarantine',
     breaks: 'quarantined values keep no version from its destruction',
     rules: ['17'],
     needs: ['truncated', 'bit-flipped'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/rotation/destroy-version.ts',
@@ -92,6 +102,7 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     breaks: 'values whose version cannot be told are taken for values that need none',
     rules: ['17'],
     needs: ['truncated'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/rotation/destroy-version.ts',
@@ -108,13 +119,15 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-ignores-canary',
     breaks: 'an application that asks for a fenced version does not call its purge off',
-    rules: ['1', '5'],
+    rules: ['6'],
+    profile: 'purge',
     edits: NO_CANARY,
   },
   {
     name: 'canary-not-marked',
-    breaks: 'a fenced version is served without a mark',
-    rules: ['5'],
+    breaks: 'a fenced version is given out without a mark',
+    rules: ['6'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/keyring/cached-keyring.ts',
@@ -128,33 +141,26 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     breaks: 'a store that is restored during a purge does not void it',
     rules: ['8', '9'],
     needs: ['restore'],
+    profile: 'purge',
     edits: [...NO_EPOCH, ...NO_HOLDS],
   },
   {
     name: 'purge-ignores-holds',
     breaks: 'a version that a backup contains is destroyed',
     rules: ['1', '8'],
+    profile: 'purge',
     edits: NO_HOLDS,
   },
   {
     name: 'no-backup-holds',
     breaks: 'a retirement places no holds for the backups that contain the version',
     rules: ['1', '8'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/rotation/holds.ts',
         from: '  return prunedHolds({ ...key, holds: [...kept, ...placed] });',
         to: '  return prunedHolds({ ...key, holds: kept });',
-      },
-      {
-        file: 'shared/rotation/retire-version.ts',
-        from: 'timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000)',
-        to: 'timestamp(now + 600_000)',
-      },
-      {
-        file: 'shared/rotation/purge-rules.ts',
-        from: '    config.rotation.graceSeconds * 1000;',
-        to: '    600_000;',
       },
     ],
   },
@@ -226,7 +232,14 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     name: 'sighting-is-forgotten',
     breaks: 'a version on which something was found after its retirement keeps its old grace',
     rules: ['8'],
+    needs: ['restore'],
+    profile: 'purge',
     edits: [
+      {
+        file: 'shared/keyring/versions.ts',
+        from: '  return retire(key, allLeft(key), retirement);',
+        to: '  return retire(key, [], retirement);',
+      },
       {
         file: 'shared/keyring/sightings.ts',
         from: '  return seen !== null && seen.cleanAt === null;',
@@ -242,12 +255,23 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'cancelled-purge-goes-on',
     breaks: 'a purge that a person called off destroys its version all the same',
-    rules: ['6', '19'],
+    rules: ['6'],
+    profile: 'purge',
     edits: [
       {
         file: 'shared/rotation/change.ts',
         from: "  if (job.status === 'PAUSED') throw jobPaused(job.jobId);\n  if (job.status === 'CANCELLED') throw jobCancelled(job.jobId);",
         to: '',
+      },
+      {
+        file: 'shared/rotation/cancel-job.ts',
+        from: '  await deps.executions.stop(',
+        to: "  if (job.kind === 'rotate') await deps.executions.stop(",
+      },
+      {
+        file: 'shared/rotation/cancel-job.ts',
+        from: '    (current) => callOffPurge(current, job.from) ?? touch(current),',
+        to: '    (current) => touch(current),',
       },
     ],
   },

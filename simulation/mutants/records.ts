@@ -5,41 +5,45 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-compare-and-set',
     breaks: 'the worker writes without a look at what stands there by now',
-    rules: ['10'],
+    rules: ['2', '10', '12', '14'],
+    profile: 'busy',
     edits: [
       {
-        file: 'shared/rotation/rewrap-records.ts',
-        from: '    const replaced = await writeChanges(store, job, changes, fence.notAfter);',
-        to: `    const now = new Map((await readRows(store, job, keys)).map((row) => [JSON.stringify(row.key), row.values]));
-    const anyway = changes.map((change) => ({
-      ...change,
-      changes: change.changes.map(({ value, after }) => ({
-        after,
-        value: now.get(JSON.stringify(change.key))?.find(({ field }) => field === value.field) ?? value,
-      })),
-    }));
-    const replaced = await writeChanges(store, { ...job, mode: job.mode }, anyway, fence.notAfter);`,
+        file: 'simulation/models/record-store.ts',
+        from: 'isSame(row.values[field], before)),',
+        to: 'before.length > 0 && row.values[field] !== undefined),',
       },
     ],
   },
   {
     name: 'compare-the-version-only',
     breaks: "the worker's compare-and-set is on the version, not on the bytes",
-    rules: ['10'],
+    rules: ['2', '10', '14'],
+    profile: 'busy',
     edits: [
       {
-        file: 'shared/rotation/rewrap-records.ts',
-        from: '    const replaced = await writeChanges(store, job, changes, fence.notAfter);',
-        to: `    const now = new Map((await readRows(store, job, keys)).map((row) => [JSON.stringify(row.key), row.values]));
-    const sameVersion = changes.map((change) => ({
-      ...change,
-      changes: change.changes.map(({ value, after }) => {
-        const found = now.get(JSON.stringify(change.key))?.find(({ field }) => field === value.field);
-        const same = found !== undefined && found.bytes.length >= KID_FROM_END && versionAtEnd(found.bytes) === versionAtEnd(value.bytes);
-        return { after, value: same ? found : value };
-      }),
-    }));
-    const replaced = await writeChanges(store, job, sameVersion, fence.notAfter);`,
+        file: 'simulation/models/record-store.ts',
+        from: 'isSame(row.values[field], before)),',
+        to: 'nameOf(row.values[field] ?? new Uint8Array())?.version === nameOf(before)?.version),',
+      },
+    ],
+  },
+  {
+    name: 'poison-blocks-the-sweep',
+    breaks: 'one record that cannot be worked on keeps the whole rotation from its end',
+    rules: ['17'],
+    needs: ['truncated', 'bit-flipped'],
+    profile: 'purge',
+    edits: [
+      {
+        file: 'shared/rotation/conclude-round.ts',
+        from: "  if (left <= 0 && unread.length === 0) return { outcome: 'CLEAN' };",
+        to: "  if (left <= 0 && quarantined === 0 && unread.length === 0) return { outcome: 'CLEAN' };",
+      },
+      {
+        file: 'shared/rotation/conclude-round.ts',
+        from: "      code: 'STALE_RECORDS',",
+        to: "      code: left > 0 ? 'STALE_RECORDS' : 'QUARANTINED_RECORDS',",
       },
     ],
   },
@@ -93,7 +97,8 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
     name: 'worker-lowers-a-version',
     breaks: 'a worker with a stale cache brings records back to the version that it knows',
     rules: ['12'],
-    needs: ['zombie'],
+    needs: ['queue-duplicate'],
+    profile: 'hasty',
     edits: [
       {
         file: 'shared/rotation/rewrap-records.ts',
@@ -109,24 +114,6 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
         file: 'shared/rotation/process-chunk.ts',
         from: '      if (wall < 0 || Math.max(wall, clock.monotonic() - began.monotonic) > limit * 1000) {',
         to: '      if (wall < -1e15) {',
-      },
-    ],
-  },
-  {
-    name: 'frozen-worker-writes',
-    breaks: 'a worker that was frozen between taking the active version and writing writes all the same',
-    rules: ['5', '12'],
-    needs: ['zombie'],
-    edits: [
-      {
-        file: 'shared/rotation/process-chunk.ts',
-        from: '      if (wall < 0 || Math.max(wall, clock.monotonic() - began.monotonic) > limit * 1000) {',
-        to: '      if (wall < -1e15) {',
-      },
-      {
-        file: 'shared/rotation/process-chunk.ts',
-        from: '    notAfter: began.wall + limit * 1000,',
-        to: '    notAfter: Number.MAX_SAFE_INTEGER,',
       },
     ],
   },
@@ -173,28 +160,9 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'chunks-sent-before-their-page',
-    breaks: 'chunks are queued before the page that counts them is written',
-    rules: ['16', '19'],
-    edits: [
-      {
-        file: 'shared/rotation/list-segment.ts',
-        from: '  const created = await deps.ledger.createPage(',
-        to: `  const early: PagePlan = {
-    jobId: at.jobId, round: at.round, segment: at.segment,
-    page: previous === null ? 0 : previous.page + 1, after,
-    chunks: chunks.map((keys) => ({ records: keys.length, until: lister.cursorAfter(lastOf(keys)) })),
-    next: null,
-  };
-  await deps.queue.send(chunks.map((keys, chunk) => chunkMessage(job, lister.recordSet, early, chunk, keys)));
-  const created = await deps.ledger.createPage(`,
-      },
-    ],
-  },
-  {
     name: 'outage-quarantines',
     breaks: 'records that could not be read because their root key was out of reach are set aside as bad',
-    rules: ['22'],
+    rules: ['17', '22'],
     needs: ['root-key-disabled', 'kms-error'],
     edits: [
       {
@@ -205,27 +173,10 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'poison-blocks-the-sweep',
-    breaks: 'one record that cannot be worked on keeps the whole rotation from its end',
-    rules: ['17', 'liveness'],
-    needs: ['truncated', 'bit-flipped'],
-    edits: [
-      {
-        file: 'shared/rotation/conclude-round.ts',
-        from: '  const left = census.stale - quarantined;',
-        to: '  const left = census.stale;',
-      },
-      {
-        file: 'shared/rotation/conclude-round.ts',
-        from: "  if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };",
-        to: "  if (round < maxRounds || left > 0) return { outcome: 'SWEEP_AGAIN' };",
-      },
-    ],
-  },
-  {
     name: 'application-keeps-its-key',
     breaks: 'an application goes on sealing under the version that it once cached',
     rules: ['5'],
+    profile: 'busy',
     edits: [
       {
         file: 'shared/keyring/aged-cache.ts',

@@ -22,7 +22,8 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-lock',
     breaks: 'a second rotation takes the lock of one that runs',
-    rules: ['3', '18'],
+    rules: ['6'],
+    profile: 'hasty',
     edits: [
       {
         file: 'shared/rotation/create-version.ts',
@@ -30,9 +31,14 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
         to: 'if (key.active !== job.from) {',
       },
       {
-        file: 'shared/keyring/versions.ts',
-        from: '  if (key.rotationId === added.rotationId) return key;\n  requireLock(key, null);',
-        to: '  if (key.rotationId === added.rotationId) return key;',
+        file: 'shared/rotation/request-job.ts',
+        from: '  if (key.rotationId === null) return null;',
+        to: "  if (key.rotationId !== '') return null;",
+      },
+      {
+        file: 'shared/keyring/change-version.ts',
+        from: '  if (key.rotationId === rotationId) return;',
+        to: "  if (key.rotationId !== '') return;",
       },
     ],
   },
@@ -40,6 +46,8 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     name: 'retry-makes-another-version',
     breaks: 'a repeated first step adds one more version instead of finding its own',
     rules: ['18'],
+    needs: ['step-twice', 'kill-after-call'],
+    profile: 'hasty',
     edits: [
       {
         file: 'shared/rotation/create-version.ts',
@@ -138,33 +146,33 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'census-before-sweep-counts',
-    breaks: 'the census of an earlier attempt counts for a later one',
-    rules: ['16', '19'],
+    name: 'census-of-one-segment',
+    breaks: 'the census counts the first segment, and takes all others for empty',
+    rules: ['16'],
+    needs: ['index-frozen'],
     edits: [
       {
         file: 'shared/rotation/take-census.ts',
-        from: '  return `attempt-${attempt}-round-${round}`;',
-        to: '  return `attempt-${Math.min(attempt, 1)}-round-${Math.min(round, 1)}`;',
-      },
-      {
-        file: 'shared/rotation/take-census.ts',
-        from: '  const plan = await deps.ledger.getRound(task.jobId, task.round);',
-        to: `  const known = await deps.ledger.listSegmentCensus(task.jobId, censusName(job.attempt, task.round));
-  if (known.some(({ segment }) => segment === task.segment)) return;
-  const plan = await deps.ledger.getRound(task.jobId, task.round);`,
+        from: '      ? await countSegment(deps, job, ref)',
+        to: '      ? task.segment > 0 ? { count: NO_COUNT } : await countSegment(deps, job, ref)',
       },
     ],
   },
   {
     name: 'retire-without-census',
-    breaks: 'a rotation is completed whose last census was not clean',
-    rules: ['16'],
+    breaks: 'the state machine retires the version after a census that was not clean',
+    rules: ['6', '16'],
+    needs: ['index-frozen'],
     edits: [
       {
-        file: 'shared/rotation/conclude-round.ts',
-        from: "    if (decision.outcome === 'BLOCKED') {",
-        to: "    if (decision.outcome === 'BLOCKED' && decision.blocker.message === '') {",
+        file: 'state-machines/rotate-key.asl.json',
+        from: '"StringEquals": "SWEEP_AGAIN",\n          "Next": "PlanSweep"',
+        to: '"StringEquals": "SWEEP_AGAIN",\n          "Next": "RetireVersion"',
+      },
+      {
+        file: 'shared/rotation/retire-version.ts',
+        from: '  if (!clean)\n',
+        to: "  if (!clean && jobId === '')\n",
       },
     ],
   },
@@ -205,8 +213,9 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'one-round-only',
-    breaks: 'what the first round left is neither swept again nor named',
+    breaks: 'what two rounds left is neither swept again nor named',
     rules: ['16'],
+    needs: ['index-frozen', 'queue-retention-expiry'],
     edits: [
       {
         file: 'shared/rotation/conclude-round.ts',
@@ -223,7 +232,7 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
       {
         file: 'shared/rotation/stop-job.ts',
         from: '    blockJob(current, code, message, deps.clock.now()),',
-        to: '    isRunning(current.status) ? current : blockJob(current, code, message, deps.clock.now()),',
+        to: "    current.jobId !== '' ? current : blockJob(current, code, message, deps.clock.now()),",
       },
       {
         file: 'shared/rotation/sweep-daily.ts',

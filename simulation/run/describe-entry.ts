@@ -22,6 +22,8 @@ function textOf(entry: HistoryEntry): string {
       return `read ${entry.recordSet}/${entry.id.join('/')} ${entry.field}, ${valueText(entry.envelope)}: ${entry.code ?? 'opened'}  (${entry.by})`;
     case 'kek':
       return `kek ${entry.tenant}/${entry.purpose} version ${entry.version} made`;
+    case 'given':
+      return `version ${entry.version} of ${entry.keyId} given, which was fenced ${entry.fencedAt}  (${entry.by})`;
     case 'execution':
       return `execution ${entry.name} of ${entry.machine} ${entry.state}`;
     case 'published':

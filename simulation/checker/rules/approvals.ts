@@ -65,6 +65,13 @@ export const approvals: MakeRule = (book, find) => {
       find('25', `${what} by approvals of another restore epoch`);
     if (numberOf(request.evidence['onVersion']) !== 0)
       find('25', `${what} by a census that found values on it`);
+    if (
+      !(
+        timeOf(request.evidence['takenAt']) >=
+        timeOf(is.destroyPendingAt) - 2 * book.milliseconds('clockSkewSeconds')
+      )
+    )
+      find('25', `${what} by a census that was taken before it was fenced`);
     // A call that was frozen on its way comes late, and what it decided was decided in time.
     const decided = timeOf(is.destroyAuthorizedAt);
     const late = book.faults.has('zombie')
@@ -83,17 +90,30 @@ export const approvals: MakeRule = (book, find) => {
     const ended = hold.until !== null && timeOf(hold.until) - book.milliseconds('clockSkewSeconds') <= at;
     const needed = hold.versions.some((version) => key.versions.get(version)?.state !== 'DESTROYED');
     if (ended || !needed || hold.reason === 'RESTORE') return;
-    const request = [...book.requests.values()].find(
+    const requests = [...book.requests.values()].filter(
       ({ requestId, action, keyId, evidence }) =>
         action === 'release-hold' &&
         keyId === key.keyId &&
         evidence['holdId'] === hold.holdId &&
         !used.has(requestId),
     );
-    requireRequest(request?.requestId ?? null, 'release-hold', what);
+    // Which of them it was is written nowhere: one of those that were asked for again is enough.
+    const why = (one: Request) => whyNot(one, 'release-hold') ?? whyNotNow(one, key, at);
+    const request = requests.find((one) => why(one) === null) ?? requests.at(-1);
+    if (requireRequest(request?.requestId ?? null, 'release-hold', what) === null) return;
+    const late = request && whyNotNow(request, key, at);
+    if (late != null) find('25', `${what} by request ${request?.requestId}, which ${late}`);
   }
 
-  function lookAtGiveUp(value: Value, was: Value | undefined): void {
+  /** null: it may be acted on at this moment. What is asked before the write is as old as the write is slow. */
+  function whyNotNow(request: Request, key: Key | undefined, at: number): string | null {
+    if (request.restoreEpoch !== key?.restoreEpoch) return 'is of another restore epoch';
+    if (CLOCKS.some((fault) => book.faults.has(fault))) return null;
+    const asked = at - LONGEST_WRITE - book.milliseconds('clockSkewSeconds');
+    return asked < request.expiresAt ? null : 'had expired';
+  }
+
+  function lookAtGiveUp(value: Value, was: Value | undefined, at: number): void {
     const what = `${nameOf(value)} is given up`;
     const stone = value.bytes === null ? null : parseTombstone(value.bytes);
     const request = requireRequest(stone?.requestId ?? null, 'give-up', what);
@@ -103,6 +123,8 @@ export const approvals: MakeRule = (book, find) => {
     const same =
       sha256 === createHash('sha256').update(bytes).digest('base64url') && field === value.place.field;
     if (!same) find('25', `${what} by approvals of another value`);
+    const late = whyNotNow(request, book.keys.get(request.keyId), at);
+    if (late !== null) find('25', `${what} by request ${request.requestId}, which ${late}`);
   }
 
   return {
@@ -117,15 +139,20 @@ export const approvals: MakeRule = (book, find) => {
         if (!after.holds.some(({ holdId }) => holdId === hold.holdId)) lookAtRelease(after, hold, entry.at);
       }
     },
-    record({ row: { before, after, cause } }) {
+    record({ entry, row: { before, after, cause } }) {
       if (cause !== 'give-up' || book.config.approvalsRequired === 0) return;
       for (const [i, value] of after?.values.entries() ?? []) {
         const was = before?.values[i];
-        if (value !== was && value.bytes !== null) lookAtGiveUp(value, was);
+        if (value !== was && value.bytes !== null) lookAtGiveUp(value, was, entry.at);
       }
     },
   };
 };
+
+/** From the look at approvals to the write that they are for: a few calls, of which one may be slow. Milliseconds. */
+const LONGEST_WRITE = 120_000;
+/** Whose clock stands hours behind cannot know that an approval is over: docs/simulation.md. */
+const CLOCKS = ['clock-jump-back', 'clock-frozen'];
 
 /** Names that differ in case only are one person's. */
 function personOf(text: string): string {

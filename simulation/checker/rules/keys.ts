@@ -41,6 +41,16 @@ export const keys: MakeRule = (book, find) => {
         find('3', `version ${version} of ${name} is ACTIVE, and ${active} is pointed at`);
   }
 
+  function checkLock(before: Key | null, after: Key, name: string): void {
+    const had = before?.rotationId ?? null;
+    if (had !== null && after.rotationId !== null && after.rotationId !== had)
+      find('6', `${name} is locked by ${after.rotationId}, and ${had} had not given it up`);
+    const unused = [...after.versions.values()].filter(({ state }) => state === 'PRE_ACTIVE');
+    if (unused.length > 1) find('18', `${name} has ${unused.length} versions that are PRE_ACTIVE`);
+    if (unused.length > 0 && after.active !== 0 && after.rotationId === null)
+      find('19', `${name} has a PRE_ACTIVE version that no rotation knows of`);
+  }
+
   function checkNew({ version, state, provedAt }: Version, highest: number, name: string): void {
     if (version !== highest + 1) find('6', `${name} has version ${version} after ${highest}`);
     if (state !== 'PRE_ACTIVE' || provedAt !== null)
@@ -84,6 +94,7 @@ export const keys: MakeRule = (book, find) => {
         find('9', `the restore epoch of ${name} went back to ${after.restoreEpoch}`);
       for (const version of before?.versions.keys() ?? [])
         if (!after.versions.has(version)) find('6', `version ${version} of ${name} is in the key no more`);
+      checkLock(before, after, name);
       const highest = Math.max(0, ...(before?.versions.keys() ?? []));
       for (const version of after.versions.values()) {
         const was = before?.versions.get(version.version);

@@ -7,7 +7,7 @@ import type { MakeRule } from '../rule.ts';
 
 /** What an application has read it can open, or is told that something is out of reach for now: never that it does not fit. */
 
-/** Another try may succeed. */
+/** Another try may succeed: allowed where a fault was that says so, and not for ever after the last one. */
 const TRANSIENT = [
   'KEY_UNAVAILABLE',
   'LEDGER_UNAVAILABLE',
@@ -18,6 +18,8 @@ const TRANSIENT = [
   'STORE_THROTTLED',
   'STORE_FAILED',
 ];
+/** What an application's key or record is read from. */
+const OUT_OF_REACH = /^(kms|ledger|store|serialization)-/;
 /** Allowed where a root key cannot be used, or could not a moment ago. */
 const ROOT_KEY = [
   'PROVIDER_DENIED',
@@ -36,13 +38,23 @@ export const reads: MakeRule = (book, find) => {
   const tenants = new Map<string, string>();
   /** By key and version: when it was resumed last. */
   const resumed = new Map<string, number>();
+  const frozen = new Set<string>();
+  let failed = false;
+  let quiet = Number.POSITIVE_INFINITY;
+
+  /** What was asked before faults stopped may be told a while later; by whoever was frozen in between, hours later. */
+  function mayPass(at: number, by: string): boolean {
+    if (book.unusable.size > 0 || book.usableAgain.size > 0) return true;
+    const late = at - book.milliseconds('cacheCeilingSeconds') - book.milliseconds('clockSkewSeconds');
+    return failed && (late <= quiet || frozen.has(by));
+  }
 
   function isExcused(
     code: string,
-    { at, envelope }: ReadEntry & { readonly at: number },
+    { at, envelope, by }: ReadEntry & { readonly at: number },
     row: Row | null,
   ): boolean {
-    if (TRANSIENT.includes(code)) return true;
+    if (TRANSIENT.includes(code)) return mayPass(at, by);
     const named = book.opener.parse(envelope);
     const version = named === null ? undefined : book.keys.get(named.keyId)?.versions.get(named.version);
     if (named === null || version === undefined) return false;
@@ -88,6 +100,11 @@ export const reads: MakeRule = (book, find) => {
     },
     entry(entry) {
       if (entry.kind === 'read') see(entry);
+      else if (entry.kind === 'quiet') quiet = entry.at;
+      else if (entry.kind === 'fault') {
+        failed ||= OUT_OF_REACH.test(entry.fault);
+        if (entry.fault === 'frozen-application') frozen.add(entry.where);
+      }
     },
   };
 };

@@ -2,8 +2,24 @@ import { isGone } from '../items.ts';
 import type { MakeRule } from '../rule.ts';
 import { nameOf } from './values.ts';
 
-/** Rows of a backup come back only while their restore is READY and holds every version that they name. */
+/**
+ * Rows of a backup come back only while their restore is READY and holds every version that they name. A sweep that began
+ * after its end frees them, and nothing else.
+ */
 export const restores: MakeRule = (book, find) => ({
+  key({ before, after }) {
+    for (const { holdId, reason, versions, endedEpoch } of before?.holds ?? []) {
+      if (reason !== 'RESTORE' || after.holds.some((hold) => hold.holdId === holdId)) continue;
+      if (book.restores.get(holdId)?.status.startsWith('ABORT') === true) continue;
+      if (versions.every((version) => after.versions.get(version)?.state === 'DESTROYED')) continue;
+      const sweep = book.jobs.get(before?.rotationId ?? '');
+      if (endedEpoch === null || !((sweep?.restoreEpoch ?? Number.NaN) >= endedEpoch))
+        find(
+          '9',
+          `restore ${holdId} holds ${after.tenant}/${after.purpose} no more, and no sweep since its end freed it`,
+        );
+    }
+  },
   entry(entry) {
     if (entry.kind !== 'restored') return;
     const { restoreId, backupId } = entry;

@@ -1,6 +1,6 @@
 import type { MakeRule } from '../rule.ts';
 
-/** While a tenant's root key cannot be used, nothing that it wraps is destroyed. */
+/** While a tenant's root key cannot be used, nothing that it wraps is destroyed; once it can, nothing stays suspended. */
 export const rootKeys: MakeRule = (book, find) => ({
   key({ entry: { at }, before, after }) {
     // Whoever was frozen between asking and writing had asked before.
@@ -17,4 +17,20 @@ export const rootKeys: MakeRule = (book, find) => ({
       }
     }
   },
+  end({ at }) {
+    for (const { tenant, purpose, versions } of book.keys.values()) {
+      for (const { version, state, rootKeyId } of versions.values()) {
+        if (state !== 'SUSPENDED' || rootKeyId === null || book.unusable.has(rootKeyId)) continue;
+        const since = book.usableAgain.get(rootKeyId);
+        if (since !== undefined && at - since > PATIENCE)
+          find(
+            '22',
+            `version ${version} of ${tenant}/${purpose} is SUSPENDED, and its root key can be used again`,
+          );
+      }
+    }
+  },
 });
+
+/** Until a reconciliation finds what no event told, twice over. */
+const PATIENCE = 5 * 3_600_000;

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { CONFIGURED_APPROVERS } from '../actors/approvers.ts';
+import { createDice, type Dice } from '../dice.ts';
+import { FAULT_RATES } from '../faults.ts';
+import type { Action, Plan } from '../plan.ts';
+
+/**
+ * Bends a seed's plan towards where a mutant shows, so that it takes tens of seeds and not thousands. The unbroken code is
+ * run on the same plans: a mutant is found only by what that does not do.
+ */
+export type Profile = keyof typeof PROFILES;
+
+type Bend = (plan: Plan, dice: Dice) => Plan;
+type Choice = Action['choice'];
+type Put = (name: string, minutes: number, choice?: Choice) => void;
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Short, so that all of a version's life fits into hours. In every other plan backups live longer than the grace. Seconds. */
+const SHORT = {
+  cacheMaxAgeSeconds: 120,
+  cacheCeilingSeconds: 300,
+  clockSkewSeconds: 20,
+  maxTransactionSeconds: 30,
+  stallSeconds: 90,
+  backupRetentionSeconds: 1800,
+  graceSeconds: 2700,
+  soakSeconds: 300,
+};
+const NO_APPROVALS = { required: 0, acceptNoApprovals: true };
+
+const PROFILES = {
+  /** A version is purged as soon as it may be, and people change their minds meanwhile. */
+  purge: (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    purge(put, dice);
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
+  },
+  /** The same, and two people have to agree to it, who often agree late. */
+  'approved-purge': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    purge(put, dice);
+    for (let at = 100; at < 480; at += dice.between(20, 50)) put('purge', at, olaf);
+    return bent(plan, { approvals: shortLived, actions, hours: 9 });
+  },
+  /** Applications write all the time while the records are rewrapped. */
+  busy: (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    for (const at of [10, 30]) {
+      put('rush', at, { minutes: 5 });
+      put('rotate', at + dice.between(0, 3), olaf);
+    }
+    return bent({ ...plan, records: 6, applications: 5 }, { actions, hours: 2 });
+  },
+  /** Rotations and re-sweeps come right after one another, and are called off. */
+  hasty: (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    put('rush', 10, { minutes: 30 });
+    for (let at = 10; at < 50; at += dice.between(2, 8)) {
+      put('rotate', at, olaf);
+      const next = dice.pick(['cancel', 'resweep', 'resweep', 'rotate']);
+      put(next, at + dice.between(0, 4), olaf);
+    }
+    return bent({ ...plan, records: 2, applications: 1 }, { actions, hours: 2 });
+  },
+  /** Versions come back, and are left again, and retire. */
+  rollbacks: (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    for (let at = 10; at < 120; at += dice.between(10, 40)) {
+      put('rotate', at, olaf);
+      put('rollback', at + dice.between(1, 30), { ...olaf, pick: dice.below(4) });
+      if (dice.chance(0.5)) put('purge', at + dice.between(50, 120), { ...olaf, pick: dice.below(2) });
+    }
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 5 });
+  },
+} as const satisfies Record<string, Bend>;
+
+/** Of the key that every plan has. */
+const olaf = { tenant: 'acme', purpose: 'default', by: 'olaf' };
+
+/** The plan of the same seed, bent. */
+export function bend(plan: Plan, profile: Profile | undefined): Plan {
+  return profile === undefined ? plan : PROFILES[profile](plan, createDice(plan.seed, `profile ${profile}`));
+}
+
+/** Accidents are the seed's, in the hours in which there is something to meet; the rest is the profile's. */
+function stage({ actions }: Plan, dice: Dice) {
+  const put: Put = (name, minutes, choice = {}) => {
+    drawn.push({ name, after: minutes * MINUTE + dice.below(MINUTE), choice });
+  };
+  const drawn: Omit<Action, 'number'>[] = actions
+    .filter(({ name }) => name in FAULT_RATES)
+    .map((action) => ({ ...action, after: dice.between(10, 100) * MINUTE }));
+  return { put, actions: drawn };
+}
+
+/** Retired at about minute 20, and due at about 70. */
+function purge(put: Put, dice: Dice): void {
+  put('rush', 9, { minutes: 10 });
+  put('rotate', 10, olaf);
+  const due = 66;
+  for (const late of [-21, 0, 5, 15, 40, 80]) put('purge', due + late, { ...olaf, pick: 0 });
+  for (let i = dice.between(0, 3); i > 0; i--) {
+    const at = due + dice.below(25);
+    const what = dice.pick(['pause', 'cancel', 'hold', 'rollback', 'rotate', 'read-old', 'read-old']);
+    put(what, at, { ...olaf, pick: dice.below(2) });
+    if (what === 'pause') put('resume', at + dice.between(1, 20), olaf);
+    if (what === 'hold') put('release', at + dice.between(1, 20), { ...olaf, pick: 0 });
+  }
+}
+
+function shortLived(approvals: object): object {
+  return { ...approvals, required: 2, expirySeconds: 5400, approvers: CONFIGURED_APPROVERS };
+}
+
+interface Change {
+  readonly approvals?: (drawn: object) => object;
+  readonly actions: readonly Omit<Action, 'number'>[];
+  /** Until faults stop. */
+  readonly hours: number;
+}
+
+const configOf = z.looseObject({ rotation: z.looseObject({}), approvals: z.looseObject({}) });
+
+function bent(plan: Plan, { approvals = (drawn) => drawn, actions, hours }: Change): Plan {
+  const config = configOf.parse(plan.config);
+  const quietAfter = hours * HOUR;
+  const grace = plan.seed % 2 === 0 ? {} : { backupRetentionSeconds: 3600, graceSeconds: 900 };
+  return {
+    ...plan,
+    config: {
+      ...config,
+      rotation: { ...config.rotation, ...SHORT, ...grace },
+      approvals: approvals(config.approvals),
+    },
+    actions: actions
+      .filter(({ after }) => after < quietAfter)
+      .sort((a, b) => a.after - b.after)
+      .map((action, number) => ({ number, ...action })),
+    quietAfter,
+    endsAfter: quietAfter + (plan.endsAfter - plan.quietAfter),
+  };
+}
