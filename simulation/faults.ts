@@ -8,9 +8,9 @@ export const FAULT_RATES = {
   // Processes
   'kill-before-call': 0.01,
   'kill-after-call': 0.01,
-  'function-timeout': 0.005,
-  /** Frozen in mid-call, given up by its caller, and gone on with hours later. */
-  zombie: 0.005,
+  'function-timeout': 0.01,
+  /** Frozen before one of its calls, given up by its caller, and gone on with hours later. */
+  zombie: 0.0015,
   /** An application that stands still, with what it has cached. */
   'frozen-application': 0.01,
   /** Another release of the code, with other settings, beside this one. */

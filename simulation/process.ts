@@ -12,6 +12,7 @@ export interface Process {
   /** Its own: the true time, wrong by its skew; sleeping is an event. */
   readonly clock: Clock;
   readonly alive: boolean;
+  readonly frozen: boolean;
   /** Nothing of it happens until then (true time). */
   freeze(milliseconds: number): void;
   kill(): void;
@@ -46,6 +47,8 @@ export interface Trouble {
   /** Instead of the answer: the effect has happened. */
   readonly after?: Error | undefined;
 }
+
+const HOUR = 3_600_000;
 
 /** Synchronous methods: they leave the process not at all. */
 const LOCAL = new Set(['cursorAfter', 'close', 'rootKeyFor']);
@@ -87,6 +90,9 @@ export function createProcess(
     get alive() {
       return alive;
     },
+    get frozen() {
+      return thawsAt > scheduler.now();
+    },
     freeze: (milliseconds) => {
       thawsAt = Math.max(thawsAt, scheduler.now() + milliseconds);
     },
@@ -101,6 +107,8 @@ export function createProcess(
     call: <T>(label: string, run: () => T | Promise<T>) =>
       new Promise<T>((resolve, reject) => {
         const trouble = world.trouble(self, label);
+        if (kind === 'function' && faults.fires('zombie', `${name} ${label}`))
+          self.freeze(faults.dice.between(1, 20) * HOUR);
         after(trouble.there, async () => {
           if (dies('kill-before-call', label)) return;
           const answer = await effectOf(world, name, run, trouble);

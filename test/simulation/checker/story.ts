@@ -233,6 +233,7 @@ function disable(story: Story): void {
     .digest('hex');
   const read = { kind: 'read', recordSet: 'people', id: ['1'], field: 'email', envelope, by: 'app' } as const;
   add(story, { ...read, code: null, digest });
+  add(story, { kind: 'fault', fault: 'ledger-throttled', where: 'app ledger.getKey' });
   add(story, { ...read, code: 'LEDGER_UNAVAILABLE', digest: null });
   add(story, { kind: 'root-key', rootKeyId: ROOT, state: 'DISABLED' });
   const suspended = { reason: 'ROOT_KEY', rootKeyId: ROOT, at: at(story) } as const;

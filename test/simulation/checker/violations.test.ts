@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { requestIdOf } from '../../../shared/approvals/binding.ts';
+import { digestOf } from '../../../shared/signing/canonical-json.ts';
 import { check } from '../../../simulation/checker/check.ts';
 import type { HistoryEntry } from '../../../simulation/history.ts';
 import {
@@ -90,11 +92,58 @@ const item = (kind: string, id: string, to: unknown) => ({
   value: to,
   by: 'test',
 });
+
+/** One commit of the key has a hold of a person's, and the next one not; in between its release was asked for and agreed to. */
+function released(
+  s: Entries,
+  ...asked: readonly { readonly expiresAt?: string; readonly restoreEpoch?: number; readonly by?: string[] }[]
+): Entries {
+  const holds = [{ holdId: 'hold-1', versions: [1], reason: 'PERSON', until: null }];
+  const held = keyWith(2, 'PRE_ACTIVE');
+  const { value: key } = s[indexOf(s, held)] as Item;
+  const evidence = { holdId: 'hold-1' };
+  return asked.toReversed().reduce(
+    (story, { expiresAt = '2026-01-02T00:00:00.000Z', restoreEpoch, by = ['bob', 'cid'] }) => {
+      const binding = {
+        ...{ action: 'release-hold' as const, tenant: 'acme', purpose: 'default', keyId: KEY_ID, version: 1 },
+        restoreEpoch: restoreEpoch ?? (key as Value).restoreEpoch,
+        ...{ subject: digestOf(evidence), expiresAt, requestedBy: 'person:ann' },
+      };
+      const requestId = requestIdOf(binding);
+      const approvals = by.map((approver) =>
+        item('approvals', `${requestId}/${approver}`, {
+          ...{ requestId, approver, at: '2026-01-01T00:00:00.000Z' },
+        }),
+      );
+      const request = item('approvalRequests', requestId, { ...binding, requestId, evidence });
+      return [...approvals, request].reduce((entries, entry) => insert(entries, held, entry), story);
+    },
+    value(s, held, () => ({ holds })),
+  );
+}
+
 const REWRAPPED = writtenBy('pipeline');
 const COMPLETED = jobIs(ROTATION, 'COMPLETED');
 const [EMAIL = new Uint8Array(), PHONE = new Uint8Array()] = sealed('1', 1);
 
 const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: Entries) => Entries]> = {
+  'a read that fails for no reason': [
+    '2',
+    /which opens, and was told KEY_UNAVAILABLE/,
+    (s) => change(s, of('read'), () => ({ code: 'KEY_UNAVAILABLE' })),
+  ],
+  'a read that fails long after the last fault': [
+    '2',
+    /which opens, and was told KEY_UNAVAILABLE/,
+    (s) => {
+      const read = { ...s[indexOf(s, of('read'))], code: 'KEY_UNAVAILABLE' };
+      const fault = { kind: 'fault', fault: 'kms-error', where: 'app provider.unwrapKek' };
+      const quiet = { kind: 'quiet' };
+      const early = s.filter(({ kind }) => kind !== 'root-key' && kind !== 'read');
+      const at = early.at(-1)?.at ?? 0;
+      return [...insert(insert(early, of('config'), quiet), of('config'), fault), { ...read, at }] as Entries;
+    },
+  ],
   'a write that does not open': [
     '2',
     /does not open to what was committed/,
@@ -524,6 +573,28 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
         holds: [{ holdId: 'hold-1', versions: [1], reason: 'PERSON', until: null }],
       })),
   ],
+  'a hold that is released after its approvals had expired': [
+    '25',
+    /is released by request .* had expired/,
+    (s) => {
+      const at = s[indexOf(s, keyWith(2, 'PRE_ACTIVE'))]?.at ?? 0;
+      return released(s, { expiresAt: new Date(at - 600_000).toISOString() });
+    },
+  ],
+  'a hold that is released by approvals of another epoch': [
+    '25',
+    /is released by request .* is of another restore epoch/,
+    (s) => released(s, { restoreEpoch: 7 }),
+  ],
+  'something given up by approvals of another epoch': [
+    '25',
+    /people 1 email is given up by request .* is of another restore epoch/,
+    (s) => {
+      const given = isItem('approvalRequests', ({ action }) => action === 'give-up');
+      const { value: key } = s.slice(0, indexOf(s, given)).findLast(isItem('keys', () => true)) as Item;
+      return insert(s, given, item('keys', 'key', { ...(key as object), restoreEpoch: 7 }));
+    },
+  ],
   'a destruction that is decided while the root key is disabled': [
     '22',
     /while its root key cannot be used/,
@@ -637,6 +708,8 @@ const EXCUSES: Record<string, (entries: Entries) => Entries> = {
       item('keys', 'key', { ...(key as object), canary: { version: 1 } }),
     );
   },
+  'a hold that is released by the second request, when the first had come to nothing': (s) =>
+    released(s, { by: ['bob'] }, { expiresAt: '2026-01-02T00:00:00.001Z' }, { restoreEpoch: 7 }),
   'a slow application, before the version is destroyed': (s) =>
     insert(
       insert(s, jobIs(ROTATION, 'CENSUS'), recordOf('3', 'application', sealed('3', 1), plaintextsOf('3'))),
