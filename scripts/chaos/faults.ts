@@ -19,7 +19,7 @@ export interface FaultOptions {
 
 /** Of the open connections to the stack's servers, and of those to PostgreSQL. */
 const CUT_SHARE = 0.7;
-const LOOK_MS = 500;
+const LOOK_MS = 2_000;
 
 export async function doFault(fault: Fault, options: FaultOptions): Promise<void> {
   const { victim, figures, note } = options;
@@ -78,7 +78,7 @@ async function kill(
   if (moment !== null) onMoment(moment);
 }
 
-/** Kinds of the jobs that run; none where the ledger does not answer at once. */
+/** Kinds of the jobs that run; none where the ledger does not answer in time. */
 export async function runningJobs({ deps }: Victim): Promise<readonly string[]> {
   const listed = deps.ledger.listJobs({ statuses: RUNNING_STATUSES }).then(
     (jobs) => jobs.map(({ kind }) => kind),

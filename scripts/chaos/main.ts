@@ -120,6 +120,7 @@ async function run(made: World): Promise<boolean> {
     inDoubt,
     rotations,
     destroyed: last.destroyed,
+    moments: Object.fromEntries(made.moments),
     violations: [],
   });
   return !vacuous;

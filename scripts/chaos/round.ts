@@ -68,6 +68,8 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   const breaking = (async () => {
     for (const { afterMs, fault } of plan.faults) {
       await sleep(afterMs, undefined, { signal: both });
+      // A fault that breaks nothing proves nothing.
+      if (!(await runningJobs(victim)).some((kind) => kind === 'rotate')) await people.ask(ANOTHER);
       await doFault(fault, faultOptions(world, orderQueue));
     }
   })();
@@ -95,6 +97,8 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     violations: [...world.violations],
   };
 }
+
+const ANOTHER = { what: 'rotate', tenant: 0, mode: 'rewrap', recordsPerSecond: null } as const;
 
 function faultOptions(world: World, onRestart: () => Promise<unknown>): FaultOptions {
   const { victim, figures, note, moments, application } = world;
