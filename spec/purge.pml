@@ -308,11 +308,17 @@ dead:
   }
 }
 
-/* An application that needs the version, from a place that no census reads. Fenced, it is served, and leaves a mark. */
+/*
+ * An application that needs the version, from a place that no census reads. Fenced, or by a cached key that still says so, it is
+ * served and leaves a mark.
+ */
 proctype Application() {
 end:
   do
-  :: atomic { state == DESTROY_PENDING -> mark = true; unanswered = true; sameMark[0] = false; sameMark[1] = false }
+  :: atomic {
+      state == DESTROY_PENDING || state == RETIRING ->
+      mark = true; unanswered = true; sameMark[0] = false; sameMark[1] = false
+    }
   :: atomic { state == DESTROYED -> break }
   od
 }
