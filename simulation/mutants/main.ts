@@ -1,67 +1,137 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { z } from 'zod';
 import { inLanes } from '../../shared/concurrency/in-lanes.ts';
+import { type Finding, type Hunt, runHunts } from './finding.ts';
 import { MUTANTS } from './list.ts';
+import type { Mutant } from './mutant.ts';
 
-/** Runs every mutant until a seed finds it, each in a process of its own, and shows the table. */
-
-const run = promisify(execFile);
-const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
-
-const findingSchema = z.object({
-  name: z.string(),
-  seeds: z.int(),
-  steps: z.int(),
-  caught: z.object({ seed: z.int(), rule: z.string(), what: z.string() }).nullable(),
-});
-
+/**
+ * Runs every mutant until a seed finds it, each in a process of its own, and shows the table. A mutant is found when the
+ * rule is one that it breaks, and when the unbroken code passes on the very plan that found it.
+ */
 export interface MutantsOptions {
   readonly workers: number;
   readonly firstSeed: number;
   /** Most seeds for one mutant. */
   readonly seeds: number;
-  /** Left out: all. */
+  /** Left out: all. `none`: the unbroken code, on all of those seeds and on all plans of all mutants. */
   readonly only?: readonly string[];
   readonly print: (line: string) => void;
 }
 
-/** Returns how many were not found. */
-export async function runMutants({
-  workers,
-  firstSeed,
-  seeds,
-  only,
-  print,
-}: MutantsOptions): Promise<number> {
+export const NONE = 'none';
+
+/** Returns how many were not found, or not as they should be. */
+export async function runMutants(options: MutantsOptions): Promise<number> {
+  const { workers, only, print } = options;
+  if (only?.includes(NONE) === true) return runUnbroken(options);
   const mutants = MUTANTS.filter(({ name }) => only === undefined || only.includes(name));
   const unknown = (only ?? []).filter((wanted) => !mutants.some(({ name }) => name === wanted));
   if (unknown.length > 0) throw new Error(`There is no mutant ${unknown.join(', ')}`);
   const began = performance.now();
-  const survivors: string[] = [];
-  let total = 0;
-  let done = 0;
   const width = Math.max(...mutants.map(({ name }) => name.length));
-  print(`${'mutant'.padEnd(width)}  rule      seeds  seconds  found by`);
-  await inLanes(mutants, workers, async ({ name, breaks }) => {
-    const start = performance.now();
-    const { stdout } = await run(process.execPath, [WORKER, name, String(firstSeed), String(seeds)]);
-    const found = findingSchema.parse(JSON.parse(stdout));
-    total += found.seeds;
-    done += 1;
-    const rule = found.caught === null ? 'SURVIVED' : found.caught.rule;
-    if (found.caught === null) survivors.push(name);
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    const cells = [name.padEnd(width), rule.padEnd(8), String(found.seeds).padStart(6), seconds.padStart(7)];
-    print(`${cells.join('  ')}  ${found.caught === null ? `nobody: ${breaks}` : shorten(found.caught.what)}`);
+  print(`${'mutant'.padEnd(width)}  rule       seeds  seconds  what it breaks`);
+  const results = await inLanes(mutants, workers, async (mutant) => {
+    const result = await runMutant(mutant, options);
+    print(rowOf(result, width));
+    return result;
   });
-  const seconds = Math.round((performance.now() - began) / 1000);
-  print(`${done - survivors.length} of ${done} mutants found, ${total} seeds, ${seconds} s.`);
-  print(JSON.stringify({ mutants: done, survivors, seeds: total, seconds }));
-  return survivors.length;
+  const caught = results.filter(({ trouble }) => trouble === null);
+  const falseAlarms = await findFalseAlarms(caught, workers);
+  const wrong = results.filter(({ trouble }) => trouble !== null);
+  for (const { mutant, trouble } of wrong) print(`${mutant.name}: ${trouble}`);
+  for (const { mutant, found } of falseAlarms)
+    print(
+      `${mutant}: the unbroken code does it too, seed ${found?.seed}, rule ${found?.rule}: ${found?.what}`,
+    );
+  const seconds = secondsSince(began);
+  const seeds = results.reduce((sum, result) => sum + result.seeds, 0);
+  const good = caught.length - falseAlarms.length;
+  print(
+    `${good} of ${results.length} mutants found, and not without them: ${seeds} seeds, ${Math.round(seconds)} s.`,
+  );
+  print(
+    JSON.stringify({
+      mutants: results.length,
+      found: good,
+      seeds,
+      seconds,
+      wrong: wrong.map(({ mutant, trouble }) => ({ mutant: mutant.name, trouble })),
+      falseAlarms,
+      results: results.map((result) => ({ ...result, mutant: result.mutant.name })),
+    }),
+  );
+  return results.length - good;
 }
 
-function shorten(text: string): string {
-  return text.length <= 100 ? text : `${text.slice(0, 99)}…`;
+interface Result {
+  readonly mutant: Mutant;
+  readonly seeds: number;
+  readonly seconds: number;
+  readonly found: Finding['found'];
+  /** null: it was found, by a rule that it breaks. */
+  readonly trouble: string | null;
+}
+
+async function runMutant(mutant: Mutant, { firstSeed, seeds }: MutantsOptions): Promise<Result> {
+  const began = performance.now();
+  try {
+    const [finding] = await runHunts([{ mutant: mutant.name, broken: true, firstSeed, seeds }]);
+    const found = finding?.found ?? null;
+    const isMeant = found !== null && mutant.rules.includes(found.rule);
+    const trouble =
+      found === null
+        ? `not found in ${seeds} seeds`
+        : isMeant
+          ? null
+          : `found by rule ${found.rule}, not by ${mutant.rules.join(' or ')}: ${found.what}`;
+    return { mutant, seeds: finding?.seeds ?? 0, seconds: secondsSince(began), found, trouble };
+  } catch (error) {
+    const trouble = `its process failed: ${error instanceof Error ? error.message : String(error)}`;
+    return { mutant, seeds: 0, seconds: secondsSince(began), found: null, trouble };
+  }
+}
+
+function rowOf({ mutant, seeds, seconds, found, trouble }: Result, width: number): string {
+  const rule = found === null ? 'SURVIVED' : `${found.rule}${trouble === null ? '' : ' (!)'}`;
+  const cells = [mutant.name.padEnd(width), rule.padEnd(9), String(seeds).padStart(6)];
+  return [...cells, seconds.toFixed(1).padStart(7), mutant.breaks].join('  ');
+}
+
+/** The plans that found a mutant, in the code as it is. */
+async function findFalseAlarms(caught: readonly Result[], workers: number): Promise<readonly Finding[]> {
+  const hunts = caught.flatMap(({ mutant, found }) =>
+    found === null ? [] : [{ mutant: mutant.name, broken: false, firstSeed: found.seed, seeds: 1 }],
+  );
+  const shares = Array.from({ length: workers }, (_, lane) => hunts.filter((__, i) => i % workers === lane));
+  const findings = await inLanes(shares, workers, runHunts);
+  return findings.flat().filter(({ found }) => found !== null);
+}
+
+/** Each way of bending plans once. */
+async function runUnbroken({ workers, firstSeed, seeds, print }: MutantsOptions): Promise<number> {
+  const began = performance.now();
+  const ways = new Map(MUTANTS.map((mutant) => [JSON.stringify([mutant.needs, mutant.profile]), mutant]));
+  const hunts = [...ways.values()].map(
+    ({ name }): Hunt => ({ mutant: name, broken: false, firstSeed, seeds }),
+  );
+  const findings = await inLanes(hunts, workers, async (hunt) => {
+    const [finding] = await runHunts([hunt]);
+    const { found = null } = finding ?? {};
+    const { needs = [], profile = 'as drawn' } = ways.get(JSON.stringify(wayOf(hunt.mutant))) ?? {};
+    const result = found === null ? 'clean' : `seed ${found.seed}, rule ${found.rule}: ${found.what}`;
+    print(`${profile.padEnd(14)}  ${[...needs].join(', ').padEnd(36)}  ${finding?.seeds} seeds  ${result}`);
+    return found;
+  });
+  const violations = findings.filter((found) => found !== null);
+  const seconds = secondsSince(began);
+  print(JSON.stringify({ ways: hunts.length, seedsEach: seeds, violations, seconds }));
+  return violations.length;
+}
+
+function wayOf(name: string): readonly unknown[] {
+  const mutant = MUTANTS.find((one) => one.name === name);
+  return [mutant?.needs, mutant?.profile];
+}
+
+function secondsSince(began: number): number {
+  return Math.round((performance.now() - began) / 100) / 10;
 }

@@ -38,6 +38,22 @@ const PROFILES = {
     purge(put, dice);
     return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
   },
+  /** A purge is called off while its version is fenced, and nobody asks for it again. */
+  'called-off': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    put('rotate', 10, olaf);
+    put('purge', 80, { ...olaf, pick: 0 });
+    put('cancel', 81 + dice.below(4), { ...olaf, pick: 0 });
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 3 });
+  },
+  /** A backup of before a rotation comes back after it, and the version is purged as soon as it may be. */
+  restored: (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    purge(put, dice);
+    const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
+    put('restore', dice.between(28, 36), { store, backup: dice.between(2, 3), end: 'end', minutes: 0 });
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
+  },
   /** The same, and two people have to agree to it, who often agree late. */
   'approved-purge': (plan, dice) => {
     const { put, actions } = stage(plan, dice);
@@ -122,7 +138,11 @@ interface Change {
   readonly hours: number;
 }
 
-const configOf = z.looseObject({ rotation: z.looseObject({}), approvals: z.looseObject({}) });
+const configOf = z.looseObject({
+  stores: z.looseObject({}),
+  rotation: z.looseObject({}),
+  approvals: z.looseObject({}),
+});
 
 function bent(plan: Plan, { approvals = (drawn) => drawn, actions, hours }: Change): Plan {
   const config = configOf.parse(plan.config);

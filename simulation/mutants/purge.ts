@@ -139,10 +139,22 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-without-epoch',
     breaks: 'a store that is restored during a purge does not void it',
-    rules: ['8', '9'],
+    rules: ['9'],
     needs: ['restore'],
     profile: 'purge',
-    edits: [...NO_EPOCH, ...NO_HOLDS],
+    edits: [
+      ...NO_EPOCH,
+      {
+        file: 'shared/rotation/holds.ts',
+        from: '  const holds = key.holds.map((hold) => extended(hold, config));',
+        to: "  const holds = key.holds.filter(({ reason }) => reason !== 'RESTORE').map((hold) => extended(hold, config));",
+      },
+      {
+        file: 'shared/keyring/holds.ts',
+        from: "  return { ...version, state: 'RETIRING', destroyPendingAt: null };",
+        to: '  return version;',
+      },
+    ],
   },
   {
     name: 'purge-ignores-holds',
@@ -233,7 +245,7 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     breaks: 'a version on which something was found after its retirement keeps its old grace',
     rules: ['8'],
     needs: ['restore'],
-    profile: 'purge',
+    profile: 'restored',
     edits: [
       {
         file: 'shared/keyring/versions.ts',
@@ -256,7 +268,7 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     name: 'cancelled-purge-goes-on',
     breaks: 'a purge that a person called off destroys its version all the same',
     rules: ['6'],
-    profile: 'purge',
+    profile: 'called-off',
     edits: [
       {
         file: 'shared/rotation/change.ts',

@@ -6,6 +6,7 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
     name: 'no-compare-and-set',
     breaks: 'the worker writes without a look at what stands there by now',
     rules: ['2', '10', '12', '14'],
+    needs: ['kms-latency', 'store-throttled'],
     profile: 'busy',
     edits: [
       {
@@ -19,6 +20,7 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
     name: 'compare-the-version-only',
     breaks: "the worker's compare-and-set is on the version, not on the bytes",
     rules: ['2', '10', '14'],
+    needs: ['kms-latency', 'store-throttled'],
     profile: 'busy',
     edits: [
       {

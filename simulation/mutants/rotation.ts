@@ -225,19 +225,15 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'job-stops-without-blocker',
-    breaks: 'a job whose step failed for good stays as it was, without an end or a reason',
+    name: 'lost-executions-stay-lost',
+    breaks: 'the daily sweep does not take up a job whose execution is gone',
     rules: ['liveness'],
+    needs: ['execution-aborted'],
     edits: [
-      {
-        file: 'shared/rotation/stop-job.ts',
-        from: '    blockJob(current, code, message, deps.clock.now()),',
-        to: "    current.jobId !== '' ? current : blockJob(current, code, message, deps.clock.now()),",
-      },
       {
         file: 'shared/rotation/sweep-daily.ts',
         from: '      if (await recoverJob(deps, job)) result.recovered += 1;',
-        to: '      if (job.jobId === "") result.recovered += 1;',
+        to: "      if (job.jobId === '' && (await recoverJob(deps, job))) result.recovered += 1;",
       },
     ],
   },
