@@ -20,7 +20,7 @@ const emulator = {
     name: 'emulator',
     include: ['test/emulator/**/*.test.ts'],
     testTimeout: 180_000,
-    hookTimeout: 180_000,
+    hookTimeout: 300_000,
     // Each starts emulators of its own, on ports of their own; more than two at a time wait for each other's processor.
     maxWorkers: 2,
   },
@@ -35,7 +35,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**', ...A_PROCESS_EACH],
           globalSetup: [POSTGRES_TEMPLATE],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           // One file after the other in two processes: starting one, and importing everything, takes a second of each file.
           isolate: false,
           maxWorkers: 2,
@@ -46,7 +47,8 @@ export default defineConfig({
         test: {
           name: 'process',
           include: A_PROCESS_EACH,
-          testTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -56,7 +58,8 @@ export default defineConfig({
           name: 'deployment',
           include: ['test/deployment/**/*.test.ts'],
           globalSetup: ['test/deployment/support/global-setup.ts'],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
