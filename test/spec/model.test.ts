@@ -65,6 +65,11 @@ describe('a verdict', () => {
     expect(readVerdict(`${warning}\n${full}`).got).toBe('failed');
   });
 
+  it('is none where a process is stuck, which shows no broken rule', () => {
+    const stuck = full.replace('errors: 0', 'errors: 1');
+    expect(readVerdict(`pan:1: invalid end state (at depth 9)\n${stuck}`).got).toBe('failed');
+  });
+
   it('is none where nothing was searched', () => {
     expect(readVerdict('').got).toBe('failed');
   });
