@@ -48,9 +48,12 @@ const LOOK_EVERY_SECONDS = 900;
 /** A look and its wait are nine events of an execution's 25,000; the census and its retries need theirs. */
 const MOST_LOOKS = 1000;
 
-/** A rotation has nothing to look for. Of a purge: often enough to see soon who asks for the version. */
+/**
+ * A rotation has nothing to look for: but where more is left than a whole barrier this machine's clock is behind, and another
+ * one may know better. Of a purge: often enough to see soon who asks for the version.
+ */
 function waitSeconds({ kind, times }: Pick<Job, 'kind' | 'times'>, left: number): number {
-  if (kind !== 'purge') return left;
+  if (kind !== 'purge') return Math.min(left, Math.max(times.barrierSeconds, Math.ceil(left / MOST_LOOKS)));
   const whole = Math.max(times.barrierSeconds, left);
   const often = Math.min(LOOK_EVERY_SECONDS, Math.max(1, Math.ceil(whole / 20)));
   return Math.min(left, Math.max(often, Math.ceil(whole / MOST_LOOKS)));

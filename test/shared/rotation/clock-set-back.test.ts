@@ -1,5 +1,6 @@
 import { afterAll, expect, it } from 'vitest';
 import { activateVersion } from '../../../shared/rotation/activate-version.ts';
+import { checkBarrier } from '../../../shared/rotation/check-barrier.ts';
 import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { noEarlierThan } from '../../../shared/rotation/no-earlier.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
@@ -35,6 +36,23 @@ it('counts the barrier from no earlier than the steps before', async () => {
   const key = await world.key();
   expect(Date.parse(key.versions['2']?.activatedAt ?? '')).toBeGreaterThanOrEqual(began);
   expect(Date.parse(key.versions['1']?.retiringAt ?? '')).toBeGreaterThanOrEqual(began);
+});
+
+it('waits no longer than a whole barrier before another machine looks', async () => {
+  const world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 2);
+  const { job } = await requestRotation(world.deps, KEY);
+  const { barrierSeconds } = job.times;
+  const waits: number[] = [];
+  await runRotation(world, job.jobId, async (name, step) => {
+    if (name !== 'CheckBarrier' || waits.length > 0) return step();
+    const now = world.clock.now();
+    world.clock.jumpTo(now - 5 * HOUR);
+    waits.push((await checkBarrier(world.deps, job.jobId)).waitSeconds);
+    world.clock.jumpTo(now);
+    return step();
+  });
+  expect(waits).toEqual([barrierSeconds]);
 });
 
 it('counts the grace and the holds of backups from no earlier than the census', async () => {
