@@ -138,7 +138,6 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     breaks: 'who asked for a destruction counts among its approvers',
     rules: ['25'],
     needs: ['self-approval'],
-    profile: 'approved-purge',
     edits: [
       {
         file: 'shared/approvals/binding.ts',
@@ -231,7 +230,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'expired-approval-counts',
     breaks: 'an approval counts after its expiry',
     rules: ['21', '25'],
-    needs: ['root-key-disabled', 'grant-revoked'],
+    needs: ['executions-unavailable', 'execution-aborted', 'kill-after-call'],
     profile: 'approved-purge',
     edits: [
       {

@@ -54,12 +54,20 @@ const PROFILES = {
     put('restore', dice.between(28, 36), { store, backup: dice.between(2, 3), end: 'end', minutes: 0 });
     return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
   },
-  /** The same, and two people have to agree to it, who often agree late. */
+  /** The same, and people have to agree to it; something comes between their agreement and its use. */
   'approved-purge': (plan, dice) => {
     const { put, actions } = stage(plan, dice);
-    purge(put, dice);
-    for (let at = 100; at < 480; at += dice.between(20, 50)) put('purge', at, olaf);
-    return bent(plan, { approvals: shortLived, actions, hours: 9 });
+    put('rotate', 10, olaf);
+    for (let at = 80; at < 480; at += dice.between(20, 50)) put('purge', at, olaf);
+    for (const at of [95, 140, 190]) {
+      const from = at + dice.below(40);
+      put('pause', from, olaf);
+      put('resume', from + dice.between(1, 6), olaf);
+    }
+    const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
+    const newest = { store, backup: 0, end: 'end', minutes: 0 };
+    if (plan.faults.has('restore')) put('restore', dice.between(100, 160), newest);
+    return bent(plan, { approvals: agreed(dice), actions, hours: 9 });
   },
   /** Applications write all the time while the records are rewrapped. */
   busy: (plan, dice) => {
@@ -127,8 +135,10 @@ function purge(put: Put, dice: Dice): void {
   }
 }
 
-function shortLived(approvals: object): object {
-  return { ...approvals, required: 2, expirySeconds: 5400, approvers: CONFIGURED_APPROVERS };
+function agreed(dice: Dice): (drawn: object) => object {
+  const expirySeconds = dice.pick([2400, 14_400]);
+  const required = dice.between(1, 2);
+  return (drawn) => ({ ...drawn, required, expirySeconds, approvers: CONFIGURED_APPROVERS });
 }
 
 interface Change {
@@ -158,7 +168,7 @@ function bent(plan: Plan, { approvals = (drawn) => drawn, actions, hours }: Chan
     actions: actions
       .filter(({ after }) => after < quietAfter)
       .sort((a, b) => a.after - b.after)
-      .map((action, number) => ({ number, ...action })),
+      .map((action, number) => ({ ...action, number })),
     quietAfter,
     endsAfter: quietAfter + (plan.endsAfter - plan.quietAfter),
   };

@@ -276,6 +276,11 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
         to: '',
       },
       {
+        file: 'shared/rotation/check-barrier.ts',
+        from: "  if (job.status !== 'CENSUS') return true;",
+        to: '',
+      },
+      {
         file: 'shared/rotation/cancel-job.ts',
         from: '  await deps.executions.stop(',
         to: "  if (job.kind === 'rotate') await deps.executions.stop(",
