@@ -57,7 +57,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     faults,
     acting,
     trace: parts.trace,
-    trouble: createTrouble({ faults, dice: createDice(plan.seed, 'trouble') }),
+    trouble: createTrouble({ faults, dice: createDice(plan.seed, 'trouble'), now: scheduler.now }),
   };
   const random = createDice(plan.seed, 'random').fill;
   const stores = makeStores(config, (recordSet, change, row) => {

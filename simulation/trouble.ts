@@ -12,6 +12,7 @@ import {
 } from './adapter-errors.ts';
 import type { Dice } from './dice.ts';
 import type { FaultKind, Faults } from './faults.ts';
+import { anyTime } from './models/any-time.ts';
 import type { Process, Trouble } from './process.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface TroubleWorld {
   readonly faults: Faults;
   /** For the latencies: a stream of its own. */
   readonly dice: Dice;
+  /** True time. */
+  readonly now: () => number;
 }
 
 type Fails = Pick<Trouble, 'before' | 'after'>;
@@ -86,7 +89,12 @@ const CHANCES: Readonly<Record<string, readonly Chance[]>> = {
   bus: [{ kind: 'event-lost', fails: () => ({ before: busError('InternalFailure') }) }],
 };
 
-export function createTrouble({ faults, dice }: TroubleWorld): (process: Process, label: string) => Trouble {
+export function createTrouble({
+  faults,
+  dice,
+  now,
+}: TroubleWorld): (process: Process, label: string) => Trouble {
+  const outages = createOutages(faults, now);
   return ({ name }, label) => {
     const dot = label.indexOf('.');
     const port = label.slice(0, dot);
@@ -95,19 +103,36 @@ export function createTrouble({ faults, dice }: TroubleWorld): (process: Process
     const back = dice.chance(LATE_ANSWERS) ? latency(dice) : 0;
     const slow = SLOW.has(port) && faults.fires('kms-latency', `${name} ${label}`);
     const extra = slow ? faults.dice.between(1_000, LONGEST) : 0;
-    const fails = failureOf(port, method, `${name} ${label}`, faults);
+    const fails = outages.failureOf(port, method, `${name} ${label}`);
     return { ...fails, there, back: back + extra };
   };
 }
 
-function failureOf(port: string, method: string, where: string, faults: Faults): Fails {
-  const chances = Object.hasOwn(CHANCES, port) ? (CHANCES[port] ?? []) : [];
-  for (const { kind, of, fails } of chances) {
-    if (of === 'writes' && !WRITES.test(method)) continue;
-    if (faults.fires(kind, where)) return fails(method, faults.dice);
-  }
-  return {};
+/** Some faults are the first of an outage: for minutes, or longer than any cache may serve, every such call fails. */
+function createOutages(faults: Faults, now: () => number) {
+  /** By kind. */
+  const until = new Map<FaultKind, number>();
+  const isOut = (kind: FaultKind) => !faults.stopped && now() < (until.get(kind) ?? 0);
+  return {
+    failureOf(port: string, method: string, where: string): Fails {
+      const chances = Object.hasOwn(CHANCES, port) ? (CHANCES[port] ?? []) : [];
+      for (const { kind, of, fails } of chances) {
+        if (of === 'writes' && !WRITES.test(method)) continue;
+        if (isOut(kind)) return fails(method, faults.dice);
+        if (!faults.fires(kind, where)) continue;
+        if (OUTAGES.has(kind) && faults.dice.chance(LASTS))
+          until.set(kind, now() + anyTime(faults.dice, LONGEST_OUTAGE));
+        return fails(method, faults.dice);
+      }
+      return {};
+    },
+  };
 }
+
+const OUTAGES: ReadonlySet<FaultKind> = new Set(['kms-error', 'ledger-throttled', 'store-unavailable']);
+/** Of their firings. */
+const LASTS = 0.03;
+const LONGEST_OUTAGE = 3 * 3_600_000;
 
 /** The other answers come with the effect: what happens in between happens before the next call as well. */
 const LATE_ANSWERS = 0.1;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { FaultKind } from '../faults.ts';
 import type { Plan } from '../plan.ts';
 import type { Outcome, Violation } from '../simulate.ts';
@@ -47,21 +48,33 @@ export async function runSeed(
   twice: boolean,
 ): Promise<SeedResult> {
   const outcome = await simulate(planOf(seed));
-  const { steps, fired, traceHash } = outcome;
-  const [violation = twice ? await differs({ planOf, simulate }, seed, traceHash) : null] =
-    outcome.violations;
+  const { steps, fired } = outcome;
+  const [violation = twice ? await differs({ planOf, simulate }, seed, outcome) : null] = outcome.violations;
   return { seed, steps, fired: [...fired], violation };
 }
 
 async function differs(
   { planOf, simulate }: Simulator,
   seed: number,
-  hash: string,
+  { traceHash, history }: Outcome,
 ): Promise<Violation | null> {
   const again = await simulate(planOf(seed));
-  if (again.traceHash === hash) return null;
-  const what = `the same seed ran another way: its trace is ${hash}, and then ${again.traceHash}`;
-  return { rule: 'determinism', what, step: again.steps };
+  const rule = 'determinism';
+  const step = again.steps;
+  if (again.traceHash !== traceHash)
+    return {
+      ...{ rule, step },
+      what: `the same seed ran another way: its trace is ${traceHash}, and then ${again.traceHash}`,
+    };
+  if (digestOf(again.history) === digestOf(history)) return null;
+  return { rule, step, what: 'the same seed wrote other bytes: something in it is drawn beside its dice' };
+}
+
+/** Of everything in it to the last byte, which the trace only names. */
+function digestOf(history: Outcome['history']): string {
+  const hash = createHash('sha256');
+  for (const entry of history) hash.update(JSON.stringify(entry));
+  return hash.digest('hex');
 }
 
 /** `milliseconds`: how long shrinking may take. */

@@ -38,7 +38,7 @@ describeEventBus('the model', async () => {
   /** As a process that meets this trouble reaches it. */
   const reached = (troubles: Faults): typeof port => {
     const clock = { now: scheduler.now, elapsed: scheduler.now, sleep: () => Promise.resolve() };
-    const trouble = createTrouble({ faults: troubles, dice });
+    const trouble = createTrouble({ faults: troubles, dice, now: () => 0 });
     const world = { scheduler, dice, faults: troubles, trouble, trace: () => {}, acting: { by: '' } };
     const bus = createProcess(world, 'test', 'service', clock).port('bus', port);
     return {

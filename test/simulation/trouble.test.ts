@@ -13,9 +13,17 @@ import { createTrouble } from '../../simulation/trouble.ts';
 
 const process = { name: 'worker' } as Process;
 
-function troubleWith(kinds: readonly FaultKind[], seed = 1) {
+const DAY = 24 * 3_600_000;
+
+/** `every`: milliseconds between two looks at the time. Left out: whatever lasts is over by the next call. */
+function troubleWith(kinds: readonly FaultKind[], seed = 1, every = DAY) {
+  let time = 0;
+  const now = () => {
+    time += every;
+    return time;
+  };
   const faults = createFaults({ seed, kinds: new Set(kinds) }, createDice(seed, 'faults'), () => {});
-  return { faults, trouble: createTrouble({ faults, dice: createDice(seed, 'latency') }) };
+  return { faults, trouble: createTrouble({ faults, dice: createDice(seed, 'latency'), now }) };
 }
 
 /** Everything that happens to so many calls of this label. */
@@ -23,6 +31,28 @@ function met(kind: FaultKind, label: string, calls = 3_000): readonly Trouble[] 
   const { trouble } = troubleWith([kind]);
   return Array.from({ length: calls }, () => trouble(process, label));
 }
+
+describe('an outage', () => {
+  const longest = (kind: FaultKind, stopped: boolean) => {
+    const { faults, trouble } = troubleWith([kind], 1, 1_000);
+    const failed = Array.from({ length: 40_000 }, (_, i) => {
+      if (stopped && i === 20_000) faults.stop();
+      const { before, after } = trouble(process, 'provider.unwrapKek');
+      return before !== undefined || after !== undefined ? 'x' : ' ';
+    }).join('');
+    return { failed, most: Math.max(...failed.split(' ').map(({ length }) => length)) };
+  };
+
+  it('follows some errors, and every call fails for hours', () => {
+    expect(longest('kms-error', false).most).toBeGreaterThan(2_000);
+    expect(longest('kms-error', false).failed).toContain(' ');
+    expect(longest('kms-throttled', false).most).toBeLessThan(20);
+  });
+
+  it('ends when faults stop', () => {
+    expect(longest('kms-error', true).failed.slice(20_000)).not.toContain('x');
+  });
+});
 
 describe('an error', () => {
   it.each<[FaultKind, string, 'before' | 'after', string]>([
