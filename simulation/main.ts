@@ -5,6 +5,9 @@ import { run } from './run/run.ts';
 
 /** `npm run simulate`: docs/simulation.md has what it does, and `--help` its options. */
 
+/** Most of them are found by far fewer. */
+const SEEDS_A_MUTANT = 200;
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -39,6 +42,3 @@ async function execute(options: Options): Promise<number> {
   });
   return survivors > 0 ? 1 : 0;
 }
-
-/** Most of them are found by far fewer. */
-const SEEDS_A_MUTANT = 200;

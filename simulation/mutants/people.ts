@@ -16,34 +16,6 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'restore-of-a-destroyed-version',
-    breaks: 'a backup whose version is gone is restored all the same',
-    rules: ['1', '9'],
-    needs: ['restore'],
-    edits: [
-      {
-        file: 'shared/rotation/restore-versions.ts',
-        from: '      lost.push({ tenant: key.tenant, purpose: key.purpose, version: found.version, destroyedAt });',
-        to: '',
-      },
-      {
-        file: 'shared/rotation/holds.ts',
-        from: '  return prunedHolds({ ...key, holds: [...kept, ...placed] });',
-        to: '  return prunedHolds({ ...key, holds: kept });',
-      },
-      {
-        file: 'shared/rotation/retire-version.ts',
-        from: 'timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000)',
-        to: 'timestamp(now + 600_000)',
-      },
-      {
-        file: 'shared/rotation/purge-rules.ts',
-        from: '    config.rotation.graceSeconds * 1000;',
-        to: '    600_000;',
-      },
-    ],
-  },
-  {
     name: 'restore-ends-without-a-sweep',
     breaks: 'the end of a restore frees its versions before anything swept the rows that came back',
     rules: ['1', '9'],

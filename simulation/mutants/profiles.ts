@@ -59,14 +59,16 @@ const PROFILES = {
     const { put, actions } = stage(plan, dice);
     put('rotate', 10, olaf);
     for (let at = 80; at < 480; at += dice.between(20, 50)) put('purge', at, olaf);
-    for (const at of [95, 140, 190]) {
-      const from = at + dice.below(40);
-      put('pause', from, olaf);
-      put('resume', from + dice.between(1, 6), olaf);
+    if (plan.faults.has('restore')) {
+      const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
+      put('restore', dice.between(100, 160), { store, backup: 0, end: 'end', minutes: 0 });
+    } else {
+      for (const at of [95, 140, 190]) {
+        const from = at + dice.below(40);
+        put('pause', from, olaf);
+        put('resume', from + dice.between(1, 6), olaf);
+      }
     }
-    const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
-    const newest = { store, backup: 0, end: 'end', minutes: 0 };
-    if (plan.faults.has('restore')) put('restore', dice.between(100, 160), newest);
     return bent(plan, { approvals: agreed(dice), actions, hours: 9 });
   },
   /** Applications write all the time while the records are rewrapped. */

@@ -68,16 +68,26 @@ const NO_COUNT = [
 export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-without-count',
-    breaks: 'a version is destroyed whatever the censuses of its rotation and of its purge found on it',
-    rules: ['1'],
+    breaks: 'a version whose rotation never came to a clean end is purged, whatever the count finds on it',
+    rules: ['1', '8'],
     needs: ['index-frozen'],
     profile: 'purge',
     edits: [
       ...NO_COUNT,
       {
-        file: 'shared/rotation/conclude-round.ts',
-        from: '  const left = census.stale - quarantined;',
-        to: '  const left = 0 * (census.stale - quarantined);',
+        file: 'shared/rotation/purge-rules.ts',
+        from: '  if (found.purgeNotBefore === null) {',
+        to: "  if (found.purgeNotBefore === '') {",
+      },
+      {
+        file: 'shared/keyring/destruction.ts',
+        from: '  if (found.purgeNotBefore === null)\n',
+        to: "  if (found.purgeNotBefore === '')\n",
+      },
+      {
+        file: 'shared/keyring/destruction.ts',
+        from: '  if (at < found.purgeNotBefore) throw',
+        to: '  if (found.purgeNotBefore !== null && at < found.purgeNotBefore) throw',
       },
     ],
   },
@@ -202,7 +212,7 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-fence-before-count',
     breaks: 'the census of a purge is taken at once, while applications do not know of it',
-    rules: ['5'],
+    rules: ['8'],
     edits: [
       {
         file: 'shared/rotation/begin-purge.ts',

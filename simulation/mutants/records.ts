@@ -52,7 +52,7 @@ export const RECORD_MUTANTS: readonly Mutant[] = [
   {
     name: 'rewrap-is-not-verified',
     breaks: 'a new wrapping is given out that was not unwrapped and compared, under random key bytes',
-    rules: ['14'],
+    rules: ['2', '14'],
     edits: [
       {
         file: 'shared/keyring/cached-keyring.ts',
