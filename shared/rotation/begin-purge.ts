@@ -1,9 +1,12 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { beginDestroy } from '../keyring/destruction.ts';
+import type { TenantKey } from '../keyring/key.ts';
+import { markSeen } from '../keyring/sightings.ts';
 import { changeJob, changeKeyOf, getRunningJob, moveJob, timestamp } from './change.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
 import { checkPurgeable } from './purge-rules.ts';
+import type { Job } from './rotation.ts';
 import { recordSetsOf } from './take-up.ts';
 
 /**
@@ -18,13 +21,7 @@ export async function beginPurge(
 ): Promise<{ round: number; segments: SegmentTask[] }> {
   const job = await getRunningJob(deps, jobId);
   const now = deps.clock.now();
-  const key = await changeKeyOf(deps, job, (current) => {
-    // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
-    if (job.status === 'CENSUS' || job.status === 'COMPLETED') return current;
-    checkPurgeable(current, job.from, now, deps.config);
-    const state = versionOf(current, job.from).state;
-    return state === 'RETIRING' ? beginDestroy(current, job.from, timestamp(now)) : current;
-  });
+  const key = await fence(deps, job, now);
   const { destroyPendingAt, destroyAuthorizedAt } = versionOf(key, job.from);
   const fencedAt = destroyPendingAt === null ? 0 : Date.parse(destroyPendingAt);
   // After the write, not when it was prepared: until then a reader could still cache the old state.
@@ -53,4 +50,24 @@ export async function beginPurge(
     });
   });
   return { round: begun.round, segments: await planRound(deps, begun) };
+}
+
+/**
+ * A use that no purge has answered for is kept by a write of its own, while its mark still stands. The fence clears the mark
+ * by another: a process that dies between the two, or loses a race, would forget both.
+ */
+async function fence(deps: Deps, job: Job, now: number): Promise<TenantKey> {
+  let kept = false;
+  const key = await changeKeyOf(deps, job, (current, { status }) => {
+    kept = false;
+    // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
+    if (status === 'CENSUS' || status === 'COMPLETED') return current;
+    checkPurgeable(current, job.from, now, deps.config);
+    if (versionOf(current, job.from).state !== 'RETIRING') return current;
+    const used = current.canary !== null && [0, job.from].includes(current.canary.version);
+    const seen = used ? markSeen(current, job.from, timestamp(now)) : current;
+    kept = seen !== current;
+    return kept ? seen : beginDestroy(current, job.from, timestamp(now));
+  });
+  return kept ? fence(deps, job, now) : key;
 }
