@@ -20,6 +20,7 @@ export interface Scenery {
   readonly graceSeconds: number;
   readonly soakSeconds: number;
   readonly quietAfter: number;
+  readonly short: boolean;
 }
 
 type Choice = Action['choice'];
@@ -65,7 +66,7 @@ export function drawActions(dice: Dice, scenery: Scenery): readonly Action[] {
       if (after < scenery.quietAfter) drawn.push({ name, after, choice });
     },
   };
-  const scenes = dice.pick([1, 1, 1, 2, 2]);
+  const scenes = scenery.short ? 1 : dice.pick([1, 1, 2, 2, 3]);
   for (let i = 0; i < scenes; i++) {
     // Early enough for something to come of it.
     const at = dice.between(10 * MINUTE, Math.round(scenery.quietAfter * 0.7));
@@ -157,10 +158,10 @@ function limited({ dice, put }: Stage, at: number, key: Choice): void {
 
 /** What meets a version that is about to be destroyed. Whoever comes a little early is refused, and asks again. */
 function purged(stage: Stage, at: number, key: Choice): void {
-  const { dice, put, graceSeconds, soakSeconds, moments, quietAfter } = stage;
+  const { dice, put, graceSeconds, soakSeconds, moments, quietAfter, short } = stage;
   const begun = Math.min(
     at,
-    Math.max(10 * MINUTE, quietAfter - (graceSeconds + soakSeconds) * SECOND - 3 * HOUR),
+    Math.max(10 * MINUTE, quietAfter - (graceSeconds + soakSeconds) * SECOND - (short ? 1 : 3) * HOUR),
   );
   rotation(stage, begun, key);
   const due = begun + graceSeconds * SECOND + dice.between(15 * MINUTE, HOUR);
@@ -243,11 +244,11 @@ function damage(stage: Stage, kind: string, at: number): void {
   }
 }
 
-/** `backup` counts from the newest. `die`: the operator goes away between the steps, and comes back so much later. */
+/** `backup` counts from the newest; the later ones should be gone by then. `die`: the operator goes away between the steps, and comes back so much later. */
 function restore({ dice, put, stores }: Stage, kind: string, at: number): void {
   put(kind, at, {
     store: dice.pick(stores),
-    backup: dice.chance(0.5) ? 0 : dice.below(6),
+    backup: dice.chance(0.5) ? 0 : dice.below(16),
     end: dice.pick(['end', 'end', 'end', 'end', 'abort', 'twice']),
     minutes: dice.chance(0.5) ? 0 : dice.between(1, 180),
   });

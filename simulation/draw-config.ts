@@ -17,10 +17,10 @@ export interface DrawnConfig {
   readonly soakSeconds: number;
 }
 
-export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnConfig {
-  const purposes = dice.chance(0.2) ? ['default', 'notes'] : ['default'];
-  const stores = dice.chance(0.2) ? ['main', 'docs'] : ['main'];
-  const rotation = drawRotation(dice);
+export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>, short: boolean): DrawnConfig {
+  const purposes = !short && dice.chance(0.4) ? ['default', 'notes'] : ['default'];
+  const stores = !short && dice.chance(0.4) ? ['main', 'docs'] : ['main'];
+  const rotation = drawRotation(dice, short);
   const recordSets = {
     people: recordSet('people', 'main', 'default', ['email', 'phone']),
     notes: recordSet('notes', 'main', purposes.at(-1) ?? 'default', ['text']),
@@ -37,15 +37,18 @@ export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnCon
   return { config, purposes, stores, graceSeconds, soakSeconds };
 }
 
-function drawRotation(dice: Dice) {
+function drawRotation(dice: Dice, short: boolean) {
   const cacheMaxAgeSeconds = dice.between(60, 600);
-  const backupRetentionSeconds = dice.between(30 * MINUTE, 3 * HOUR);
+  const backupRetentionSeconds = short
+    ? dice.between(10 * MINUTE, 40 * MINUTE)
+    : dice.between(30 * MINUTE, 3 * HOUR);
+  const grace = short ? 40 * MINUTE : 2 * HOUR;
   return {
     everyDays: dice.chance(0.4) ? 1 : null,
     spreadDays: 0,
     mode: dice.pick(['rewrap', 're-encrypt']),
     chunkSize: dice.pick([1, 2, 3, 4, 4]),
-    segments: dice.pick([1, 1, 1, 1, 2, 3]),
+    segments: short ? 1 : dice.pick([1, 1, 2, 3]),
     maxRounds: dice.pick([2, 3, 3, 4, 5]),
     cacheMaxAgeSeconds,
     cacheCeilingSeconds: cacheMaxAgeSeconds * dice.between(1, 6),
@@ -53,8 +56,8 @@ function drawRotation(dice: Dice) {
     clockSkewSeconds: dice.between(0, 60),
     maxTransactionSeconds: dice.between(30, 60),
     backupRetentionSeconds,
-    graceSeconds: Math.max(2 * HOUR, backupRetentionSeconds + dice.between(0, 2 * HOUR)),
-    soakSeconds: dice.chance(0.25) ? 0 : dice.between(5 * MINUTE, 25 * MINUTE),
+    graceSeconds: Math.max(grace, backupRetentionSeconds + dice.between(0, grace)),
+    soakSeconds: dice.chance(0.25) ? 0 : dice.between(5 * MINUTE, short ? 12 * MINUTE : 25 * MINUTE),
     recordsPerSecond: dice.chance(0.25) ? dice.between(1, 3) : null,
     acceptShortGrace: true,
     stallSeconds: dice.between(MINUTE, 4 * MINUTE),

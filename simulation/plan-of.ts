@@ -12,24 +12,34 @@ const TENANTS = ['acme', 'birch', 'cedar'] as const;
 
 /** From quiet to the end: the sweep comes several times, and what it takes up needs a barrier and a grace of nothing. */
 const QUIET_MS = 6 * HOUR;
+const SHORT_QUIET_MS = 4 * HOUR;
 
-/** What a seed decides beforehand: always the same for the same seed. `also`: kinds of faults beside those that it draws. */
-export function planOf(seed: number, also: readonly FaultKind[] = []): Plan {
+/** Most seeds are short: one tenant, one scene. What takes two of them to meet is for the others. */
+const SHORT = 0.8;
+
+/**
+ * What a seed decides beforehand: always the same for the same seed. `also`: kinds of faults beside those that it draws;
+ * `long`: not one of the short seeds, whichever it is.
+ */
+export function planOf(seed: number, also: readonly FaultKind[] = [], long = false): Plan {
   if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`${seed} is no seed`);
   const dice = createDice(seed, 'plan');
   const faults = new Set([...drawFaults(seed, dice), ...also]);
-  const drawn = drawConfig(dice, faults);
-  const tenants = TENANTS.slice(0, dice.pick([1, 1, 1, 1, 1, 2, 2, 3]));
-  const quietAfter = dice.between(8 * HOUR, dice.chance(0.08) ? 40 * HOUR : 13 * HOUR);
+  const short = createDice(seed, 'length').chance(SHORT) && !long;
+  const drawn = drawConfig(dice, faults, short);
+  const tenants = TENANTS.slice(0, short ? 1 : dice.pick([1, 1, 1, 2, 2, 3]));
+  const quietAfter = short
+    ? dice.between(3 * HOUR, 5 * HOUR)
+    : dice.between(8 * HOUR, dice.chance(0.08) ? 40 * HOUR : 13 * HOUR);
   return {
     seed,
     faults,
     config: drawn.config,
     tenants,
-    records: dice.between(1, 3),
-    applications: dice.between(1, 2),
-    actions: drawActions(dice, { faults, quietAfter, tenants, ...drawn }),
+    records: dice.between(1, short ? 2 : 3),
+    applications: short ? 1 : dice.between(1, 2),
+    actions: drawActions(dice, { faults, quietAfter, tenants, short, ...drawn }),
     quietAfter,
-    endsAfter: quietAfter + QUIET_MS,
+    endsAfter: quietAfter + (short ? SHORT_QUIET_MS : QUIET_MS),
   };
 }

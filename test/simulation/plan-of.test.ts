@@ -26,7 +26,7 @@ describe('planOf', () => {
       expect(graceSeconds).toBeGreaterThanOrEqual(backupRetentionSeconds);
       expect(graceSeconds).toBeLessThanOrEqual(14 * 3600);
       expect((graceSeconds + soakSeconds) * 1000).toBeLessThan(quietAfter);
-      expect(endsAfter - quietAfter).toBeGreaterThanOrEqual(6 * HOUR);
+      expect(endsAfter - quietAfter).toBeGreaterThanOrEqual(4 * HOUR);
     }
   });
 
