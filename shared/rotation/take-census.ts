@@ -8,6 +8,7 @@ import { RotationError } from '../errors/errors.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
 import { NO_COUNT } from '../records/census-count.ts';
 import { getKey, getRunningJob, timestamp } from './change.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import type { SegmentTask } from './plan-sweep.ts';
 import type { CensusResult, Job, SegmentRef } from './rotation.ts';
 import { placeOf } from './served.ts';
@@ -36,7 +37,7 @@ export async function takeCensus(deps: Deps, task: SegmentTask): Promise<void> {
     segment: task.segment,
     recordSet: ref.recordSet,
     ...counted,
-    takenAt: timestamp(deps.clock.now()),
+    takenAt: countedAt(deps, job),
   });
 }
 
@@ -59,6 +60,11 @@ async function searchPart(
   const deadline = deps.clock.now() + SEARCH_MS;
   const result = await deps.recordSets.search(store).search(segment, scope, deadline);
   return { count: NO_COUNT, search: { store, ...shorten(result) } };
+}
+
+/** No count is older than the fence, or the barrier, that it waited for: by whichever clock. */
+function countedAt({ clock }: Pick<Deps, 'clock'>, { barrierUntil, fencedAt, startedAt }: Job): string {
+  return timestamp(noEarlierThan(clock.now(), [barrierUntil, fencedAt, startedAt]));
 }
 
 export function reachOf(job: Job): 'tenant' | 'everywhere' {
@@ -92,7 +98,7 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
   const own = new Set(deps.recordSets.ofKey(job.tenant, job.purpose));
   const census = addUp(counted.map(ofKey(own)), {
     ...{ version: job.from, active, reach },
-    at: timestamp(deps.clock.now()),
+    at: countedAt(deps, job),
     takenBy: `${job.requestedBy} (job ${job.jobId})`,
     excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], own: [...own], searched }),
     undeclared: searched === null ? null : undeclaredOf(searched),

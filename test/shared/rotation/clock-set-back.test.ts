@@ -55,6 +55,18 @@ it('waits no longer than a whole barrier before another machine looks', async ()
   expect(waits).toEqual([barrierSeconds]);
 });
 
+it('dates a census no earlier than the barrier that it waited for', async () => {
+  const world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 2);
+  const { job } = await requestRotation(world.deps, KEY);
+  await runRotation(world, job.jobId, async (name, step) => {
+    if (name === 'TakeCensus') world.clock.jumpTo(world.clock.now() - 5 * HOUR);
+    return step();
+  });
+  const { census, barrierUntil } = await world.job(job.jobId);
+  expect(Date.parse(census?.takenAt ?? '')).toBeGreaterThanOrEqual(Date.parse(barrierUntil ?? ''));
+});
+
 it('counts the grace and the holds of backups from no earlier than the census', async () => {
   const world = await worlds.makeWorld(createMemoryLedger());
   await fill(world, 2);
