@@ -66,7 +66,7 @@ export function drawActions(dice: Dice, scenery: Scenery): readonly Action[] {
       if (after < scenery.quietAfter) drawn.push({ name, after, choice });
     },
   };
-  const scenes = scenery.short ? 1 : dice.pick([1, 1, 2, 2, 3]);
+  const scenes = scenery.short ? 1 : dice.pick([1, 2, 2]);
   for (let i = 0; i < scenes; i++) {
     // Early enough for something to come of it.
     const at = dice.between(10 * MINUTE, Math.round(scenery.quietAfter * 0.7));
@@ -244,11 +244,13 @@ function damage(stage: Stage, kind: string, at: number): void {
   }
 }
 
-/** `backup` counts from the newest; the later ones should be gone by then. `die`: the operator goes away between the steps, and comes back so much later. */
-function restore({ dice, put, stores }: Stage, kind: string, at: number): void {
-  put(kind, at, {
+/** `backup` counts from the newest; the oldest should be gone by then. `die`: the operator goes away between the steps, and comes back so much later. */
+function restore({ dice, put, stores, quietAfter }: Stage, kind: string, at: number): void {
+  // Late: a version that it names may be destroyed by then.
+  const isOldest = dice.chance(0.2);
+  put(kind, isOldest ? Math.max(at, quietAfter - dice.between(HOUR, 3 * HOUR)) : at, {
     store: dice.pick(stores),
-    backup: dice.chance(0.5) ? 0 : dice.below(16),
+    backup: isOldest ? 'oldest' : dice.chance(0.5) ? 0 : dice.below(6),
     end: dice.pick(['end', 'end', 'end', 'end', 'abort', 'twice']),
     minutes: dice.chance(0.5) ? 0 : dice.between(1, 180),
   });

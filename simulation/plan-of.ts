@@ -5,7 +5,8 @@ import { drawFaults } from './draw-faults.ts';
 import type { FaultKind } from './faults.ts';
 import type { Plan } from './plan.ts';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 
 /** Those of the start. Who comes later is named in an action. */
 const TENANTS = ['acme', 'birch', 'cedar'] as const;
@@ -15,7 +16,7 @@ const QUIET_MS = 6 * HOUR;
 const SHORT_QUIET_MS = 4 * HOUR;
 
 /** Most seeds are short: one tenant, one scene. What takes two of them to meet is for the others. */
-const SHORT = 0.8;
+const SHORT = 0.9;
 
 /**
  * What a seed decides beforehand: always the same for the same seed. `also`: kinds of faults beside those that it draws;
@@ -29,7 +30,7 @@ export function planOf(seed: number, also: readonly FaultKind[] = [], long = fal
   const drawn = drawConfig(dice, faults, short);
   const tenants = TENANTS.slice(0, short ? 1 : dice.pick([1, 1, 1, 2, 2, 3]));
   const quietAfter = short
-    ? dice.between(3 * HOUR, 5 * HOUR)
+    ? dice.between(150 * MINUTE, 4 * HOUR)
     : dice.between(8 * HOUR, dice.chance(0.08) ? 40 * HOUR : 13 * HOUR);
   return {
     seed,
