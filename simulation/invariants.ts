@@ -32,6 +32,8 @@ export function createInvariants(violated: Violated): Invariants {
   const keks = new Map<string, Kek>();
   const rows: Rows = new Map();
   const backups = new Map<string, Rows>();
+  /** Also those that have lapsed: somebody may restore one still. */
+  const taken = new Map<string, Rows>();
   let fieldsOf: Readonly<Record<string, { readonly store: string; readonly fields: readonly string[] }>> = {};
   let restoring: Rows = new Map();
 
@@ -139,13 +141,12 @@ export function createInvariants(violated: Violated): Invariants {
         seeKey(event.value as TenantKey);
       else if (event.kind === 'item' && event.item === 'pages' && event.value !== null)
         seePage(event.value as Counted, violated);
-      else if (event.kind === 'backup')
-        backups.set(
-          event.backupId,
-          copyOf(rows, (set) => fieldsOf[set]?.store === event.store),
-        );
-      else if (event.kind === 'backup-lapsed') backups.delete(event.backupId);
-      else if (event.kind === 'restored') restoring = backups.get(event.backupId) ?? new Map();
+      else if (event.kind === 'backup') {
+        const copy = copyOf(rows, (set) => fieldsOf[set]?.store === event.store);
+        backups.set(event.backupId, copy);
+        taken.set(event.backupId, copy);
+      } else if (event.kind === 'backup-lapsed') backups.delete(event.backupId);
+      else if (event.kind === 'restored') restoring = taken.get(event.backupId) ?? new Map();
     },
   };
 }

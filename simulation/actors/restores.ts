@@ -26,7 +26,7 @@ interface Backup {
   restoring: boolean;
 }
 
-/** Newest first, those that have not lapsed. */
+/** Newest first. Also those that should be gone, and were forgotten: what they name may have been destroyed by now. */
 const kept = new WeakMap<World, Backup[]>();
 
 /** Each store several times within a retention. */
@@ -45,10 +45,7 @@ export function startBackups(world: World): void {
         restoring: false,
       };
       backups.unshift(backup);
-      scheduler.after(retention, () => {
-        backups.splice(backups.indexOf(backup), 1);
-        world.backups.lapse(backup.backupId);
-      });
+      scheduler.after(retention, () => world.backups.lapse(backup.backupId));
       scheduler.after(dice.between(Math.round(retention / 5), Math.round(retention / 2)), take);
     };
     scheduler.after(dice.between(MINUTE, Math.round(retention / 3)), take);
@@ -67,7 +64,7 @@ interface Notes {
 export function restore(world: World, { number, choice }: Action): void {
   const store = textIn(choice, 'store');
   const free = (kept.get(world) ?? []).filter((each) => each.store === store && !each.restoring);
-  const backup = nth(free, numberIn(choice, 'backup'));
+  const backup = choice['backup'] === 'oldest' ? free.at(-1) : nth(free, numberIn(choice, 'backup'));
   if (backup === undefined || !world.faults.fires('restore', `${store} ${backup.backupId}`)) return;
   backup.restoring = true;
   const notes: Notes = {
@@ -115,9 +112,7 @@ async function goOn(
       await deps.clock.sleep(minutes * MINUTE);
     }
     await process.call('backups.restore', () => {
-      // It lapsed meanwhile: nothing comes back, and the end finds that out.
-      if (kept.get(world)?.includes(backup) && notes.restoreId !== null)
-        world.backups.restore(backup.backupId, notes.restoreId);
+      if (notes.restoreId !== null) world.backups.restore(backup.backupId, notes.restoreId);
     });
     notes.rowsBack = true;
   }

@@ -43,6 +43,8 @@ export interface Records {
   readonly live: ReadonlyMap<string, Row>;
   /** Those that have not lapsed. */
   readonly backups: ReadonlyMap<string, Backup>;
+  /** Also those that have. */
+  readonly taken: ReadonlyMap<string, Backup>;
   /** What the entry changes; nothing is changed by asking. */
   changeOf(entry: HistoryEntry & RecordEntry): RowChange;
   keep(entry: HistoryEntry & RecordEntry, change: RowChange): void;
@@ -56,13 +58,13 @@ type RecordSets = Readonly<Record<string, { readonly store: string; readonly fie
 export function createRecords(recordSets: () => RecordSets): Records {
   const live = new Map<string, Row>();
   const backups = new Map<string, Backup>();
-  /** Also lapsed ones: a restore may have begun before. */
-  const known = new Map<string, Backup>();
+  const taken = new Map<string, Backup>();
   /** By store: what comes back. */
   const restoring = new Map<string, Backup>();
   return {
     live,
     backups,
+    taken,
     changeOf(entry) {
       const { recordSet, id, tenant, cause, by } = entry;
       const name = rowName(recordSet, id);
@@ -92,13 +94,13 @@ export function createRecords(recordSets: () => RecordSets): Records {
       const rows = new Map([...live].filter(([, { recordSet }]) => sets[recordSet]?.store === store));
       const backup = { store, rows };
       backups.set(backupId, backup);
-      known.set(backupId, backup);
+      taken.set(backupId, backup);
     },
     lapse: (backupId) => {
       backups.delete(backupId);
     },
     restore(backupId) {
-      const backup = known.get(backupId);
+      const backup = taken.get(backupId);
       if (backup !== undefined) restoring.set(backup.store, backup);
     },
   };

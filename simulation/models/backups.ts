@@ -3,7 +3,10 @@ import type { Scheduler } from '../scheduler.ts';
 import type { Backups } from '../world.ts';
 import type { MemoryRecordStore, MemoryRow } from './record-store.ts';
 
-/** Backups of whole stores, until they lapse. Rows are never changed in place, so that a copy of a map is one. */
+/**
+ * Backups of whole stores. When they lapse nobody need be able to restore them any more; whoever kept one still tries. Rows
+ * are never changed in place, so that a copy of a map is one.
+ */
 
 export interface KeptBackup {
   readonly backupId: string;
@@ -28,10 +31,11 @@ export interface BackupsWorld {
 
 export function createBackups({ scheduler, history, stores }: BackupsWorld): MemoryBackups {
   const kept = new Map<string, KeptBackup>();
+  const lapsed = new Map<string, KeptBackup>();
   let taken = 0;
   const find = (backupId: string): KeptBackup => {
-    const backup = kept.get(backupId);
-    if (backup === undefined) throw new Error(`There is no backup ${backupId}, or it has lapsed`);
+    const backup = kept.get(backupId) ?? lapsed.get(backupId);
+    if (backup === undefined) throw new Error(`There is no backup ${backupId}`);
     return backup;
   };
   const recordSetsOf = (store: string): readonly MemoryRecordStore[] => {
@@ -48,7 +52,11 @@ export function createBackups({ scheduler, history, stores }: BackupsWorld): Mem
       return backupId;
     },
     lapse(backupId) {
-      if (kept.delete(backupId)) history.add({ kind: 'backup-lapsed', backupId });
+      const backup = kept.get(backupId);
+      if (backup === undefined) return;
+      kept.delete(backupId);
+      lapsed.set(backupId, backup);
+      history.add({ kind: 'backup-lapsed', backupId });
     },
     // Of the database's own: no trigger sees these rows.
     restore(backupId, restoreId) {

@@ -62,7 +62,7 @@ describe('a backup', () => {
     expect(backups.restorable()[0]?.rows.get('people')?.get('["1"]')?.values).toEqual([bytes(1)]);
   });
 
-  it('that lapsed can be restored no more', () => {
+  it('that lapsed is none that has to be restorable, and is still there for whoever kept it', () => {
     const { people, backups, happened } = prepare();
     put(people, '1', bytes(1));
     const backupId = backups.take('main');
@@ -70,8 +70,10 @@ describe('a backup', () => {
     backups.lapse(backupId);
     expect(backups.restorable()).toEqual([]);
     expect(happened.slice(1)).toEqual([{ kind: 'backup-lapsed', backupId }]);
-    expect(() => backups.restore(backupId, 'r')).toThrow(backupId);
+    put(people, '1', bytes(2));
+    backups.restore(backupId, 'r');
     expect(held(people)).toEqual([['1', 1]]);
+    expect(() => backups.restore('backup-9', 'r')).toThrow('backup-9');
     expect(() => backups.take('nowhere')).toThrow('nowhere');
   });
 });

@@ -42,7 +42,7 @@ describe('planOf', () => {
   it('has something to do in every seed, and asks for a rotation in nearly each', () => {
     expect(plans.filter(({ actions }) => actions.length === 0)).toHaveLength(0);
     const rotating = plans.filter(({ actions }) => actions.some(({ name }) => name.startsWith('rotate')));
-    expect(rotating.length / plans.length).toBeGreaterThan(0.9);
+    expect(rotating.length / plans.length).toBeGreaterThan(0.85);
   });
 
   it('asks for approvals where a fault is about them', () => {

@@ -24,7 +24,8 @@ export const restores: MakeRule = (book, find) => ({
     if (entry.kind !== 'restored') return;
     const { restoreId, backupId } = entry;
     const restore = book.restores.get(restoreId);
-    const backup = book.records.backups.get(backupId);
+    // Also of one that should be gone by now: it is refused for what it needs, not for its age.
+    const backup = book.records.taken.get(backupId);
     if (backup === undefined) {
       find('9', `backup ${backupId} is restored, and is not there`);
       return;

@@ -479,6 +479,16 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
     /only blocks a purge/,
     (s) => value(s, COMPLETED, () => ({ status: 'BLOCKED', blocker: { code: 'QUARANTINED_RECORDS' } })),
   ],
+  'a backup that should be gone, and is restored when its version is': [
+    '9',
+    /backup backup-1 is restored, and people 2 email names a version that is gone/,
+    (s) =>
+      insert(
+        s,
+        isItem('certificates', () => true),
+        { kind: 'restored', backupId: 'backup-1', restoreId: 'restore-1' },
+      ),
+  ],
   'an approval too few': [
     '25',
     /has 1 valid approvals of 2/,
@@ -710,11 +720,17 @@ const EXCUSES: Record<string, (entries: Entries) => Entries> = {
   },
   'a hold that is released by the second request, when the first had come to nothing': (s) =>
     released(s, { by: ['bob'] }, { expiresAt: '2026-01-02T00:00:00.001Z' }, { restoreEpoch: 7 }),
-  'a slow application, before the version is destroyed': (s) =>
+  'a backup that should be gone, and is restored while all of its versions are there': (s) =>
+    insert(without(s, of('backup-lapsed')), of('backup'), { kind: 'backup-lapsed', backupId: 'backup-1' }),
+  'an application that stood still, before the version is destroyed': (s) =>
     insert(
-      insert(s, jobIs(ROTATION, 'CENSUS'), recordOf('3', 'application', sealed('3', 1), plaintextsOf('3'))),
-      COMPLETED,
-      recordOf('3', 'application', sealed('3', 2), plaintextsOf('3')),
+      insert(
+        insert(s, jobIs(ROTATION, 'CENSUS'), recordOf('3', 'application', sealed('3', 1), plaintextsOf('3'))),
+        COMPLETED,
+        recordOf('3', 'application', sealed('3', 2), plaintextsOf('3')),
+      ),
+      jobIs(ROTATION, 'BARRIER'),
+      { kind: 'fault', fault: 'frozen-application', where: 'app' },
     ),
   'a purge that was asked for right before the end': (s) =>
     s.filter((entry) => !jobIs(PURGE, 'COMPLETED')(entry) && entry.kind !== 'quiet'),
