@@ -16,6 +16,20 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'restore-of-a-destroyed-version',
+    breaks: 'a backup whose version is gone is restored all the same',
+    rules: ['1', '9'],
+    needs: ['restore'],
+    profile: 'restored-late',
+    edits: [
+      {
+        file: 'shared/rotation/restore-versions.ts',
+        from: '      lost.push({ tenant: key.tenant, purpose: key.purpose, version: found.version, destroyedAt });',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'restore-ends-without-a-sweep',
     breaks: 'the end of a restore frees its versions before anything swept the rows that came back',
     rules: ['1', '9'],

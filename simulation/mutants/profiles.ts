@@ -54,7 +54,15 @@ const PROFILES = {
     put('restore', dice.between(28, 36), { store, backup: dice.between(2, 3), end: 'end', minutes: 0 });
     return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
   },
-  /** The same, and people have to agree to it; something comes between their agreement and its use. */
+  /** Somebody kept a backup for too long, and restores it when its version is gone. */
+  'restored-late': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    purge(put, dice);
+    const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
+    put('restore', dice.between(170, 200), { store, backup: 'oldest', end: 'end', minutes: 0 });
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
+  },
+  /** People have to agree to a purge, and something comes between their agreement and its use. */
   'approved-purge': (plan, dice) => {
     const { put, actions } = stage(plan, dice);
     put('rotate', 10, olaf);

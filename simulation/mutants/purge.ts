@@ -68,8 +68,9 @@ const NO_COUNT = [
 export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-without-count',
-    breaks: 'a version whose rotation never came to a clean end is purged, whatever the count finds on it',
-    rules: ['1', '8'],
+    breaks:
+      'a version is purged whatever the count finds on it, and also before its rotation came to a clean end',
+    rules: ['1', '8', '17'],
     needs: ['index-frozen'],
     profile: 'purge',
     edits: [

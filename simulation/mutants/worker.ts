@@ -19,7 +19,7 @@ async function hunt({ mutant: name, broken, firstSeed, seeds }: Hunt): Promise<F
   const { bend } = await import('./profiles.ts');
   let steps = 0;
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const outcome = await simulate(bend(planOf(seed, mutant.needs), mutant.profile));
+    const outcome = await simulate(bend(planOf(seed, mutant.needs, true), mutant.profile));
     steps += outcome.steps;
     const [violation] = outcome.violations;
     if (violation !== undefined) {

@@ -14,6 +14,7 @@ import {
   activateVersion,
   addVersion,
   createTenantKey,
+  lockKey,
   proveVersion,
   retireFrom,
 } from '../../../shared/keyring/versions.ts';
@@ -220,9 +221,20 @@ function restore(story: Story): Uint8Array[] {
   add(story, recordOf('1', 'restore', values));
   commit('ENDED', 3);
   changeKey(story, (key) => endRestoreHold(key, 'restore-1'));
-  changeKey(story, (key) => withoutHold(key, 'restore-1'));
+  resweep(story);
   add(story, { kind: 'backup-lapsed', backupId: 'backup-1' });
   return values;
+}
+
+/** Begins after the end of the restore, and frees what it holds. */
+function resweep(story: Story): void {
+  const job = { kind: 'rotate', goal: 'RESWEEP', mode: 'rewrap', from: 1, to: 1, attempt: 1 };
+  const { restoreEpoch } = story.key ?? {};
+  commitJob(story, 'resweep-1', { ...job, restoreEpoch, status: 'REQUESTED', blocker: null, pause: null });
+  changeKey(story, (key) => lockKey(key, { rotationId: 'resweep-1', leaves: 1, to: 1 }));
+  commitJob(story, 'resweep-1', { status: 'CENSUS' });
+  changeKey(story, (key) => ({ ...withoutHold(key, 'restore-1'), rotationId: null }));
+  commitJob(story, 'resweep-1', { status: 'COMPLETED' });
 }
 
 /** The tenant's root key is out of use for a while. */
@@ -354,6 +366,7 @@ function purge(story: Story): void {
   pass(story, 700);
   item(story, 'censuses', 'census-2', { jobId: PURGE, census: 'attempt-1-round-1' });
   const census = {
+    takenAt: at(story),
     onVersion: 0,
     coverage: {
       people: { values: 4, versions: { 2: 3 }, foreign: 0, malformed: 0, tombstones: 1, others: 0 },
