@@ -605,6 +605,16 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
       return insert(s, given, item('keys', 'key', { ...(key as object), restoreEpoch: 7 }));
     },
   ],
+  'a destruction that is decided while the root key is disabled, where somebody else was frozen': [
+    '22',
+    /while its root key cannot be used/,
+    (s) =>
+      insert(
+        insert(s, jobIs(PURGE, 'CENSUS'), { kind: 'root-key', rootKeyId: 'root-1', state: 'DISABLED' }),
+        of('config'),
+        { kind: 'fault', fault: 'zombie', where: 'sweep#1 ledger.getKey' },
+      ),
+  ],
   'a destruction that is decided while the root key is disabled': [
     '22',
     /while its root key cannot be used/,
