@@ -76,10 +76,13 @@ export async function reconcileRootKeys(
     await deps.ledger.listJobs({ statuses: [...RUNNING_STATUSES, 'PAUSED'] }),
     ({ keyId }) => keyId,
   );
-  const settleAll = (work: (listed: TenantKey, settle: () => Promise<TenantKey>) => Promise<unknown>) =>
+  const settleAll = (
+    work: (listed: TenantKey, settle: () => Promise<TenantKey>) => Promise<unknown>,
+    margin = MARGIN_MS,
+  ) =>
     inLanes(keys, LANES, async (listed) => {
       const settle = () => settleKey(deps, listed, jobs.get(listed.keyId) ?? [], statuses, report);
-      if (remainingMs() < MARGIN_MS) report.left += 1;
+      if (remainingMs() < margin) report.left += 1;
       else await attempt(deps, report, listed, () => work(listed, settle));
     });
   await settleAll(async (listed, settle) => {
@@ -92,7 +95,8 @@ export async function reconcileRootKeys(
     const again = await inspectRootKeys(deps, [...needed, ...former]);
     if (sameStates(statuses, again)) break;
     statuses = again;
-    await settleAll((_, settle) => settle());
+    // Also when its time is over: it was frozen, and what it wrote afterwards it takes back itself.
+    await settleAll((_, settle) => settle(), Number.NEGATIVE_INFINITY);
   }
   if (report.rewrapped > 0) deps.metrics.add('KeksRewrapped', report.rewrapped);
   return report;

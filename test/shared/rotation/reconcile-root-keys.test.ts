@@ -554,6 +554,21 @@ describe('two that see different states of a root key', () => {
     expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED' });
   });
 
+  it('looks again also when its time was over before its write: it was frozen, and nobody else comes to see it', async () => {
+    await fill(world, 1);
+    let remaining = 60_000;
+    rootKeys.set(rootKeyId, 'DISABLED');
+    world.faults.before = async (each) => {
+      if (each !== 'ledger.replaceKey' || remaining < 0) return;
+      remaining = -3_600_000;
+      rootKeys.set(rootKeyId, 'ENABLED');
+      await reconcile();
+    };
+    await reconcile({ remainingMs: () => remaining });
+    expect(remaining).toBeLessThan(0);
+    expect(await stateOf(world, 1)).toBe('ACTIVE');
+  });
+
   it('a step that was refused looks again, too', async () => {
     const { job } = await requestRotation(world.deps, KEY);
     rootKeys.set(rootKeyId, 'DISABLED');
