@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { inLanes } from '../shared/concurrency/in-lanes.ts';
 import { CASES, type Case } from './cases.ts';
 
@@ -117,17 +117,38 @@ function line(cells: readonly string[]): string {
     .trimEnd();
 }
 
+interface Arguments {
+  readonly names: readonly string[];
+  readonly full?: true;
+  readonly trace?: true;
+  readonly list?: true;
+}
+
+function readArguments(): Arguments {
+  const program = new Command('model')
+    .description(
+      'Searches the models of the protocol in full: what must hold does, and each broken rule is found.',
+    )
+    .argument('[names...]', 'models or cases; left out: all that are fast')
+    .option('--full', 'the larger bounds too: one at a time, up to 12 GB')
+    .option('--trace', 'print the counterexample of a broken rule, step by step')
+    .option('--list', 'show the cases, also those of --full')
+    .addHelpText('after', '\nExit codes: 0 all is as expected, 1 something is not, 2 wrong usage.')
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+    .parse();
+  const unknown = program.args.filter(
+    (name) => !CASES.some((one) => one.name === name || one.model === name),
+  );
+  if (unknown.length > 0) program.error(`error: no such case: ${unknown.join(', ')}. --list shows them.`);
+  return { names: program.args, ...program.opts() };
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { full: { type: 'boolean' }, trace: { type: 'boolean' }, list: { type: 'boolean' } },
-  });
-  const unknown = positionals.filter((name) => !CASES.some((one) => one.name === name || one.model === name));
-  if (unknown.length > 0) throw new Error(`No such case: ${unknown.join(', ')}. --list shows them.`);
+  const { names: positionals, ...values } = readArguments();
   const cases = CASES.filter(
     ({ name, model, full }) =>
       positionals.includes(name) ||
-      ((values.full || !full) && (positionals.length === 0 || positionals.includes(model))),
+      ((values.full || values.list || !full) && (positionals.length === 0 || positionals.includes(model))),
   );
   if (values.list) {
     for (const { name, model, expected, bounds, flag } of cases)

@@ -23,8 +23,9 @@ const program = new Command('chaos')
   .option('--json', 'one JSON object as the last line')
   .addHelpText(
     'after',
-    '\nExit codes: 0 everything held, 1 something was lost or a fault never hit, 130 stopped by Ctrl-C.',
+    '\nExit codes: 0 everything held, 1 something was lost or a fault never hit, 2 wrong usage, 130 stopped by Ctrl-C.',
   )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse();
 const options = program.opts<{ rounds: number; seed?: number; timeline?: boolean; json?: boolean }>();
 const { rounds } = options;

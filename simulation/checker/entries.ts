@@ -85,8 +85,6 @@ export interface ExecutionEntry {
   readonly state: 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'ABORTED';
 }
 
-export type EntryOf<K extends HistoryEntry['kind']> = Extract<HistoryEntry, { readonly kind: K }>;
-
 /** Something that must never happen, and did. */
 export interface Finding {
   /** The invariant's number in docs/protocol.md, or `liveness`. */

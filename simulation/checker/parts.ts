@@ -25,10 +25,6 @@ export function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : Number.NaN;
 }
 
-export function numberOrNull(value: unknown): number | null {
-  return typeof value === 'number' ? value : null;
-}
-
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }

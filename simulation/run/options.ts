@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { MUTANTS } from '../mutants/list.ts';
 import { parseActions, parseFaults, parseOnly, type Selection, wholeNumber } from './selection.ts';
 
 /** The command line of `npm run simulate`. */
@@ -41,6 +42,11 @@ export function parseOptions(argv: readonly string[]): Options {
   if (ofReplay && seed === undefined) program.error('error: --actions, --faults and --only need --seed');
   if (given.mutants !== undefined) {
     const names = given.mutants === true ? null : given.mutants.split(',');
+    if (seed !== undefined) program.error('error: --mutants runs seeds of its own: not with --seed');
+    const unknown = (names ?? []).filter(
+      (name) => name !== 'none' && !MUTANTS.some((mutant) => mutant.name === name),
+    );
+    if (unknown.length > 0) program.error(`error: there is no mutant ${unknown.join(', ')}`);
     return { does: 'mutants', only: names, firstSeed, seeds: given.seeds ?? null, workers };
   }
   if (seed !== undefined) return { does: 'replay', seed, selection: { actions, faults, only }, json };

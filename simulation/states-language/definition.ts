@@ -106,7 +106,6 @@ const testSchema = z.union([
   z.strictObject({ Variable: pathSchema, StringEquals: z.string() }),
   z.strictObject({ Variable: pathSchema, IsPresent: z.boolean() }),
 ]);
-export type Test = z.output<typeof testSchema>;
 
 const next = { Next: z.string() };
 const ruleSchema = z
