@@ -140,7 +140,7 @@ function readArguments(): Arguments {
     (name) => !CASES.some((one) => one.name === name || one.model === name),
   );
   if (unknown.length > 0) program.error(`error: no such case: ${unknown.join(', ')}. --list shows them.`);
-  return { names: program.args, ...program.opts() };
+  return { ...program.opts<Omit<Arguments, 'names'>>(), names: program.args };
 }
 
 async function main(): Promise<void> {
