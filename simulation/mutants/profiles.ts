@@ -18,16 +18,19 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** Short, so that all of a version's life fits into hours. In every other plan backups live longer than the grace. Seconds. */
+/** Short, so that all of a version's life fits into hours. Seconds. */
 const SHORT = {
   cacheMaxAgeSeconds: 120,
   cacheCeilingSeconds: 300,
   clockSkewSeconds: 20,
   maxTransactionSeconds: 30,
   stallSeconds: 90,
-  backupRetentionSeconds: 1800,
-  graceSeconds: 2700,
   soakSeconds: 300,
+};
+/** Longer than backups live, or shorter: then it is the holds that keep a version. */
+const GRACES = {
+  long: { backupRetentionSeconds: 1800, graceSeconds: 2700 },
+  short: { backupRetentionSeconds: 3600, graceSeconds: 900 },
 };
 const NO_APPROVALS = { required: 0, acceptNoApprovals: true };
 
@@ -49,10 +52,11 @@ const PROFILES = {
   /** A backup of before a rotation comes back after it, and the version is purged as soon as it may be. */
   restored: (plan, dice) => {
     const { put, actions } = stage(plan, dice);
-    purge(put, dice);
+    put('rotate', 10, olaf);
     const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
     put('restore', dice.between(28, 36), { store, backup: dice.between(2, 3), end: 'end', minutes: 0 });
-    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
+    for (const at of [65, 70, 75, 80, 85]) put('purge', at, { ...olaf, pick: 0 });
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4, grace: 'long' });
   },
   /** Somebody kept a backup for too long, and restores it when its version is gone. */
   'restored-late': (plan, dice) => {
@@ -156,6 +160,8 @@ interface Change {
   readonly actions: readonly Omit<Action, 'number'>[];
   /** Until faults stop. */
   readonly hours: number;
+  /** Left out: every other plan has the one or the other. */
+  readonly grace?: keyof typeof GRACES;
 }
 
 const configOf = z.looseObject({
@@ -164,15 +170,17 @@ const configOf = z.looseObject({
   approvals: z.looseObject({}),
 });
 
-function bent(plan: Plan, { approvals = (drawn) => drawn, actions, hours }: Change): Plan {
+function bent(
+  plan: Plan,
+  { approvals = (drawn) => drawn, actions, hours, grace = plan.seed % 2 === 0 ? 'long' : 'short' }: Change,
+): Plan {
   const config = configOf.parse(plan.config);
   const quietAfter = hours * HOUR;
-  const grace = plan.seed % 2 === 0 ? {} : { backupRetentionSeconds: 3600, graceSeconds: 900 };
   return {
     ...plan,
     config: {
       ...config,
-      rotation: { ...config.rotation, ...SHORT, ...grace },
+      rotation: { ...config.rotation, ...SHORT, ...GRACES[grace] },
       approvals: approvals(config.approvals),
     },
     actions: actions

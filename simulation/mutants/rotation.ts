@@ -117,7 +117,7 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'census-by-index',
     breaks: 'the census asks a lagging list which records are stale, not the envelopes',
-    rules: ['7', '16'],
+    rules: ['1', '16'],
     needs: ['index-frozen'],
     edits: [
       {
@@ -179,7 +179,7 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'retirement-forgets-its-grace',
     breaks: 'a version may be purged as soon as its rotation is complete',
-    rules: ['8', '21'],
+    rules: ['1', '8'],
     edits: [
       {
         file: 'shared/rotation/retire-version.ts',
