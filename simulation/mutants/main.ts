@@ -3,6 +3,8 @@ import { type Finding, type Hunt, runHunts } from './finding.ts';
 import { MUTANTS } from './list.ts';
 import type { Mutant } from './mutant.ts';
 
+type Run = (hunts: readonly Hunt[]) => Promise<readonly Finding[]>;
+
 /**
  * Runs every mutant until a seed finds it, each in a process of its own, and shows the table. A mutant is found when the
  * rule is one that it breaks, and when the unbroken code passes on the very plan that found it.
@@ -15,9 +17,11 @@ export interface MutantsOptions {
   /** Left out: all. `none`: the unbroken code, on all of those seeds and on all plans of all mutants. */
   readonly only?: readonly string[];
   readonly print: (line: string) => void;
+  /** Left out: in processes of their own. */
+  readonly run?: Run;
 }
 
-export const NONE = 'none';
+const NONE = 'none';
 
 /** Returns how many were not found, or not as they should be. */
 export async function runMutants(options: MutantsOptions): Promise<number> {
@@ -35,7 +39,7 @@ export async function runMutants(options: MutantsOptions): Promise<number> {
     return result;
   });
   const caught = results.filter(({ trouble }) => trouble === null);
-  const falseAlarms = await findFalseAlarms(caught, workers);
+  const falseAlarms = await findFalseAlarms(caught, options);
   const wrong = results.filter(({ trouble }) => trouble !== null);
   for (const { mutant, trouble } of wrong) print(`${mutant.name}: ${trouble}`);
   for (const { mutant, found } of falseAlarms)
@@ -71,10 +75,11 @@ interface Result {
   readonly trouble: string | null;
 }
 
-async function runMutant(mutant: Mutant, { firstSeed, seeds }: MutantsOptions): Promise<Result> {
+async function runMutant(mutant: Mutant, options: MutantsOptions): Promise<Result> {
+  const { firstSeed, seeds, run = runHunts } = options;
   const began = performance.now();
   try {
-    const [finding] = await runHunts([{ mutant: mutant.name, broken: true, firstSeed, seeds }]);
+    const [finding] = await run([{ mutant: mutant.name, broken: true, firstSeed, seeds }]);
     const found = finding?.found ?? null;
     const isMeant = found !== null && mutant.rules.includes(found.rule);
     const trouble =
@@ -97,39 +102,37 @@ function rowOf({ mutant, seeds, seconds, found, trouble }: Result, width: number
 }
 
 /** The plans that found a mutant, in the code as it is. */
-async function findFalseAlarms(caught: readonly Result[], workers: number): Promise<readonly Finding[]> {
+async function findFalseAlarms(
+  caught: readonly Result[],
+  { workers, run = runHunts }: MutantsOptions,
+): Promise<readonly Finding[]> {
   const hunts = caught.flatMap(({ mutant, found }) =>
     found === null ? [] : [{ mutant: mutant.name, broken: false, firstSeed: found.seed, seeds: 1 }],
   );
   const shares = Array.from({ length: workers }, (_, lane) => hunts.filter((__, i) => i % workers === lane));
-  const findings = await inLanes(shares, workers, runHunts);
+  const findings = await inLanes(shares, workers, run);
   return findings.flat().filter(({ found }) => found !== null);
 }
 
-/** Each way of bending plans once. */
-async function runUnbroken({ workers, firstSeed, seeds, print }: MutantsOptions): Promise<number> {
+/** Each way in which plans are bent, once. */
+async function runUnbroken(options: MutantsOptions): Promise<number> {
+  const { workers, firstSeed, seeds, print, run = runHunts } = options;
   const began = performance.now();
   const ways = new Map(MUTANTS.map((mutant) => [JSON.stringify([mutant.needs, mutant.profile]), mutant]));
-  const hunts = [...ways.values()].map(
-    ({ name }): Hunt => ({ mutant: name, broken: false, firstSeed, seeds }),
+  const findings = await inLanes(
+    ways.values(),
+    workers,
+    async ({ name, needs = [], profile = 'as drawn' }) => {
+      const [finding] = await run([{ mutant: name, broken: false, firstSeed, seeds }]);
+      const { found = null } = finding ?? {};
+      const result = found === null ? 'clean' : `seed ${found.seed}, rule ${found.rule}: ${found.what}`;
+      print(`${profile.padEnd(14)}  ${needs.join(', ').padEnd(56)}  ${result}`);
+      return found;
+    },
   );
-  const findings = await inLanes(hunts, workers, async (hunt) => {
-    const [finding] = await runHunts([hunt]);
-    const { found = null } = finding ?? {};
-    const { needs = [], profile = 'as drawn' } = ways.get(JSON.stringify(wayOf(hunt.mutant))) ?? {};
-    const result = found === null ? 'clean' : `seed ${found.seed}, rule ${found.rule}: ${found.what}`;
-    print(`${profile.padEnd(14)}  ${[...needs].join(', ').padEnd(36)}  ${finding?.seeds} seeds  ${result}`);
-    return found;
-  });
   const violations = findings.filter((found) => found !== null);
-  const seconds = secondsSince(began);
-  print(JSON.stringify({ ways: hunts.length, seedsEach: seeds, violations, seconds }));
+  print(JSON.stringify({ ways: ways.size, seedsEach: seeds, violations, seconds: secondsSince(began) }));
   return violations.length;
-}
-
-function wayOf(name: string): readonly unknown[] {
-  const mutant = MUTANTS.find((one) => one.name === name);
-  return [mutant?.needs, mutant?.profile];
 }
 
 function secondsSince(began: number): number {

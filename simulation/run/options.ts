@@ -91,7 +91,10 @@ function createProgram(): Command {
     .option('--actions <numbers>', 'of --seed: only these of its actions, or none', read(parseActions))
     .option('--faults <kinds>', 'of --seed: only these kinds of faults, or none', read(parseFaults))
     .option('--only <firings>', 'of --seed: of a kind only these firings, as kind:0,kind:2', read(parseOnly))
-    .option('--mutants [names]', 'break the code in small ways, and see that each is found')
+    .option(
+      '--mutants [names]',
+      'break the code in small ways, and see that each is found; none: the unbroken code, on the same plans',
+    )
     .addHelpText('after', EXIT_CODES)
     .allowExcessArguments(false)
     .exitOverride();
