@@ -117,7 +117,8 @@ describe('in the middle of a rotation', () => {
 
     beforeReplace = async () => undefined;
     await people.pool.query(
-      'SET default_transaction_read_only = off; ALTER DATABASE app RESET default_transaction_read_only',
+      // Whichever connection the pool gives: a new one is read-only by default.
+      'BEGIN READ WRITE; ALTER DATABASE app RESET default_transaction_read_only; COMMIT',
     );
     await people.pool.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app' AND pid <> pg_backend_pid()`,
