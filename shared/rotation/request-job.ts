@@ -227,8 +227,9 @@ async function beginAnew(deps: Deps, job: Job, asked: Job): Promise<JobRequest> 
   return { answer: 'resumed', job: begun };
 }
 
-function isOver({ status }: Job): boolean {
-  return status === 'BLOCKED' || status === 'COMPLETED';
+/** Whether asking for it takes it up again. Of what is complete only an adoption: more plaintext may have come. */
+function isOver({ status, kind }: Job): boolean {
+  return status === 'BLOCKED' || (status === 'COMPLETED' && kind === 'adopt');
 }
 
 /** `askedBy`: whoever takes a purge up by asking again asked for it, too. */
@@ -239,7 +240,7 @@ export async function startOrResume(
   askedBy: string | null = null,
 ): Promise<JobRequest> {
   const paused = job.status === 'PAUSED';
-  const over = job.status === 'BLOCKED' || (job.status === 'COMPLETED' && job.kind === 'adopt');
+  const over = isOver(job);
   const current = paused
     ? await resumeIfDecided(deps, await resumeIfUsable(deps, job), true, askedBy)
     : over

@@ -115,6 +115,25 @@ describe('a purge', () => {
     expect(await checkBarrier(world.deps, job.jobId)).toEqual({ passed: true, waitSeconds: 0 });
   });
 
+  it('that somebody else took up and completed is not taken up again by a request that comes late', async () => {
+    const { job } = await purgeWith('DestroyVersion', () => world.makeKeyring().version(TENANT, PURPOSE, 1));
+    expect(job.status).toBe('BLOCKED');
+    // The request has read that it is BLOCKED, and stands still before it writes.
+    let stands = true;
+    world.faults.before = async (call) => {
+      if (call !== 'ledger.replaceJob' || !stands) return;
+      stands = false;
+      await requestPurge(world.deps, PURGE);
+      expect(await runPurge(world, job.jobId)).toBe(false);
+      world.passGrace();
+      await requestPurge(world.deps, PURGE);
+      expect(await runPurge(world, job.jobId)).toBe(true);
+    };
+    const late = await requestPurge(world.deps, PURGE);
+    expect(late).toMatchObject({ answer: 'completed', job: { status: 'COMPLETED', attempt: 3 } });
+    expect(await world.job(job.jobId)).toEqual(late.job);
+  });
+
   it.each(['CheckBarrier', 'TakeCensus', 'DestroyVersion'])(
     'is called off by an application that asks for the version before %s',
     async (step) => {
