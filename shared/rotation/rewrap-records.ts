@@ -59,6 +59,8 @@ export async function rewrapRecords(
     for (const { values } of rows) for (const value of values) bytes += value.bytes.length;
     const outcomes = await convert(deps, job, store, rows, target);
     const { changes, failed } = sortOutcomes(rows, outcomes, store);
+    // What was read too long ago says nothing of what stands there now: its version may be gone since.
+    if (failed.length > 0) fence.assertFresh();
     for (const field of failed) quarantined.set(JSON.stringify([field.key, field.field]), field);
     if (changes.length === 0) break;
     await tellRetired(deps, job, changes);
