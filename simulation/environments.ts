@@ -74,7 +74,7 @@ export function createEnvironments(parts: EnvironmentParts) {
   }
 
   return {
-    /** Ends every environment: a deployment. */
+    /** Settles always: with the answer, or as Lambda says that there is none. */
     invoke(name: string, event: unknown, { timeout = DEFAULT_TIMEOUT_SECONDS }: InvokeOptions = {}) {
       const environment = take(name);
       const { process, handler } = environment;

@@ -9,7 +9,7 @@ import { createWorld, type World } from './world.ts';
 
 /**
  * `npm run chaos`: the embedded stack, killed and cut off at random under an application that never stops, while keys are
- * rotated, rolled back and purged. docs/protocol.md says what is looked at.
+ * rotated, rolled back and purged. docs/chaos.md says what is looked at.
  */
 
 /** Fewer rounds do not have every fault. */

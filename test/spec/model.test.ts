@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BOUNDS, CASES, MODELS } from '../../spec/cases.ts';
 import { check, missingTool, readVerdict } from '../../spec/check.ts';
 
-/** What is checked of the model, and what README says of it. The model itself is checked by `node spec/check.ts`. */
+/** What is checked of the model, and what README says of it. The model itself is checked by `npm run model`. */
 
 const text = (name: string) => readFile(new URL(`../../spec/${name}`, import.meta.url), 'utf8');
 

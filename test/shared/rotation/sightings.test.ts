@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { changeKeyItem } from '../../../shared/keyring/change-version.ts';
 import { beginPurge } from '../../../shared/rotation/begin-purge.ts';
 import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
+import { pauseByPerson, resumeByPerson } from '../../../shared/rotation/control-job.ts';
 import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
@@ -210,5 +211,47 @@ describe('a purge that finds something', () => {
     expect(kills).toBeGreaterThan(0);
     expect(await world.job(job.jobId)).toMatchObject({ status: 'BLOCKED', blocker: { code: 'HELD' } });
     await expectRenewed();
+  });
+});
+
+// spec/purge.pml, MARK_CLEARED_FIRST: the fence cleared a mark by one write, and kept it as `seen` by the next only.
+
+/** Fenced, asked for by an application, and called off by a person before anybody looked at the mark. */
+async function usedAndCalledOff(): Promise<string> {
+  const { job } = await requestPurge(world.deps, PURGE);
+  await beginPurge(world.deps, job.jobId);
+  await world.makeKeyring().version(KEY.tenant, KEY.purpose, 1);
+  expect((await world.key()).canary).not.toBeNull();
+  await pauseByPerson(world.deps, job.jobId, 'person:ann');
+  expect(await stateOf(world, 1)).toBe('RETIRING');
+  await resumeByPerson(world.deps, job.jobId);
+  return job.jobId;
+}
+
+describe('a mark that no purge has answered for', () => {
+  it('outlives a process that dies while it fences the version anew', async () => {
+    const jobId = await usedAndCalledOff();
+    let kills = 0;
+    world.faults.after = (call) => {
+      if (call === 'ledger.clearUsed' && kills++ === 0) throw new Crash(call);
+    };
+    await untilDone(world, () => runPurge(world, jobId));
+    world.faults.after = () => {};
+    expect(kills).toBeGreaterThan(0);
+    expect(await world.job(jobId)).toMatchObject({ blocker: { code: 'HELD' } });
+    expect(await stateOf(world, 1)).toBe('RETIRING');
+  });
+
+  it('outlives two executions that fence the version at one time', async () => {
+    const jobId = await usedAndCalledOff();
+    let other: Promise<unknown> | null = null;
+    world.faults.after = async (call) => {
+      if (call !== 'ledger.clearUsed' || other !== null) return;
+      other = beginPurge(world.deps, jobId);
+      await other;
+    };
+    expect(await runPurge(world, jobId)).toBe(false);
+    expect(other).not.toBeNull();
+    expect(await stateOf(world, 1)).toBe('RETIRING');
   });
 });
