@@ -5,8 +5,8 @@ import type { KeyVersion, TenantKey } from '../shared/keyring/key.ts';
 import type { HappenedEvent } from './history.ts';
 
 /**
- * What holds after every step (docs/protocol.md), looked at with every commit, where a violation begins. The checker
- * looks at the whole history afterwards, by code of its own, and at more.
+ * What can be read, and with which versions, after every commit (docs/protocol.md), by the envelope library that
+ * applications use. The checker looks at the same, and at all other rules, by code of its own.
  */
 
 type Violated = (rule: string, what: string) => void;

@@ -6,7 +6,7 @@ export interface Recorder {
   readonly entries: readonly HistoryEntry[];
   /** Empty unless lines are kept. */
   readonly lines: readonly string[];
-  add(event: HappenedEvent): void;
+  add(event: HappenedEvent): HistoryEntry;
   trace(line: string): void;
   /** Of everything so far, hex. Asked for once. */
   hash(): string;
@@ -31,8 +31,10 @@ export function createRecorder(now: () => number, keepLines: boolean): Recorder 
     entries,
     lines,
     add(event) {
-      entries.push({ ...event, seq: entries.length, at: now() });
+      const entry = { ...event, seq: entries.length, at: now() };
+      entries.push(entry);
       write(describe(event));
+      return entry;
     },
     trace: write,
     hash: () => hash.update(unhashed).digest('hex'),

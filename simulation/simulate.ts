@@ -1,6 +1,6 @@
 import { ACTIONS, begin } from './actors/actions.ts';
 import { startSchedules } from './actors/schedules.ts';
-import { check } from './checker/check.ts';
+import { createChecker } from './checker/create-checker.ts';
 import { createWorld } from './create-world.ts';
 import { createDice } from './dice.ts';
 import { createFaults, type FaultKind } from './faults.ts';
@@ -18,8 +18,10 @@ export interface Violation {
   /** The invariant's number in docs/protocol.md, or a word. */
   readonly rule: string;
   readonly what: string;
-  /** Of the scheduler, when it was seen; for the checker's, the last. */
+  /** Of the scheduler, when it was seen. */
   readonly step: number;
+  /** The last entry of the history then. */
+  readonly seq: number;
 }
 
 export interface Outcome {
@@ -52,14 +54,16 @@ export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<
   const recorder = createRecorder(scheduler.now, keepTrace);
   const violations: Violation[] = [];
   const violated = (rule: string, what: string) => {
-    violations.push({ rule, what, step: scheduler.steps });
+    violations.push({ rule, what, step: scheduler.steps, seq: recorder.entries.length - 1 });
   };
   const invariants = createInvariants(violated);
+  const checker = createChecker(({ rule, what }) => violated(rule, what));
   const history: History = {
     entries: recorder.entries,
     add(event) {
-      recorder.add(event);
+      const entry = recorder.add(event);
       invariants.see(event);
+      checker.see(entry);
     },
   };
   const faults = createFaults(
@@ -81,9 +85,8 @@ export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<
     if (scheduler.steps > MOST_STEPS) violated('liveness', `it goes on after ${MOST_STEPS} steps`);
   }
   history.add({ kind: 'end' });
-  if (violations.length === 0) {
-    for (const { rule, what } of check(history.entries)) violated(rule, what);
-  }
+  const last = history.entries.at(-1);
+  if (violations.length === 0 && last !== undefined) checker.end(last);
   return {
     seed: plan.seed,
     steps: scheduler.steps,

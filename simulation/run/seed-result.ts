@@ -35,7 +35,7 @@ export function guarded({ planOf, simulate }: Simulator): Simulator {
       } catch (error) {
         const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
         const nothing = { steps: 0, traceHash: '', fired: new Map(), history: [], trace: [] };
-        return { seed: plan.seed, violations: [{ rule: 'simulation', what, step: 0 }], ...nothing };
+        return { seed: plan.seed, violations: [{ rule: 'simulation', what, step: 0, seq: 0 }], ...nothing };
       }
     },
   };
@@ -60,14 +60,14 @@ async function differs(
 ): Promise<Violation | null> {
   const again = await simulate(planOf(seed));
   const rule = 'determinism';
-  const step = again.steps;
+  const seen = { step: again.steps, seq: again.history.length - 1 };
   if (again.traceHash !== traceHash)
     return {
-      ...{ rule, step },
+      ...{ rule, ...seen },
       what: `the same seed ran another way: its trace is ${traceHash}, and then ${again.traceHash}`,
     };
   if (digestOf(again.history) === digestOf(history)) return null;
-  return { rule, step, what: 'the same seed wrote other bytes: something in it is drawn beside its dice' };
+  return { rule, ...seen, what: 'the same seed wrote other bytes: something in it is drawn beside its dice' };
 }
 
 /** Of everything in it to the last byte, which the trace only names. */

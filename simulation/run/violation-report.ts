@@ -1,4 +1,3 @@
-import { check } from '../checker/check.ts';
 import type { Outcome, Violation } from '../simulate.ts';
 import { describeEntry } from './describe-entry.ts';
 
@@ -11,12 +10,11 @@ const ENTRIES_AFTER = 5;
 /** `outcome` with its trace. */
 export function reportViolation(
   outcome: Outcome,
-  { rule, what, step }: Violation,
+  { rule, what, step, seq }: Violation,
   command: string,
 ): string[] {
   const { seed, trace, traceHash, history } = outcome;
-  const seen = seenAt(outcome, rule);
-  const until = new Date(history[seen]?.at ?? 0).toISOString();
+  const until = new Date(history[seq]?.at ?? 0).toISOString();
   const end = trace.findLastIndex((line) => line.slice(0, until.length) <= until) + 1;
   return [
     `Seed ${seed} violates ${nameOf(rule)} at step ${step} of ${outcome.steps}:`,
@@ -27,8 +25,8 @@ export function reportViolation(
     '',
     'The history around it:',
     ...history
-      .slice(Math.max(0, seen - ENTRIES_BEFORE), seen + 1 + ENTRIES_AFTER)
-      .map((entry) => `${entry === history[seen] ? '  >' : '   '} ${describeEntry(entry)}`),
+      .slice(Math.max(0, seq - ENTRIES_BEFORE), seq + 1 + ENTRIES_AFTER)
+      .map((entry) => `${entry === history[seq] ? '  >' : '   '} ${describeEntry(entry)}`),
     '',
     'Again, always the same:',
     `  ${command}`,
@@ -37,10 +35,4 @@ export function reportViolation(
 
 function nameOf(rule: string): string {
   return /^[0-9]+$/.test(rule) ? `invariant ${rule}` : rule;
-}
-
-/** The index of the entry that the checker names; where it was seen by a step, of the last one. */
-function seenAt({ history }: Outcome, rule: string): number {
-  const found = check(history).find((finding) => finding.rule === rule);
-  return found === undefined ? history.length - 1 : history.findIndex(({ seq }) => seq === found.seq);
 }

@@ -34,7 +34,7 @@ test('when the time is over, what is left so far is what there is', async () => 
 });
 
 test('the report has the invariant, the trace, the history, and the command that does it again', async () => {
-  const violation = { rule: '10', what: 'a write is lost', step: 50 };
+  const violation = { rule: '10', what: 'a write is lost', step: 50, seq: 1 };
   const { report, command } = await shrinkSeed(FAKE, 13, violation, 10_000);
   expect(command).toBe(
     'npm run simulate -- --seed 13 --actions 3 --faults store-reply-lost --only store-reply-lost:1',

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { check } from '../../../simulation/checker/check.ts';
+import { check } from './check-history.ts';
 import { cleanStory } from './story.ts';
 
 test('a history in which all goes well has no findings', () => {

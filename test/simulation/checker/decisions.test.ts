@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { check } from '../../../simulation/checker/check.ts';
 import type { HistoryEntry } from '../../../simulation/history.ts';
+import { check } from './check-history.ts';
 import { cleanStory, KEY_ID, PURGE, plaintextsOf, ROTATION, recordOf, sealed } from './story.ts';
 
 /** What speaks against a destruction, a lock, a late writer: one at a time, in a history that is clean otherwise. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { requestIdOf } from '../../../shared/approvals/binding.ts';
 import { digestOf } from '../../../shared/signing/canonical-json.ts';
-import { check } from '../../../simulation/checker/check.ts';
 import type { HistoryEntry } from '../../../simulation/history.ts';
+import { check } from './check-history.ts';
 import {
   bytesOf,
   certificateOf,

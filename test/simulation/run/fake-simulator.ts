@@ -58,7 +58,7 @@ async function simulate(plan: Plan): Promise<Outcome> {
     steps: 100,
     traceHash: createHash('sha256').update(text).digest('hex'),
     fired: faults.fired,
-    violations: violated ? [{ rule: '10', what: 'a write is lost', step: 50 }] : [],
+    violations: violated ? [{ rule: '10', what: 'a write is lost', step: 50, seq: 1 }] : [],
     history: HISTORY,
     trace,
   };

@@ -1,6 +1,6 @@
-import { createBook } from './book.ts';
+import { type Change, createBook } from './book.ts';
 import type { Finding, HistoryEntry } from './entries.ts';
-import type { MakeRule } from './rule.ts';
+import type { MakeRule, Rule } from './rule.ts';
 import { approvals } from './rules/approvals.ts';
 import { audit } from './rules/audit.ts';
 import { barrier } from './rules/barrier.ts';
@@ -20,10 +20,8 @@ import { rootKeys } from './rules/root-keys.ts';
 import { secrets } from './rules/secrets.ts';
 import { values } from './rules/values.ts';
 
-export type { Finding, HistoryEntry } from './entries.ts';
-
 /**
- * Looks at the whole history of a simulation for what must never happen (docs/protocol.md). Written independently: it imports
+ * Looks at every entry of a simulation's history for what must never happen (docs/protocol.md). Written independently: it imports
  * nothing of the project, and reads envelopes, items and audit entries by what the documentation says of them.
  */
 
@@ -48,32 +46,35 @@ const RULES: readonly MakeRule[] = [
   liveness,
 ];
 
-/** What is wrong once is often wrong in every entry that follows. */
-const MOST_FINDINGS = 100;
+export interface Checker {
+  /** The next entry of the history. */
+  see(entry: HistoryEntry): void;
+  /** Once, after the last entry. */
+  end(last: HistoryEntry): void;
+}
 
-/** In the order of the entries that they were seen at. */
-export function check(history: readonly HistoryEntry[]): readonly Finding[] {
-  const findings: Finding[] = [];
+/** Looks at every entry as it comes. `find` is told what is wrong with it. */
+export function createChecker(find: (finding: Finding) => void): Checker {
   let seq = 0;
-  const find = (rule: string, what: string) => {
-    findings.push({ rule, seq, what });
-  };
   const book = createBook();
-  const rules = RULES.map((make) => make(book, find));
-  for (const entry of history) {
-    seq = entry.seq;
-    const change = book.changeOf(entry);
-    for (const rule of rules) {
-      if (change.is === 'key') rule.key?.(change);
-      else if (change.is === 'job') rule.job?.(change);
-      else if (change.is === 'restore') rule.restore?.(change);
-      else if (change.is === 'record') rule.record?.(change);
-      else rule.entry?.(change.entry);
-    }
-    book.keep(change);
-    if (findings.length >= MOST_FINDINGS) return findings;
-  }
-  const last = history.at(-1);
-  if (last !== undefined) for (const rule of rules) rule.end?.(last);
-  return findings;
+  const rules = RULES.map((make) => make(book, (rule, what) => find({ rule, seq, what })));
+  return {
+    see(entry) {
+      seq = entry.seq;
+      const change = book.changeOf(entry);
+      for (const rule of rules) tell(rule, change);
+      book.keep(change);
+    },
+    end(last) {
+      for (const rule of rules) rule.end?.(last);
+    },
+  };
+}
+
+function tell(rule: Rule, change: Change): void {
+  if (change.is === 'key') rule.key?.(change);
+  else if (change.is === 'job') rule.job?.(change);
+  else if (change.is === 'restore') rule.restore?.(change);
+  else if (change.is === 'record') rule.record?.(change);
+  else rule.entry?.(change.entry);
 }
