@@ -21,6 +21,7 @@ import { testState } from './models/state-key.ts';
 import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
 import { depsOf, keyringOn, type Ports } from './process-deps.ts';
+import { tellingRefusals } from './refusals.ts';
 import type { Scheduler } from './scheduler.ts';
 import { createStoredKeks } from './stored-keks.ts';
 import { createTrouble } from './trouble.ts';
@@ -106,7 +107,10 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     signer: createMemorySigner('service'),
     state: testState,
     stores: Object.fromEntries(
-      Object.entries(stores).map(([name, store]) => [name, withFrozenIndex(store, faults)]),
+      Object.entries(stores).map(([name, store]) => [
+        name,
+        tellingRefusals(withFrozenIndex(store, faults), { history }, acting),
+      ]),
     ),
     newId,
     random,

@@ -77,6 +77,14 @@ export type HappenedEvent =
       readonly fencedAt: string;
       readonly by: string;
     }
+  /** The answer was no: to a write that a store's fence or its compare-and-set refused, to a restore. `code`: an error's, or CONFLICT. */
+  | {
+      readonly kind: 'refused';
+      readonly what: 'write' | 'restore';
+      readonly where: string;
+      readonly code: string;
+      readonly by: string;
+    }
   | {
       readonly kind: 'execution';
       readonly machine: string;

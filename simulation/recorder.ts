@@ -53,6 +53,8 @@ function describe(event: HappenedEvent): string {
       return `= read ${event.recordSet} ${event.id.join('/')} ${event.field}: ${event.code ?? 'opened'} by ${event.by}`;
     case 'given':
       return `= given ${event.keyId} version ${event.version} to ${event.by}`;
+    case 'refused':
+      return `= refused ${event.what} of ${event.where}: ${event.code} by ${event.by}`;
     case 'execution':
       return `= execution ${event.name} ${event.state}`;
     case 'fault':

@@ -104,7 +104,14 @@ async function goOn(
 ): Promise<unknown> {
   if (!notes.rowsBack) {
     const begun = await beginOrLeave(backup, notes, deps);
-    if (begun === 'refused') return;
+    if (begun === 'refused') {
+      const where = `${backup.store} ${backup.backupId}`;
+      world.history.add({
+        ...{ kind: 'refused', what: 'restore', where },
+        ...{ code: 'RESTORE_REFUSED', by: process.name },
+      });
+      return;
+    }
     if (begun === 'again') return AGAIN;
     if (notes.away > 0) {
       const minutes = notes.away;

@@ -1,5 +1,7 @@
+import { KeyturnError } from '../../shared/errors/errors.ts';
 import type { RecordKey } from '../../shared/records/record-store.ts';
 import type { MemoryRecordStore, MemoryRow } from '../models/record-store.ts';
+import { tellRefusal } from '../refusals.ts';
 import type { World } from '../world.ts';
 
 /** Writes beside the pipeline: of applications, and of accidents. The stores say nothing of them to the history. */
@@ -16,7 +18,12 @@ export interface NewRow {
 export function putRow(world: World, recordSet: string, by: string, row: NewRow): void {
   const { id, tenant, plaintexts } = row;
   const store = storeOf(world, recordSet);
-  store.put({ key: id, tenant, values: [...row.values], plaintext: [] });
+  try {
+    store.put({ key: id, tenant, values: [...row.values], plaintext: [] });
+  } catch (error) {
+    if (error instanceof KeyturnError) tellRefusal(world, `${recordSet} ${id.join('/')}`, error.code, by);
+    throw error;
+  }
   // As they are stored: what is the same later is the same object.
   const values = rowOf(store, id)?.values ?? [];
   world.history.add({

@@ -10,6 +10,7 @@ export type HistoryEntry = { readonly seq: number /** True time, milliseconds. *
   | ReadEntry
   | ExecutionEntry
   | GivenEntry
+  | { readonly kind: 'refused' }
   | { readonly kind: 'backup'; readonly backupId: string; readonly store: string }
   | { readonly kind: 'backup-lapsed'; readonly backupId: string }
   | { readonly kind: 'restored'; readonly backupId: string; readonly restoreId: string }

@@ -24,6 +24,8 @@ function textOf(entry: HistoryEntry): string {
       return `kek ${entry.tenant}/${entry.purpose} version ${entry.version} made`;
     case 'given':
       return `version ${entry.version} of ${entry.keyId} given, which was fenced ${entry.fencedAt}  (${entry.by})`;
+    case 'refused':
+      return `${entry.what} of ${entry.where} refused: ${entry.code}  (${entry.by})`;
     case 'execution':
       return `execution ${entry.name} of ${entry.machine} ${entry.state}`;
     case 'published':
