@@ -23,6 +23,7 @@ import type {
   RecordStore,
   StoredRecord,
 } from '../../shared/records/record-store.ts';
+import { type CpuTime, cpuSince, cpuTime } from './cpu.ts';
 import type { BenchFigure } from './figure.ts';
 
 /**
@@ -59,7 +60,7 @@ export async function benchPostgres(options: {
     store: 'bench',
   });
   try {
-    return await measure(pool, rows);
+    return await measure(pool, rows, server?.pid);
   } finally {
     await pool.end();
     await server?.stop();
@@ -76,6 +77,7 @@ async function throwAwayServer() {
   await server.createDatabase('bench');
   return {
     url: server.url('bench'),
+    pid: server.pid,
     async stop() {
       await server.stop();
       await rm(dir, { recursive: true, force: true });
@@ -83,18 +85,21 @@ async function throwAwayServer() {
   };
 }
 
-async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
+async function measure(pool: pg.Pool, rows: number, serverPid: number | undefined): Promise<BenchFigure[]> {
   const store = createPostgresRecordStore({ recordSet: RECORD_SET, config, pool });
   const keks = { from: kek(1), to: kek(2) };
   const rewrap = (records: readonly StoredRecord[]) => rewrapBatch(values(records), [keks.from], keks.to);
   await fill(pool, rows, keks.from);
 
   const slice = rows / ROUNDS / MODES;
-  const rates: Rates = { bulk: [], read: [], replace: [], worker: [], reencrypt: [] };
-  const timed = async (into: number[], work: () => Promise<unknown>) => {
+  const slices: Slices = { bulk: [], read: [], replace: [], worker: [], reencrypt: [] };
+  const timed = async (into: Slice[], work: () => Promise<unknown>) => {
+    const cpu = cpuTime(serverPid);
     const start = performance.now();
     await work();
-    into.push((slice * 1000) / (performance.now() - start));
+    const rate = (slice * 1000) / (performance.now() - start);
+    const { node, server } = cpuSince(cpu, serverPid);
+    into.push({ rate, node: node / slice, server: server / slice });
   };
   let done = 0;
   // Only a slice's records are held at a time: a large heap slows everything in Node, a worker's is small.
@@ -109,18 +114,18 @@ async function measure(pool: pg.Pool, rows: number): Promise<BenchFigure[]> {
   };
   for (let round = 0; round < ROUNDS; round++) {
     let changes = await nextChanges();
-    await timed(rates.bulk, () => bulkUpdate(pool, changes));
+    await timed(slices.bulk, () => bulkUpdate(pool, changes));
     let keys = nextKeys();
-    await timed(rates.worker, () => inLanes(keys, (chunk) => rewrapChunk(store, chunk, keks)));
+    await timed(slices.worker, () => inLanes(keys, (chunk) => rewrapChunk(store, chunk, keks)));
     keys = nextKeys();
-    await timed(rates.reencrypt, () => inLanes(keys, (chunk) => reencryptChunk(store, chunk, keks)));
-    await timed(rates.read, () => inTurn(keys, (chunk) => store.readFrames(chunk)));
+    await timed(slices.reencrypt, () => inLanes(keys, (chunk) => reencryptChunk(store, chunk, keks)));
+    await timed(slices.read, () => inTurn(keys, (chunk) => store.readFrames(chunk)));
     changes = await nextChanges();
-    await timed(rates.replace, () =>
+    await timed(slices.replace, () =>
       inTurn(changes, async (chunk) => assertReplaced(await store.replace(chunk))),
     );
   }
-  return figures(rates);
+  return figures(slices);
 }
 
 interface Keks {
@@ -128,7 +133,12 @@ interface Keks {
   readonly to: Kek;
 }
 
-type Rates = Record<'bulk' | 'read' | 'replace' | 'worker' | 'reencrypt', number[]>;
+/** Records in a second of wall time, and microseconds of CPU time a record. */
+interface Slice extends CpuTime {
+  readonly rate: number;
+}
+
+type Slices = Record<'bulk' | 'read' | 'replace' | 'worker' | 'reencrypt', Slice[]>;
 
 async function inTurn<T>(
   items: readonly T[],
@@ -137,25 +147,44 @@ async function inTurn<T>(
   for (const chunk of chunks(items)) await work(chunk);
 }
 
-function figures(rates: Rates): BenchFigure[] {
-  const figure = (name: string, list: readonly number[], atLeast?: number): BenchFigure => {
-    const ratio = median(list.map((rate, i) => rate / (rates.bulk[i] ?? rate)));
+function figures(slices: Slices): BenchFigure[] {
+  const figure = (name: string, list: readonly Slice[], atLeast?: number): BenchFigure => {
+    const ratio = median(list.map(({ rate }, i) => rate / (slices.bulk[i]?.rate ?? rate)));
     return {
       target: 3,
       name: `postgres: ${name}`,
-      value: Math.round(median(list)),
+      value: Math.round(median(list.map(({ rate }) => rate))),
       unit: 'records/s',
       ratio,
       bound: 'postgres: bare bulk UPDATE',
       ...(atLeast === undefined ? {} : { atLeast, met: ratio >= atLeast }),
     };
   };
+  /** Of both programs' time on the cores, whatever else runs beside them. */
+  const cpu = (name: string, list: readonly Slice[]): BenchFigure => {
+    const total = (slice: Slice | undefined) =>
+      slice === undefined ? Number.NaN : slice.node + slice.server;
+    const part = (of: (slice: Slice) => number) => median(list.map(of)).toFixed(1);
+    return {
+      target: 3,
+      name: `postgres: CPU of ${name}`,
+      value: Math.round(10 * median(list.map(total))) / 10,
+      unit: `µs a record (Node ${part(({ node }) => node)}, PostgreSQL ${part(({ server }) => server)})`,
+      ratio: median(list.map((slice, i) => total(slice) / total(slices.bulk[i]))),
+      bound: 'bare bulk UPDATE',
+    };
+  };
   return [
-    figure('bare bulk UPDATE', rates.bulk),
-    figure('read alone', rates.read),
-    figure('replace alone', rates.replace),
-    figure('worker, rewrap', rates.worker, 0.9),
-    figure('worker, re-encrypt', rates.reencrypt, 0.4),
+    figure('bare bulk UPDATE', slices.bulk),
+    figure('read alone', slices.read),
+    figure('replace alone', slices.replace),
+    figure('worker, rewrap', slices.worker, 0.9),
+    figure('worker, re-encrypt', slices.reencrypt, 0.4),
+    cpu('bare bulk UPDATE', slices.bulk),
+    cpu('read alone', slices.read),
+    cpu('replace alone', slices.replace),
+    cpu('worker, rewrap', slices.worker),
+    cpu('worker, re-encrypt', slices.reencrypt),
   ];
 }
 
