@@ -15,6 +15,8 @@ export interface PurgeApproval {
   readonly requestId: string | null;
   /** Its last moment; null as above. */
   readonly expiresAt: string | null;
+  /** When the last of those that count was given; null: none was, or it is decided already. */
+  readonly approvedAt: string | null;
   /** By the configuration of this moment, which is not asked again once it is decided. */
   readonly agreement: Agreement;
 }
@@ -24,6 +26,7 @@ const NONE_REQUIRED: PurgeApproval = {
   approved: true,
   requestId: null,
   expiresAt: null,
+  approvedAt: null,
   agreement: NOBODY,
 };
 
@@ -51,9 +54,15 @@ export async function settlePurgeApproval(
     const { requestId } = request;
     const agreement = { required, approvers: valid.map(({ approver }) => approver) };
     why = replaced.over ?? whyVoid(request, job, key, census);
-    if (why === null) return { approved, requestId, expiresAt: request.expiresAt, agreement };
+    const approvedAt =
+      valid
+        .map(({ at }) => at)
+        .sort()
+        .at(-1) ?? null;
+    if (why === null) return { approved, requestId, expiresAt: request.expiresAt, approvedAt, agreement };
     // By another execution of the same purge, just now: it is over because it is decided.
-    if (await isUsedFor(deps, request)) return { approved: true, requestId, expiresAt: null, agreement };
+    if (await isUsedFor(deps, request))
+      return { approved: true, requestId, expiresAt: null, approvedAt: null, agreement };
     await voidRequest(deps, requestId, why);
   }
   const { requestId, expiresAt } = await requestApproval(deps, {
@@ -68,7 +77,7 @@ export async function settlePurgeApproval(
     summary: summaryOf(job, census, replaced === null ? null : { request: replaced.request, why }),
     ...sinceCensus(deps, census),
   });
-  return { approved: false, requestId, expiresAt, agreement: NOBODY };
+  return { approved: false, requestId, expiresAt, approvedAt: null, agreement: NOBODY };
 }
 
 async function isUsedFor({ ledger }: ApprovalDeps, request: ApprovalRequest): Promise<boolean> {

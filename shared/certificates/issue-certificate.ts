@@ -5,6 +5,7 @@ import { versionOf } from '../keyring/change-version.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { LEDGER_BACKUP_SECONDS } from '../ledger/table.ts';
 import { getKey, timestamp } from '../rotation/change.ts';
+import { noEarlierThan } from '../rotation/no-earlier.ts';
 import { readProgress, sumProgress } from '../rotation/progress.ts';
 import type { Job } from '../rotation/rotation.ts';
 import {
@@ -55,7 +56,7 @@ async function makeCertificate(deps: Deps, job: Job): Promise<Certificate> {
   const kept = howKept(deps, key, version);
   const parsed = certificateSchema.safeParse({
     certificateVersion: 1,
-    issuedAt: timestamp(deps.clock.now()),
+    issuedAt: timestamp(noEarlierThan(deps.clock.now(), [destroyedAt])),
     tenant: key.tenant,
     purpose: key.purpose,
     keyId: key.keyId,

@@ -3,6 +3,7 @@ import { RotationError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { addVersion, highestVersion, lockKey, nextVersion } from '../keyring/versions.ts';
 import { changeJob, getKey, getRunningJob, moveJob, requireRunning, timestamp } from './change.ts';
+import { requireRetiring } from './rollback-rules.ts';
 import { askProvider } from './root-key-trouble.ts';
 import type { Job } from './rotation.ts';
 
@@ -41,6 +42,7 @@ export async function createVersion(deps: Deps, jobId: string): Promise<void> {
 /** Pure but for the new KEK. */
 async function lock(deps: Deps, job: Job, key: TenantKey): Promise<TenantKey> {
   const { jobId: rotationId, from: leaves, to } = job;
+  if (job.goal === 'ROLLBACK') requireRetiring(key, to);
   if (job.goal !== 'NEW_VERSION') return lockKey(key, { rotationId, leaves, to });
   const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: nextVersion(key) };
   const wrapped = await askProvider(deps, job, () => deps.provider.generateKek(context));

@@ -220,8 +220,10 @@ async function authorize(
       findUncovered(current, deps.config, census, null);
     refusal ??= await whyTakenBack(deps, current, job);
     if (refusal !== null) return current;
-    // A clock that was set back since the count makes no approval live longer.
-    if (hasExpired(approval, noEarlierThan(now, [census.takenAt]), deps.config)) {
+    // A clock that was set back since makes no approval live longer, and decides nothing before what it is decided by: such
+    // a certificate would contradict itself, when the version is gone.
+    const at = noEarlierThan(now, [census.takenAt, approval.approvedAt]);
+    if (hasExpired(approval, at, deps.config)) {
       throw new ApprovalError('APPROVAL_REFUSED', 'The approvals expired while they were verified', {
         retryable: true,
       });
@@ -230,7 +232,7 @@ async function authorize(
       restoreEpoch: job.restoreEpoch,
       approvedBy: approval.requestId,
       agreement: approval.agreement,
-      at: timestamp(now),
+      at: timestamp(at),
     });
   });
   return refusal;

@@ -3,32 +3,50 @@ import type { Config } from '../config/schema.ts';
 import { RotationError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import type { TenantKey } from '../keyring/key.ts';
+import type { Refusal } from './call-off-purge.ts';
 import { describeHolds, standingHolds } from './holds.ts';
 import { describeTables, unreadTables } from './served.ts';
 
-/** Throws unless the version is retired, its grace is over, and nothing has decided against its purge. */
+/** Why a purge may not begin: the code is what a job is blocked with that meets it. */
+export interface PurgeObstacle extends Refusal {
+  readonly remedy: string;
+}
+
+/** Throws PURGE_REFUSED unless the version is retired, its grace is over, and nothing has decided against its purge. */
 export function checkPurgeable(key: TenantKey, version: number, now: number, config: Config): void {
+  const obstacle = whyNotPurgeable(key, version, now, config);
+  if (obstacle !== null)
+    throw new RotationError('PURGE_REFUSED', obstacle.message, { remedy: obstacle.remedy });
+}
+
+/** Pure. Null: it may begin, or has begun. */
+export function whyNotPurgeable(
+  key: TenantKey,
+  version: number,
+  now: number,
+  config: Config,
+): PurgeObstacle | null {
   const found = versionOf(key, version);
   const name = `Version ${version} of ${key.tenant}/${key.purpose}`;
-  if (found.state === 'DESTROY_PENDING' || found.state === 'DESTROYED') return;
+  if (found.state === 'DESTROY_PENDING' || found.state === 'DESTROYED') return null;
   if (found.state !== 'RETIRING') {
-    throw new RotationError('PURGE_REFUSED', `${name} is ${found.state}; only a RETIRING version is purged`, {
+    return {
+      code: 'KEY_CHANGED',
+      message: `${name} is ${found.state}; only a RETIRING version is purged`,
       remedy:
         found.state === 'ACTIVE'
           ? 'Rotate the key first: `keyturn rotate`.'
           : found.suspended?.reason === 'ROOT_KEY'
             ? 'Its root key cannot be used: enable it, and it is RETIRING again by itself.'
             : '`keyturn keys show` has its state.',
-    });
+    };
   }
   if (found.purgeNotBefore === null) {
-    throw new RotationError(
-      'PURGE_REFUSED',
-      `${name} still has its rotation running, or it never completed`,
-      {
-        remedy: '`keyturn status` shows the rotation; run `keyturn rotate` again to take it up.',
-      },
-    );
+    return {
+      code: 'KEY_CHANGED',
+      message: `${name} still has its rotation running, or it never completed`,
+      remedy: '`keyturn status` shows the rotation; run `keyturn rotate` again to take it up.',
+    };
   }
   // A grace that was made longer since counts too; one that was made shorter does not.
   const configured =
@@ -36,29 +54,30 @@ export function checkPurgeable(key: TenantKey, version: number, now: number, con
     config.rotation.graceSeconds * 1000;
   const due = Math.max(Date.parse(found.purgeNotBefore), configured);
   if (now < due) {
-    throw new RotationError('PURGE_REFUSED', `${name} is in its grace until ${new Date(due).toISOString()}`, {
+    return {
+      code: 'HELD',
+      message: `${name} is in its grace until ${new Date(due).toISOString()}`,
       remedy:
         'Wait: backups and queued messages may still need it. The daily sweep purges it when grace is over.',
-    });
+    };
   }
   const holds = standingHolds(key, version, now, config);
   if (holds.length > 0) {
-    throw new RotationError('PURGE_REFUSED', `${name} is held: ${describeHolds(holds)}`, {
+    return {
+      code: 'HELD',
+      message: `${name} is held: ${describeHolds(holds)}`,
       remedy:
         '`keyturn holds list` shows what holds it. The daily sweep purges it when nothing does any more.',
-    });
+    };
   }
   const unread = unreadTables(key, config);
-  if (unread.length > 0) {
-    throw new RotationError(
-      'PURGE_REFUSED',
-      `${name} also served what no record set declares any more: ${describeTables(unread)}`,
-      {
-        remedy:
-          'Declare it again, or, when no envelope is left there, list it under `retired` in the configuration.',
-      },
-    );
-  }
+  if (unread.length === 0) return null;
+  return {
+    code: 'RECORD_SET_CHANGED',
+    message: `${name} also served what no record set declares any more: ${describeTables(unread)}`,
+    remedy:
+      'Declare it again, or, when no envelope is left there, list it under `retired` in the configuration.',
+  };
 }
 
 /** Throws where a purge would be asked for that people could never approve. */

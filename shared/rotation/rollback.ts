@@ -1,12 +1,10 @@
 import type { Deps } from '../deps/deps.ts';
-import { RotationError } from '../errors/errors.ts';
-import { versionOf } from '../keyring/change-version.ts';
-import type { KeyVersion, TenantKey } from '../keyring/key.ts';
-import type { VersionState } from '../keyring/states.ts';
+import type { TenantKey } from '../keyring/key.ts';
 import { cancelJob } from './cancel-job.ts';
 import { getJob, getKey } from './change.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { type JobRequest, startOrResume, startRollback } from './request-job.ts';
+import { checkReturnable, refuseRollback } from './rollback-rules.ts';
 import type { Job } from './rotation.ts';
 import { registerServed } from './served.ts';
 
@@ -49,31 +47,12 @@ export async function requestRollback(deps: Deps, request: RollbackRequest): Pro
   checkReturnable(free, to);
   if (free.active === to) {
     if (cancelled.length > 0) return { cancelled, request: null };
-    throw refuse(free, versionOf(free, to), 'is the active version', 'There is nothing to roll back.');
+    throw refuseRollback({
+      message: `Version ${to} of ${tenant}/${purpose} is the active version`,
+      remedy: 'There is nothing to roll back.',
+    });
   }
   return { cancelled, request: await startRollback(deps, free, to, request) };
-}
-
-const WAYS_ON = {
-  PRE_ACTIVE: 'It was never active: `keyturn rotate` goes on with it.',
-  SUSPENDED: 'Enable its root key, or ask who suspended it: a version comes back only from RETIRING.',
-  COMPROMISED: 'Nothing is encrypted under it again. `keyturn rotate` makes a new version.',
-  DESTROYED: 'What it encrypted is gone on purpose. `keyturn rotate` makes a new version.',
-} as const satisfies Partial<Record<VersionState, string>>;
-
-/** Pure. */
-function checkReturnable(key: TenantKey, to: number): void {
-  const version = versionOf(key, to);
-  const { state } = version;
-  if (state === 'ACTIVE' || state === 'RETIRING') return;
-  if (state !== 'DESTROY_PENDING') throw refuse(key, version, `is ${state}`, WAYS_ON[state]);
-  if (version.destroyAuthorizedAt === null) return;
-  throw refuse(
-    key,
-    version,
-    'is decided to be destroyed',
-    'There is no way back. `keyturn rotate` makes a new version.',
-  );
 }
 
 /** Another rotation of the key, also one that does not hold the lock yet; and the purge of the version. */
@@ -90,15 +69,4 @@ async function inTheWay(deps: Deps, key: TenantKey, to: number): Promise<readonl
 
 function isRollbackTo({ goal, to, status }: Job, version: number): boolean {
   return goal === 'ROLLBACK' && to === version && status !== 'CANCELLED';
-}
-
-function refuse(
-  { tenant, purpose }: TenantKey,
-  { version }: KeyVersion,
-  why: string,
-  remedy: string,
-): RotationError {
-  return new RotationError('ROLLBACK_REFUSED', `Version ${version} of ${tenant}/${purpose} ${why}`, {
-    remedy,
-  });
 }

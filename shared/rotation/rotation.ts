@@ -115,11 +115,13 @@ export const BLOCKER_CODES = [
   'HELD',
   /** Columns hold envelopes and no record set declares them. */
   'UNDECLARED_ENVELOPES',
-  /** The key changed under the purge: a restore, another state. */
+  /** The key changed under the job: a restore, another state, another rotation that came first. */
   'KEY_CHANGED',
+  /** The version that a rollback goes back to is not RETIRING any more: it is being purged, or gone. */
+  'VERSION_NOT_RETIRING',
   /** Transactions that began before the barrier are still open. */
   'OPEN_TRANSACTIONS',
-  /** A step failed for good; `message` has the error's code. */
+  /** A step failed for good, as in an outage; `message` has the error's code. */
   'STEP_FAILED',
 ] as const;
 export type BlockerCode = (typeof BLOCKER_CODES)[number];

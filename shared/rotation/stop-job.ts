@@ -3,10 +3,12 @@ import { LedgerError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import { cancelDestroy } from '../keyring/destruction.ts';
 import { announceEnd } from './announce-end.ts';
+import { blockerOfRefusal } from './blocker-of-refusal.ts';
+import type { Refusal } from './call-off-purge.ts';
 import { blockJob, changeJob, changeKey, getJob, getKey, timestamp } from './change.ts';
 import { pauseJob } from './pause-job.ts';
 import { namesRootKeyTrouble, pauseIfUnusable } from './root-key-trouble.ts';
-import type { BlockerCode, Job } from './rotation.ts';
+import type { Job } from './rotation.ts';
 
 /** Longest part of an error's text that is kept. Our own errors name shapes, never values. */
 const MESSAGE_LENGTH = 500;
@@ -42,14 +44,25 @@ export async function stopJob(
     await pauseJob(deps, jobId, { reason: 'ROOT_KEY', rootKeyId, by: null, at });
     return { paused: true };
   }
-  const code: BlockerCode = cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED';
-  const message = cause === '' ? error : cause.slice(0, MESSAGE_LENGTH);
+  const { code, message } =
+    (await unlessForged(() => nameRefusal(deps, job, cause))) ?? nameFailure(error, cause);
   const blocked = await changeJob(deps, jobId, (current) =>
     blockJob(current, code, message, deps.clock.now()),
   );
   await announceEnd(deps, job.status, blocked);
   deps.log.error('job stopped', { jobId, code, tenant: job.tenant, purpose: job.purpose });
   return { paused: false };
+}
+
+async function nameRefusal(deps: Deps, job: Job, cause: string): Promise<Refusal | null> {
+  return blockerOfRefusal(deps, await getKey(deps, job.tenant, job.purpose), job, cause);
+}
+
+function nameFailure(error: string, cause: string): Refusal {
+  return {
+    code: cause.includes('STORE_OPEN_TRANSACTIONS') ? 'OPEN_TRANSACTIONS' : 'STEP_FAILED',
+    message: cause === '' ? error : cause.slice(0, MESSAGE_LENGTH),
+  };
 }
 
 /** Null where the key is not genuine: nothing is done to it, and the job still gets its blocker. */

@@ -11,7 +11,7 @@ import { standingHolds } from './holds.ts';
 import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
-import { retryRotation, waitsForSomebody } from './retry-rotation.ts';
+import { finishErased, retryRotation, waitsForSomebody } from './retry-rotation.ts';
 import { isRunning, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
 import { registerServed } from './served.ts';
 
@@ -88,9 +88,16 @@ export async function sweepDaily(
     async (job) => {
       const answer = await retryRotation(deps, job);
       if (answer === 'elsewhere') return;
-      underWay.add(job.keyId);
+      if (answer !== 'idle') underWay.add(job.keyId);
       if (answer === 'resumed') result.rotations += 1;
       else result.waiting += 1;
+    },
+  );
+
+  await each(
+    jobs.filter(({ kind, status }) => kind === 'purge' && status === 'BLOCKED'),
+    async (job) => {
+      if (await finishErased(deps, job)) result.purges += 1;
     },
   );
 

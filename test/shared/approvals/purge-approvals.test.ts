@@ -153,6 +153,21 @@ describe('a purge that needs approvals', () => {
     expect(await world.ledger.getCertificate(keyId, 1)).not.toBeNull();
   });
 
+  it('is certified also where the clock of the machine that decides stands behind what people approved', async () => {
+    const { jobId, requestId } = await waiting();
+    const counted = world.clock.now();
+    world.pass(DAY);
+    await sign(requestId, 'alice', 'bob');
+    const agreed = world.clock.now();
+    await resume(jobId);
+    world.clock.jumpTo(counted);
+    expect(await run(jobId)).toBe('destroyed');
+    const { destroyAuthorizedAt, destroyedAt } = (await world.key()).versions['1'] ?? {};
+    expect(Date.parse(destroyAuthorizedAt ?? '')).toBe(agreed);
+    const stored = await world.ledger.getCertificate((await world.key()).keyId, 1);
+    expect(stored?.issuedAt).toBe(destroyedAt);
+  });
+
   it('waits on for the same request when it is taken up for nothing', async () => {
     const { jobId, requestId } = await waiting();
     await sign(requestId, 'alice');

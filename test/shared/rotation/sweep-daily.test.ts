@@ -118,7 +118,7 @@ describe('the daily sweep rotates', () => {
     expect(await sweep()).toEqual(NOTHING);
     const block = (code: BlockerCode) =>
       changeJob(world.deps, job.jobId, (current) => blockJob(current, code, 'why', world.clock.now()));
-    await block('RECORD_SET_CHANGED');
+    await block('QUARANTINED_RECORDS');
     world.pass(2 * DAY);
     expect(await sweep()).toEqual({ ...NOTHING, waiting: 1 });
     await requestRotation(world.deps, KEY);
@@ -191,8 +191,8 @@ describe('the daily sweep takes up a rotation that is blocked', () => {
     ['STALE_RECORDS', 12],
     ['QUARANTINED_RECORDS', null],
     ['MALFORMED_RECORDS', null],
-    ['RECORD_SET_CHANGED', null],
-    ['KEY_CHANGED', null],
+    ['RECORD_SET_CHANGED', 1],
+    ['KEY_CHANGED', 1],
   ])('for %s after %j hours (null: a person does)', async (code, hours) => {
     const jobId = await activated();
     await block(jobId, code);
