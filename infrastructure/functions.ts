@@ -31,11 +31,20 @@ export const FUNCTIONS: Readonly<Record<FunctionName, FunctionSpec>> = {
     // A root key that cannot be used pauses the job.
     'changeJobs',
   ]),
-  'activate-version': state('Makes the proved version the active one', ['changeKeys', 'changeJobs']),
+  'activate-version': state('Makes the proved version the active one', [
+    'changeKeys',
+    'changeJobs',
+    // What the writers' fence is told is in the audit.
+    'recordEvents',
+  ]),
   'plan-sweep': state('Cuts the record sets into segments', ['readKeys', 'changeJobs']),
   'list-segment': state('Lists stale records and queues them in chunks', ['readKeys', 'workOnJobs']),
   'check-sweep': state('Adds up what the workers have reported', ['changeJobs']),
-  'check-barrier': state('Waits until no writer can hold the old version', ['changeKeys', 'changeJobs']),
+  'check-barrier': state('Waits until no writer can hold the old version', [
+    'changeKeys',
+    'changeJobs',
+    'recordEvents',
+  ]),
   'take-census': state('Counts key versions from the envelopes themselves', ['workOnJobs']),
   'conclude-round': state('Decides by the census: clean, sweep again, or blocked', [
     'changeKeys',

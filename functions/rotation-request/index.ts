@@ -1,3 +1,4 @@
+import { type AskedFor, recordingRefusal, recordRefusal } from '../../shared/audit/refusals.ts';
 import { type RotationRequestEvent, rotationRequestEventSchema } from '../../shared/bus/rotation-request.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { type RotationAnswer, requestByEvent } from '../../shared/rotation/request-by-event.ts';
@@ -5,12 +6,27 @@ import { type CreateHandler, lambda, PermanentError, step } from '../lambda.ts';
 
 const answer = step(rotationRequestEventSchema, async (deps, event) => {
   // Which version it asks to leave follows from when it was sent: sent again, one from the future rotates again.
-  if (Date.parse(event.time) - deps.clock.now() > mostAheadMs(deps))
+  if (Date.parse(event.time) - deps.clock.now() > mostAheadMs(deps)) {
+    await recordRefusal(deps, askedBy(event), 'INPUT_INVALID', unrecorded(deps));
     throw new PermanentError('INPUT_INVALID: time', null);
-  const answered = await requestByEvent(deps, event);
+  }
+  const work = () => requestByEvent(deps, event);
+  const answered = await recordingRefusal(deps, askedBy(event), work, unrecorded(deps));
   await recordRequest(deps, event, answered);
   return answered;
 });
+
+/** Who sent it is what it says itself: whoever may write the bus may say anything, and makes no more entries by it. */
+function askedBy({
+  source,
+  detail: { tenant, purpose, requestId, requestedBy },
+}: RotationRequestEvent): AskedFor {
+  return { action: 'rotate', actor: 'bus', tenant, purpose, claimed: { source, requestId, requestedBy } };
+}
+
+function unrecorded({ log }: Deps) {
+  return (code: string) => log.warn('a refusal is not in the audit', { code, step: 'rotation-request' });
+}
 
 /** Of a key that is there; sent again, it is in the audit once. */
 async function recordRequest(

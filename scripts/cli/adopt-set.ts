@@ -5,6 +5,8 @@ import { requestAdoption } from '../../shared/rotation/request-job.ts';
 import { CliError } from './cli-error.ts';
 import { mapConcurrently } from './concurrent.ts';
 import { type Asked, askAll, requestedBy } from './follow.ts';
+import type { Output } from './output.ts';
+import { tellingRefusal } from './refused.ts';
 
 /** What an adoption needs before its jobs: columns, tenants and their keys. */
 
@@ -31,13 +33,16 @@ export interface AskedAdoptions {
 
 export async function askForAdoptions(
   deps: Deps,
+  out: Output,
   recordSet: string,
   tenants: readonly string[],
 ): Promise<AskedAdoptions> {
   const { purpose } = deps.recordSets.config(recordSet);
   const keys = await mapConcurrently(tenants, KEYS_AT_ONCE, (tenant) => createKey(deps, tenant, purpose));
   const asked = await askAll(tenants, (tenant) =>
-    requestAdoption(deps, { tenant, recordSet, requestedBy: requestedBy() }),
+    tellingRefusal(deps, out, 'adopt', { tenant, recordSet }, () =>
+      requestAdoption(deps, { tenant, recordSet, requestedBy: requestedBy() }),
+    ),
   );
   return { keysCreated: keys.filter(({ created }) => created).length, asked };
 }

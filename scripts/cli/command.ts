@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { CliError } from './cli-error.ts';
 import type { Output } from './output.ts';
+import { type Asks, tellingRefusal } from './refused.ts';
 import type { Session } from './session.ts';
 
 /** One command: what the help and docs/cli.md say of it, and what it does. */
@@ -41,16 +42,33 @@ interface CommandSpec<S extends z.ZodType>
     Partial<Pick<Command, 'arguments' | 'options'>> {
   /** Options by their name in camel case, arguments by theirs. */
   readonly input: S;
+  /** Of a command that asks for a change: of what, for the audit of what is refused. null: this input asks for none. */
+  readonly asks?: (input: z.output<S>) => Asks | null;
   run(input: z.output<S>, cli: Cli): Promise<number>;
 }
 
 export function defineCommand<S extends z.ZodType>(spec: CommandSpec<S>): Command {
-  const { input, run, ...shown } = spec;
+  const { input, asks, run, ...shown } = spec;
   return {
     arguments: [],
     options: [],
     ...shown,
-    execute: async (raw, cli) => run(checkInput(input, raw), cli),
+    execute: async (raw, cli) => {
+      const checked = checkInput(input, raw);
+      const asked = asks?.(checked) ?? null;
+      return run(checked, asked === null ? cli : recordingRefusals(cli, spec.name, asked));
+    },
+  };
+}
+
+/** Every command meets the domain in its session. */
+function recordingRefusals(cli: Cli, command: string, asked: Asks): Cli {
+  return {
+    ...cli,
+    withSession: (work) =>
+      cli.withSession((session) =>
+        tellingRefusal(session.deps, cli.out, command, asked, () => work(session)),
+      ),
   };
 }
 

@@ -1,3 +1,4 @@
+import { SERVICE } from '../../shared/audit/outbox.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { RecordFence } from '../../shared/records/record-store.ts';
@@ -41,6 +42,36 @@ export function selectNamed(
 ): FencedSet[] {
   if ((recordSet !== undefined) === all) throw new CliError('USAGE', 'Name a --record-set, or say --all');
   return selectFences(deps, recordSet);
+}
+
+type Fenced = Pick<FencedSet, 'recordSet' | 'table'> & { readonly fence: RecordFence };
+
+/**
+ * A table is of no single tenant: the service's audit has what is done to its trigger. What will happen is there before it
+ * happens, as a database's change and an entry are two writes. False: it was there, and as it must be.
+ */
+export async function installFence(deps: Deps, fenced: Fenced): Promise<boolean> {
+  if ((await fenced.fence.statements()).length === 0) return false;
+  return recorded(deps, fenced, ['fence.install-begun', 'fence.installed'], () => fenced.fence.install());
+}
+
+/** The same. False: there was none. */
+export async function removeFence(deps: Deps, fenced: Fenced): Promise<boolean> {
+  return recorded(deps, fenced, ['fence.remove-begun', 'fence.removed'], () => fenced.fence.remove());
+}
+
+async function recorded(
+  { audit, newId, recordSets }: Deps,
+  { recordSet, table }: Fenced,
+  [begun, done]: readonly [string, string],
+  work: () => Promise<boolean>,
+): Promise<boolean> {
+  const id = newId();
+  const detail = { recordSet, store: recordSets.config(recordSet).store, table };
+  await audit.record(SERVICE, { eventId: `${begun}/${id}`, type: begun, detail });
+  const changed = await work();
+  if (changed) await audit.record(SERVICE, { eventId: `${done}/${id}`, type: done, detail });
+  return changed;
 }
 
 export interface FenceFinding {

@@ -48,6 +48,7 @@ export const adopt = defineCommand({
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),
+  asks: ({ tenant, recordSet }) => ({ tenant, recordSet }),
   run: async (input, cli) => {
     if (input.envelopeOnlyRowsOk && !input.dropPlaintext)
       throw new CliError('USAGE', '--envelope-only-rows-ok goes with --drop-plaintext only');
@@ -91,7 +92,7 @@ async function seal(
   if (columnsAdded.length > 0) out.line(`Added to table ${table}: ${columnsAdded.join(', ')}`);
   const tenants = await tenantsToAdopt(deps, recordSet, tenant);
   if (tenants.length === 0) out.line(`Table ${table} has no rows; there is nothing to adopt.`);
-  const { keysCreated, asked } = await askForAdoptions(deps, recordSet, tenants);
+  const { keysCreated, asked } = await askForAdoptions(deps, out, recordSet, tenants);
   if (keysCreated > 0) out.line(`Made ${counted(keysCreated, 'key')}.`);
 
   const requests = asked.flatMap((each) => (each.ok ? [each.request] : []));

@@ -58,6 +58,7 @@ export const approve = defineCommand({
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),
+  asks: ({ request, as }) => ({ requestId: request, approver: as }),
   run: ({ request: requestId, as, keyFile, wait, yes }, { out, cwd, withSession }) =>
     withSession(async ({ deps, stack }) => {
       const { request } = await checkMayApprove(deps, requestId, as);

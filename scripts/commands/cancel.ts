@@ -24,6 +24,7 @@ export const cancel = defineCommand({
     { line: 'keyturn cancel --job 4ad4bd28-7ff5-59dd-8da0-b5dd1cd8f235', says: 'one of several' },
   ],
   input: z.object({ tenant: z.string().optional(), purpose: z.string(), job: z.string().optional() }),
+  asks: ({ tenant, purpose, job }) => ({ tenant, purpose, jobId: job }),
   run: (choice, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const { jobId } = onlyOne(await chooseJobs(deps, choice, () => true));

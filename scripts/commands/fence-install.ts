@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineCommand, option, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
-import { raiseAll, selectNamed } from '../cli/fences.ts';
+import { installFence, raiseAll, selectNamed } from '../cli/fences.ts';
 import { counted } from '../cli/format.ts';
 
 export const fenceInstall = defineCommand({
@@ -51,7 +51,7 @@ export const fenceInstall = defineCommand({
         if (fence === null) {
           done.notOffered.push(name);
           out.line(`${name}: its store has no fence to offer`);
-        } else if (await fence.install()) {
+        } else if (await installFence(deps, { recordSet: name, table, fence })) {
           done.installed.push(name);
           out.line(out.paint('green', `${name}: table ${table} has its fence`));
         } else {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineCommand, option, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
-import { selectNamed } from '../cli/fences.ts';
+import { removeFence, selectNamed } from '../cli/fences.ts';
 
 export const fenceRemove = defineCommand({
   name: 'fence remove',
@@ -29,8 +29,8 @@ export const fenceRemove = defineCommand({
       await confirm(out, `The database will take retired versions in ${tables.join(', ')} again.`, yes);
       const removed: string[] = [];
       const notInstalled: string[] = [];
-      for (const { recordSet: name, fence } of sets) {
-        const was = fence !== null && (await fence.remove());
+      for (const { recordSet: name, table, fence } of sets) {
+        const was = fence !== null && (await removeFence(deps, { recordSet: name, table, fence }));
         (was ? removed : notInstalled).push(name);
         out.line(was ? `${name}: its fence is gone` : `${name}: had none`);
       }

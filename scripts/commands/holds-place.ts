@@ -39,6 +39,7 @@ export const holdsPlace = defineCommand({
     until: z.string().optional(),
     purpose: z.string(),
   }),
+  asks: ({ tenant, purpose, version }) => ({ tenant, purpose, version }),
   run: ({ tenant, version, reason, until, purpose }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const end = until === undefined ? null : parseTime(until);

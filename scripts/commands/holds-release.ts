@@ -27,6 +27,7 @@ export const holdsRelease = defineCommand({
     purpose: z.string(),
     yes: z.boolean().default(false),
   }),
+  asks: ({ tenant, purpose, hold }) => ({ tenant, purpose, holdId: hold }),
   run: ({ hold: holdId, tenant, purpose, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const name = keyName({ tenant, purpose });

@@ -21,6 +21,7 @@ export const keysCreate = defineCommand({
     { line: 'keyturn keys create --tenant acme --purpose billing', says: 'a second key of the same tenant' },
   ],
   input: z.object({ tenant: z.string(), purpose: z.string() }),
+  asks: ({ tenant, purpose }) => ({ tenant, purpose }),
   run: async ({ tenant, purpose }, cli) => {
     if (tenant.trim() === '' || tenant.length > LONGEST_TENANT || !tenant.isWellFormed()) {
       throw new CliError('INPUT_INVALID', `A tenant's name has 1 to ${LONGEST_TENANT} characters`);

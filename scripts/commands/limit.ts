@@ -30,6 +30,7 @@ export const limit = defineCommand({
     job: z.string().optional(),
     recordsPerSecond: RATE,
   }),
+  asks: ({ tenant, purpose, job }) => ({ tenant, purpose, jobId: job }),
   run: ({ recordsPerSecond, ...choice }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const chosen = await chooseJobs(deps, choice, ({ kind }) => kind !== 'purge');

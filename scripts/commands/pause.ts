@@ -22,6 +22,7 @@ export const pause = defineCommand({
     { line: 'keyturn pause --job 4ad4bd28-7ff5-59dd-8da0-b5dd1cd8f235', says: 'one job' },
   ],
   input: z.object({ tenant: z.string().optional(), purpose: z.string(), job: z.string().optional() }),
+  asks: ({ tenant, purpose, job }) => ({ tenant, purpose, jobId: job }),
   run: (choice, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const chosen = await chooseJobs(deps, choice, mayPause);

@@ -36,6 +36,7 @@ export const purge = defineCommand({
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),
+  asks: ({ tenant, purpose, version }) => ({ tenant, purpose, version }),
   run: ({ tenant, version, purpose, wait, yes }, { out, withSession }) =>
     withSession(async ({ deps, stack }) => {
       const key = await getKey(deps, tenant, purpose);

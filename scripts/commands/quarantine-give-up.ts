@@ -41,6 +41,7 @@ export const quarantineGiveUp = defineCommand({
     reason: REASON,
     yes: z.boolean().default(false),
   }),
+  asks: ({ tenant, recordSet }) => ({ tenant, recordSet }),
   run: ({ tenant, recordSet, record, field, reason, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const { fields } = deps.recordSets.store(recordSet);

@@ -18,6 +18,7 @@ export const restoreAbort = defineCommand({
     { line: 'keyturn restore abort 0f0c3a5e-8c53-5d0c-9b1f-6a1d5f7f2b11 --yes', says: 'in a script' },
   ],
   input: z.object({ restore: z.string(), yes: z.boolean().default(false) }),
+  asks: ({ restore }) => ({ restoreId: restore }),
   run: ({ restore: id, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       await confirm(out, 'This releases the versions of a backup of which no row may be back.', yes);

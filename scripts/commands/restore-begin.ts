@@ -31,6 +31,7 @@ export const restoreBegin = defineCommand({
     },
   ],
   input: z.object({ store: z.string(), backupTime: z.string() }),
+  asks: ({ store }) => ({ store }),
   run: ({ store, backupTime }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const skew = deps.config.rotation.clockSkewSeconds * 1000;

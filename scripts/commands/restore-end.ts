@@ -25,6 +25,7 @@ export const restoreEnd = defineCommand({
     },
   ],
   input: z.object({ restore: z.string() }),
+  asks: ({ restore }) => ({ restoreId: restore }),
   run: ({ restore: id }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const ended = await endRestore(deps, id, requestedBy(), keyProgress(out, 'counted'));

@@ -18,6 +18,7 @@ export const resume = defineCommand({
   options: [option(TENANT, 'Whose key'), PURPOSE(), JOB()],
   examples: [{ line: 'keyturn resume --tenant acme', says: 'whatever a person paused of that key' }],
   input: z.object({ tenant: z.string().optional(), purpose: z.string(), job: z.string().optional() }),
+  asks: ({ tenant, purpose, job }) => ({ tenant, purpose, jobId: job }),
   run: (choice, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const chosen = onlyPaused(await chooseJobs(deps, choice, isPausedByPerson, 'paused'), choice);

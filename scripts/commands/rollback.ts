@@ -44,6 +44,7 @@ export const rollback = defineCommand({
     wait: z.boolean(),
     yes: z.boolean().default(false),
   }),
+  asks: ({ tenant, purpose, to }) => ({ tenant, purpose, version: to }),
   run: ({ tenant, to, purpose, recordsPerSecond, wait, yes }, { out, withSession }) =>
     withSession(async ({ deps }) => {
       const name = keyName({ tenant, purpose });

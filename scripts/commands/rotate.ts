@@ -18,6 +18,7 @@ import { runDryRuns } from '../cli/dry-run.ts';
 import { type Asked, askAll, exitCodeOfJobs, type Followed, follow, requestedBy } from '../cli/follow.ts';
 import { jobJson, keyName, nameOf } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
+import { tellingRefusal } from '../cli/refused.ts';
 import { reportRotation } from '../cli/rotation-words.ts';
 
 type KeyName = Pick<TenantKey, 'tenant' | 'purpose'>;
@@ -64,6 +65,7 @@ export const rotate = defineCommand({
     dryRun: z.boolean().default(false),
     wait: z.boolean(),
   }),
+  asks: ({ tenant, purpose, dryRun }) => (dryRun ? null : { tenant, purpose }),
   run: async ({ tenant, purpose, all, mode, recordsPerSecond, dryRun, wait }, { out, withSession }: Cli) => {
     if ((tenant === undefined) !== all) throw new CliError('USAGE', 'Name one key by --tenant, or say --all');
     return withSession(async ({ deps }) => {
@@ -97,7 +99,9 @@ export const rotate = defineCommand({
       // A key whose making was interrupted has nothing to rotate yet.
       const keys = (await deps.ledger.listKeys()).filter(({ active }) => active > 0);
       if (keys.length === 0) out.line('There are no keys to rotate.');
-      const asked = await askAll<KeyName>(keys, ask);
+      const asked = await askAll<KeyName>(keys, (key) =>
+        tellingRefusal(deps, out, 'rotate', { tenant: key.tenant, purpose: key.purpose }, () => ask(key)),
+      );
       const requests = asked.flatMap((each) => (each.ok ? [each.request] : []));
       const followed = await follow(deps, out, requests, wait);
       for (const each of followed) reportRotation(out, each);

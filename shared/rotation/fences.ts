@@ -10,7 +10,7 @@ import type { Job } from './rotation.ts';
  * that was overtaken, changes nothing.
  */
 
-type FenceDeps = Pick<Deps, 'recordSets'>;
+type FenceDeps = Pick<Deps, 'recordSets' | 'audit'>;
 
 /**
  * Once no writer can still hold an older version in good faith: nothing below the active version is taken any more. Not
@@ -25,7 +25,7 @@ export async function raiseFences(deps: FenceDeps, key: TenantKey): Promise<void
  * writers of the one that it left. Any other job, also one that is over, may come while a rotation's own barrier still runs.
  */
 export async function raiseAfterBarrier(
-  deps: Pick<Deps, 'recordSets' | 'ledger' | 'clock' | 'config'>,
+  deps: FenceDeps & Pick<Deps, 'ledger' | 'clock' | 'config'>,
   { jobId, tenant, purpose, kind, goal, to }: Job,
 ): Promise<void> {
   const key = await getKey(deps, tenant, purpose);
@@ -56,13 +56,19 @@ function isBeingRestored({ holds }: TenantKey): boolean {
   return holds.some(({ reason, endedEpoch }) => reason === 'RESTORE' && endedEpoch === null);
 }
 
-async function setFences({ recordSets }: FenceDeps, key: TenantKey, version: number): Promise<void> {
+async function setFences({ recordSets, audit }: FenceDeps, key: TenantKey, version: number): Promise<void> {
   if (version < 1) return;
+  const { tenant, purpose, keyId, revision } = key;
   // The minimums are the database's: one of its record sets speaks for all.
   const byStore = new Map(
-    recordSets.ofKey(key.tenant, key.purpose).map((name) => [recordSets.config(name).store, name]),
+    recordSets.ofKey(tenant, purpose).map((name) => [recordSets.config(name).store, name]),
   );
-  for (const name of byStore.values()) {
-    await recordSets.store(name).setMinimum({ keyId: key.keyId, version, revision: key.revision });
+  for (const [store, name] of byStore) {
+    if (!(await recordSets.store(name).setMinimum({ keyId, version, revision }))) continue;
+    await audit.record(tenant, {
+      eventId: `fence-minimum/${store}/${keyId}/${revision}/${version}`,
+      type: 'fence.minimum-set',
+      detail: { store, purpose, keyId, version, keyRevision: revision },
+    });
   }
 }

@@ -6,6 +6,7 @@ import { approve } from '../../shared/approvals/approve.ts';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../shared/ledger/table.ts';
 import { requestAdoption, requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import { requestRollback } from '../../shared/rotation/rollback.ts';
 import { createTestRootKeys, type TestRootKeys } from '../../simulation/models/root-keys.ts';
 import { testState } from '../../simulation/models/state-key.ts';
 import { createApprovers } from '../support/approvers.ts';
@@ -126,12 +127,15 @@ async function makeWorld(rotation: object = {}, roots?: TestRootKeys, approvals?
     rotation,
     other,
   );
+  // Both record sets are in one database, which has the writers' fence: what it is told is in the audit.
+  world.people.minimums = new Map();
+  world.notes.minimums = world.people.minimums;
   await fill(world, 6);
   return world;
 }
 
-function askForRotation(world: World): Promise<unknown> {
-  const detail = { schemaVersion: 1, tenant: TENANT, requestId: 'r', requestedBy: 'test' };
+function askForRotation(world: World, purpose = 'default'): Promise<unknown> {
+  const detail = { schemaVersion: 1, tenant: TENANT, purpose, requestId: 'r', requestedBy: 'test' };
   const time = new Date(world.clock.now()).toISOString();
   return call(world, 'rotation-request', {
     'detail-type': 'TenantKeyRotationRequested',
@@ -152,6 +156,18 @@ describe('with the rights of its role, every function does its part of', () => {
     expect(await call(world, 'sweep')).toMatchObject({ failed: 0, purges: 1 });
     const [due] = await world.ledger.listJobs({ kind: 'purge' });
     expect(await runPurge(world, due?.jobId ?? '', around)).toBe(true);
+  });
+
+  it('a rollback, of whose version the fence is told before it is active', async () => {
+    const world = await makeWorld();
+    const { job } = await requestRotation(world.deps, KEY);
+    await runRotation(world, job.jobId, around, work);
+    const { request } = await requestRollback(world.deps, { ...KEY, to: 1 });
+    expect(await runRotation(world, request?.job.jobId ?? '', around, work)).toBe('CLEAN');
+    // What is refused is in the audit, too.
+    await expect(askForRotation(world, 'none')).rejects.toThrow('KEY_NOT_FOUND');
+    const last = await world.ledger.lastAuditEntry(TENANT);
+    expect(last?.entry?.type).toBe('request.refused');
   });
 
   it('a rotation and a purge with a record in quarantine, which is mended', async () => {

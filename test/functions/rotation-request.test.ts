@@ -7,7 +7,7 @@ import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { requestDetail } from '../support/bus-events.ts';
 import { rotationRequested } from '../support/events.ts';
 import { runRotation } from '../support/memory-machine.ts';
-import { fill, prepareWorlds, type World, type WorldMaker } from '../support/memory-world.ts';
+import { fill, prepareWorlds, TENANT, type World, type WorldMaker } from '../support/memory-world.ts';
 
 let worlds: WorldMaker;
 beforeAll(async () => {
@@ -42,6 +42,11 @@ const handle = (event: unknown) => {
   })(event, context);
 };
 const jobs = () => world.ledger.listJobs({ kind: 'rotate' });
+/** What the tenant's audit tells of. */
+const refusals = async () => {
+  const items = await world.ledger.listAuditEntries(TENANT, 1, 1000);
+  return items.flatMap(({ entry }) => (entry?.type === 'request.refused' ? [entry.detail] : []));
+};
 
 describe('a rotation request on the bus', () => {
   it('starts the rotation that it asks for, and says in the job who asked and why', async () => {
@@ -118,6 +123,7 @@ describe('a rotation request on the bus', () => {
       ['rotation request refused: time', { code: 'INPUT_INVALID', step: 'rotation-request' }],
     ]);
     expect(await jobs()).toEqual([]);
+    expect(await refusals()).toMatchObject([{ action: 'rotate', code: 'INPUT_INVALID', purpose: 'default' }]);
     // The sender's clock may go before ours.
     expect(await handle(ahead(300))).toMatchObject({ answer: 'started' });
     // By as much as clocks here may differ, where that is more.
@@ -147,6 +153,35 @@ describe('a rotation request on the bus', () => {
     expect(metrics).toEqual([['RequestsRefused', 1]]);
     expect(logged).toEqual([
       ['rotation request refused', { code: 'KEY_NOT_FOUND', step: 'rotation-request' }],
+    ]);
+  });
+
+  it('for a purpose that the tenant does not have is in its audit once a day, whoever sends how many', async () => {
+    const send = (changes: object) => handle(asked({ purpose: 'none', ...changes })).catch(() => undefined);
+    for (let i = 0; i < 5; i++)
+      await send({ requestId: `r-${i}`, requestedBy: `u-${i}`, purpose: `none-${i}` });
+    const [told, ...more] = await refusals();
+    expect(told).toEqual({
+      ...{ action: 'rotate', code: 'KEY_NOT_FOUND' },
+      ...{ source: rotationRequested({})['source'], requestId: 'r-0', requestedBy: 'u-0' },
+    });
+    expect(more).toEqual([]);
+    world.pass(24 * 3600);
+    await send({});
+    expect(await refusals()).toHaveLength(2);
+    // Nobody's is in no chain.
+    await send({ tenant: 'nobody' });
+    expect(await world.ledger.lastAuditEntry('nobody')).toBeNull();
+  });
+
+  it('is refused all the same when that cannot be recorded', async () => {
+    world.faults.before = (call) => {
+      if (call === 'ledger.createAuditEvent') throw new LedgerError('LEDGER_UNAVAILABLE', 'down');
+    };
+    await expect(handle(asked({ purpose: 'none' }))).rejects.toThrow(/^KEY_NOT_FOUND: /);
+    expect(logged[0]).toEqual([
+      'a refusal is not in the audit',
+      { code: 'LEDGER_UNAVAILABLE', step: 'rotation-request' },
     ]);
   });
 

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkFence, raiseAll, selectFences } from '../../scripts/cli/fences.ts';
+import { SERVICE } from '../../shared/audit/outbox.ts';
 import type { Kek } from '../../shared/envelope/index.ts';
 import { readTombstone, seal, toText } from '../../shared/envelope/index.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { giveUp } from '../../shared/rotation/give-up.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import { runOn } from '../scripts/capture.ts';
 import { eventually, jobEnded, startTestStack, type TestStack } from '../support/stack.ts';
 
 /** The fence and tombstones on the embedded stack: a rotation end to end, with writers that slept through it. */
@@ -48,6 +50,8 @@ describe('a rotation with a fence', () => {
     if (key === null) throw new Error('The key is gone');
     return key;
   };
+  const fenceCommand = (what: 'install' | 'remove') =>
+    runOn(stack.deps, ['fence', what, '--record-set', 'people', '--yes']);
   const check = async () => {
     const [set] = selectFences(stack.deps, 'people');
     if (set === undefined) throw new Error('no record set');
@@ -67,7 +71,7 @@ describe('a rotation with a fence', () => {
     old = await stack.deps.keyring.active(TENANT, 'default');
     for (let id = 1; id <= COUNT; id++) await write(old, id);
     expect(await check()).toMatchObject({ status: 'not installed' });
-    await stack.deps.recordSets.store('people').fence?.install();
+    expect((await fenceCommand('install')).stdout).toContain('table people has its fence');
   });
   afterAll(() => stack.remove());
 
@@ -159,9 +163,31 @@ describe('a rotation with a fence', () => {
   });
 
   it('takes whatever it is given again once it is removed', async () => {
-    await stack.deps.recordSets.store('people').fence?.remove();
+    expect((await fenceCommand('remove')).stdout).toContain('people: its fence is gone');
     await write(old, 2000);
     const left = await stack.pool.query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn_fence'");
     expect(left.rows).toEqual([]);
+  });
+
+  it('is in the audit: what is done to a table in the service’s, and what the fence is told in the tenant’s', async () => {
+    const again = [
+      await fenceCommand('install'),
+      await fenceCommand('install'),
+      await fenceCommand('remove'),
+    ];
+    expect(again[1]?.stdout).toContain('had it already');
+    const told = async (tenant: string) => {
+      const items = await stack.deps.audit.listAuditEntries(tenant, 1, 1000);
+      return items.flatMap(({ entry }) => (entry?.type.startsWith('fence.') ? [entry] : []));
+    };
+    const ofTables = await told(SERVICE);
+    const once = ['fence.install-begun', 'fence.installed', 'fence.remove-begun', 'fence.removed'];
+    expect(ofTables.map(({ type }) => type)).toEqual([...once, ...once]);
+    for (const { detail } of ofTables)
+      expect(detail).toEqual({ recordSet: 'people', store: 'main', table: 'people' });
+    const { keyId } = await keyOf();
+    const minimums = (await told(TENANT)).map(({ detail }) => detail);
+    expect(minimums.map(({ version }) => version)).toEqual(expect.arrayContaining([2, 3, 4]));
+    for (const detail of minimums) expect(detail).toMatchObject({ store: 'main', purpose: 'default', keyId });
   });
 });

@@ -105,6 +105,28 @@ describe('the minimum of a key', () => {
     expect(await minimum()).toBe(3);
   });
 
+  it('is in the audit of its tenant once for each revision and version that was told, and only where a fence is', async () => {
+    const told = async () => {
+      const items = await world.ledger.listAuditEntries(KEY.tenant, 1, 1000);
+      return items.flatMap(({ entry }) => (entry?.type === 'fence.minimum-set' ? [entry.detail] : []));
+    };
+    const { job } = await requestRotation(world.deps, KEY);
+    await runRotation(world, job.jobId);
+    const key = await world.key();
+    await raiseFences(world.deps, key);
+    await raiseFences(world.deps, key);
+    await lowerFences(world.deps, key, 1);
+    const of = { store: 'main', purpose: KEY.purpose, keyId: key.keyId };
+    const all = await told();
+    expect(all.at(-2)).toEqual({ ...of, version: 2, keyRevision: key.revision });
+    expect(all.at(-1)).toEqual({ ...of, version: 1, keyRevision: key.revision });
+    expect(all.filter(({ keyRevision }) => keyRevision === key.revision)).toHaveLength(2);
+    world.people.minimums = null;
+    world.notes.minimums = null;
+    await raiseFences(world.deps, { ...key, revision: key.revision + 1 });
+    expect(await told()).toHaveLength(all.length);
+  });
+
   it('is never above the active version', async () => {
     await lowerFences(world.deps, await world.key(), 7);
     expect(await minimum()).toBe(1);
