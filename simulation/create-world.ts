@@ -3,6 +3,7 @@ import type { Deps } from '../shared/deps/deps.ts';
 import { KeyturnError } from '../shared/errors/errors.ts';
 import type { TenantKey } from '../shared/keyring/key.ts';
 import { APPROVER_SIGNERS, createMemorySigner } from './actors/approvers.ts';
+import { createMoments } from './actors/moments.ts';
 import { createMachineClock } from './clocks.ts';
 import { createDice } from './dice.ts';
 import { createEnvironments } from './environments.ts';
@@ -69,6 +70,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
   });
   const backups = createBackups({ scheduler, history, stores: byStore(config, stores) });
   const keks = createStoredKeks(history);
+  const moments = createMoments(scheduler);
   const rootKeys = createTestRootKeys({
     random,
     onKek: keks.made,
@@ -78,6 +80,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     onCommit: (item, id, value) => {
       if (item === 'keys' && value !== null) keks.stored(value as TenantKey);
       history.add({ kind: 'item', item, id, value, by: acting.by });
+      moments.see(item, value);
     },
   });
   let ids = 0;
@@ -141,6 +144,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
       faults,
       history,
       dice,
+      moments,
       stores,
       backups,
       rootKeys,

@@ -15,12 +15,15 @@ export interface DrawnConfig {
   /** Seconds. */
   readonly graceSeconds: number;
   readonly soakSeconds: number;
+  /** Of approvals; null: none are required. */
+  readonly expirySeconds: number | null;
 }
 
 export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>, short: boolean): DrawnConfig {
   const purposes = !short && dice.chance(0.4) ? ['default', 'notes'] : ['default'];
   const stores = !short && dice.chance(0.4) ? ['main', 'docs'] : ['main'];
   const rotation = drawRotation(dice, short);
+  const approvals = drawApprovals(dice, faults);
   const recordSets = {
     people: recordSet('people', 'main', 'default', ['email', 'phone']),
     notes: recordSet('notes', 'main', purposes.at(-1) ?? 'default', ['text']),
@@ -31,10 +34,11 @@ export function drawConfig(dice: Dice, faults: ReadonlySet<FaultKind>, short: bo
     stores: Object.fromEntries(stores.map((store) => [store, { type: 'postgres', urlFrom: 'URL' }])),
     recordSets,
     rotation,
-    approvals: drawApprovals(dice, faults),
+    approvals,
   };
   const { graceSeconds, soakSeconds } = rotation;
-  return { config, purposes, stores, graceSeconds, soakSeconds };
+  const expirySeconds = approvals.expirySeconds ?? null;
+  return { config, purposes, stores, graceSeconds, soakSeconds, expirySeconds };
 }
 
 function drawRotation(dice: Dice, short: boolean) {
@@ -49,7 +53,7 @@ function drawRotation(dice: Dice, short: boolean) {
     mode: dice.pick(['rewrap', 're-encrypt']),
     chunkSize: dice.pick([1, 2, 3, 4, 4]),
     segments: short ? 1 : dice.pick([1, 1, 2, 3]),
-    maxRounds: dice.pick([2, 3, 3, 4, 5]),
+    maxRounds: dice.chance(0.1) ? 1 : dice.pick([2, 3, 3, 4, 5]),
     cacheMaxAgeSeconds,
     cacheCeilingSeconds: cacheMaxAgeSeconds * dice.between(1, 6),
     ...(dice.chance(0.2) && { cacheMaxUses: dice.between(1, 10) }),
@@ -64,12 +68,20 @@ function drawRotation(dice: Dice, short: boolean) {
   };
 }
 
-function drawApprovals(dice: Dice, faults: ReadonlySet<FaultKind>): object {
+interface DrawnApprovals {
+  readonly required: number;
+  readonly acceptNoApprovals?: boolean;
+  readonly expirySeconds?: number;
+  readonly approvers?: typeof CONFIGURED_APPROVERS;
+}
+
+function drawApprovals(dice: Dice, faults: ReadonlySet<FaultKind>): DrawnApprovals {
   const needed = faults.has('approval-raced') || faults.has('self-approval');
   if (!needed && dice.chance(0.5)) return { required: 0, acceptNoApprovals: true };
   return {
     required: dice.between(1, 2),
-    expirySeconds: dice.between(2 * HOUR, 12 * HOUR),
+    // Some are too short for whoever looks in every hour or so.
+    expirySeconds: dice.chance(0.3) ? dice.between(10 * MINUTE, HOUR) : dice.between(2 * HOUR, 12 * HOUR),
     approvers: CONFIGURED_APPROVERS,
   };
 }

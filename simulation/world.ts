@@ -2,6 +2,7 @@ import type { Config } from '../shared/config/schema.ts';
 import type { Deps } from '../shared/deps/deps.ts';
 import type { Keyring } from '../shared/keyring/keyring.ts';
 import type { Signer } from '../shared/signing/signer.ts';
+import type { Moments } from './actors/moments.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
 import type { History } from './history.ts';
@@ -35,6 +36,7 @@ export interface World {
   readonly faults: Faults;
   readonly history: History;
   readonly dice: Dice;
+  readonly moments: Pick<Moments, 'when'>;
   /** A new process that runs `main` at once. What it throws as a KeyturnError ends it; anything else is a violation. */
   start(kind: ProcessKind, name: string, main: (process: Process, deps: Deps) => Promise<unknown>): Process;
   /** Calls a function by its folder's name, in a warm environment or a new one. Rejects as Step Functions would see it. */

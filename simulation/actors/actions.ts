@@ -4,9 +4,10 @@ import { createDice } from '../dice.ts';
 import { rotationRequest } from '../models/incoming-events.ts';
 import type { Action } from '../plan.ts';
 import type { World } from '../world.ts';
-import { cipherOn, insertFirst, pauseBetween, startApplication } from './application.ts';
+import { cipherOn, insertFirst, pauseBetween, startApplication, writeLate } from './application.ts';
 import { COMMANDS, numberIn, textIn } from './commands.ts';
 import { damage, swap } from './damage.ts';
+import { keyNameIn, momentIn } from './moments.ts';
 import { readOld } from './old-reader.ts';
 import { approveOwn, raceApprovals, startApprovers } from './people.ts';
 import { command } from './person.ts';
@@ -19,7 +20,7 @@ export type Act = (world: World, action: Action) => void;
 
 const MINUTE = 60_000;
 
-export const ACTIONS: Readonly<Record<string, Act>> = {
+const ALL: Readonly<Record<string, Act>> = {
   ...Object.fromEntries(Object.entries(COMMANDS).map(([name, run]) => [name, commandOf(name, run)])),
 
   'rotate-by-event': ({ bus }, { choice }) =>
@@ -34,6 +35,7 @@ export const ACTIONS: Readonly<Record<string, Act>> = {
   'root-key-rotated': rotateRootKey,
   'root-key-replaced': replaceRootKey,
   'read-old': readOld,
+  'write-late': writeLate,
   /** Applications know of it beforehand: see `begin`. */
   rush: () => {},
 
@@ -51,6 +53,25 @@ export const ACTIONS: Readonly<Record<string, Act>> = {
   'approval-raced': raceApprovals,
   'self-approval': approveOwn,
 };
+
+export const ACTIONS: Readonly<Record<string, Act>> = Object.fromEntries(
+  Object.entries(ALL).map(([name, run]) => [name, name === 'write-late' ? run : atItsMoment(run)]),
+);
+
+/** An action whose choice names a moment waits for it, for as long as anything is to happen at all. */
+function atItsMoment(run: Act): Act {
+  return (world, action) => {
+    const { choice } = action;
+    const moment = momentIn(choice);
+    if (moment === null) {
+      run(world, action);
+      return;
+    }
+    world.moments.when(moment, keyNameIn(choice), numberIn(choice, 'delay'), () => {
+      if (!world.faults.stopped) run(world, action);
+    });
+  };
+}
 
 function commandOf(name: string, run: (typeof COMMANDS)[string]): Act {
   return (world, { number, choice }) => command(world, `${name} ${number}`, (deps) => run(deps, choice));

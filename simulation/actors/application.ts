@@ -4,8 +4,11 @@ import { createFieldCipher, type FieldCipher } from '../../shared/keyring/field-
 import type { Keyring } from '../../shared/keyring/keyring.ts';
 import type { RecordKey } from '../../shared/records/record-store.ts';
 import { createDice, type Dice } from '../dice.ts';
+import type { Action } from '../plan.ts';
 import type { Process } from '../process.ts';
 import type { World } from '../world.ts';
+import { numberIn, textIn } from './commands.ts';
+import { momentIn } from './moments.ts';
 import { putRow, removeRow, rowOf, storeOf } from './rows.ts';
 
 /**
@@ -115,11 +118,40 @@ async function openOne(
   }
 }
 
-/** What the fence refuses, and what took too long, is sealed anew. */
-async function write(app: Application, recordSet: string, tenant: string, id: RecordKey): Promise<void> {
+/**
+ * An application that stands still between sealing a value and storing it, until a moment of its key has come: by then the
+ * version may be an old one.
+ */
+export function writeLate(world: World, { number, choice }: Action): void {
+  const moment = momentIn(choice);
+  const tenant = textIn(choice, 'tenant');
+  const purpose = textIn(choice, 'purpose');
+  const recordSet = Object.keys(world.stores).find(
+    (name) => (world.config.recordSets[name]?.purpose ?? 'default') === purpose,
+  );
+  if (moment === null || recordSet === undefined) return;
+  const dice = createDice(world.plan.seed, `late writer ${number}`);
+  const stoodStill = new Promise<void>((resolve) => {
+    world.moments.when(moment, { tenant, purpose }, numberIn(choice, 'delay'), resolve);
+  });
+  world.start('application', `late writer ${number}`, async (process) => {
+    const keyring = world.keyringOf(process);
+    const app = { world, process, dice, keyring, cipher: cipherOn(world, keyring, dice) };
+    await write(app, recordSet, tenant, idOf(world, tenant, dice.below(IDS)), stoodStill);
+  });
+}
+
+/** What the fence refuses, and what took too long, is sealed anew. `meanwhile`: before the first is stored. */
+async function write(
+  app: Application,
+  recordSet: string,
+  tenant: string,
+  id: RecordKey,
+  meanwhile?: Promise<void>,
+): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await writeOnce(app, recordSet, tenant, id);
+      return await writeOnce(app, recordSet, tenant, id, tries === 1 ? meanwhile : undefined);
     } catch (error) {
       if (!(error instanceof RecordStoreError) || !error.retryable || tries === TRIES) throw error;
       if (error.code === 'STORE_FENCED') app.keyring.clear();
@@ -129,7 +161,13 @@ async function write(app: Application, recordSet: string, tenant: string, id: Re
 }
 
 /** Sealed and stored in one transaction, which the database ends when it has lasted too long: see `endsLate`. */
-async function writeOnce(app: Application, recordSet: string, tenant: string, id: RecordKey): Promise<void> {
+async function writeOnce(
+  app: Application,
+  recordSet: string,
+  tenant: string,
+  id: RecordKey,
+  meanwhile?: Promise<void>,
+): Promise<void> {
   const { world, process, dice } = app;
   const { fields } = storeOf(world, recordSet);
   const begun = world.scheduler.now();
@@ -143,6 +181,7 @@ async function writeOnce(app: Application, recordSet: string, tenant: string, id
     values.push(plaintext === null ? null : await app.cipher.seal(context, plaintext));
   }
   freezeSometimes(app);
+  await meanwhile;
   if (isLate(begunHere, process.clock.now())) throw late();
   await process.call('store.put', () => {
     if (isLate(begun, world.scheduler.now())) throw late();

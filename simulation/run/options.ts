@@ -101,7 +101,8 @@ function createProgram(): Command {
 }
 
 const EXIT_CODES = `
-Exit codes: 0 nothing was violated, 1 something was, or a kind of fault never fired in 2,000 seeds or more, 2 wrong usage,
+Exit codes: 0 nothing was violated, 1 something was, or in 2,000 seeds or more a kind of fault never fired, or a situation that
+they surely have never came about, 2 wrong usage,
 130 Ctrl-C. The last line is one JSON object.`;
 
 /** A parser's word on what is wrong, as commander says it. */

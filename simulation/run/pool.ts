@@ -80,7 +80,7 @@ function serveWorker(options: PoolOptions): Promise<{ readonly over: boolean }> 
       if (given !== null && seed !== null) {
         const left = given.seeds.slice(given.seeds.indexOf(seed) + 1);
         if (left.length > 0) giveBack({ ...given, seeds: left });
-        onResult({ seed, steps: 0, fired: [], violation: { rule, what, step: 0, seq: 0 } });
+        onResult({ seed, steps: 0, fired: [], situations: [], violation: { rule, what, step: 0, seq: 0 } });
       }
       end(false);
     };

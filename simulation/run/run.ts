@@ -2,7 +2,7 @@ import { runPool, type Task } from './pool.ts';
 import { createProgress } from './progress.ts';
 import type { SeedResult } from './seed-result.ts';
 import { ALL, replayCommand } from './selection.ts';
-import { type FoundViolation, neverFired, summaryJson, summaryText } from './summary.ts';
+import { type FoundViolation, neverFired, neverSeen, summaryJson, summaryText } from './summary.ts';
 import { createTally } from './tally.ts';
 
 /** Runs many seeds, tells how far it is, and what came of it. */
@@ -101,5 +101,5 @@ export async function run(options: RunOptions, parts: RunParts): Promise<number>
   print(JSON.stringify(summaryJson(summary)));
   if (violations.size > 0) return 1;
   if (signal.aborted) return 130;
-  return neverFired(tally).length > 0 ? 1 : 0;
+  return neverFired(tally).length + neverSeen(tally).length > 0 ? 1 : 0;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FaultKind } from '../faults.ts';
 import type { Plan } from '../plan.ts';
 import type { Outcome, Violation } from '../simulate.ts';
+import { situationsIn } from '../situations/situations-in.ts';
 import { replayCommand, type Selection, selectPlan } from './selection.ts';
 import { shrink } from './shrink.ts';
 import { reportViolation } from './violation-report.ts';
@@ -11,6 +12,8 @@ export interface SeedResult {
   readonly seed: number;
   readonly steps: number;
   readonly fired: readonly (readonly [FaultKind, number])[];
+  /** Names of simulation/situations/list.ts that came about in it. */
+  readonly situations: readonly string[];
   /** The first; null: none. */
   readonly violation: Violation | null;
 }
@@ -50,7 +53,7 @@ export async function runSeed(
   const outcome = await simulate(planOf(seed));
   const { steps, fired } = outcome;
   const [violation = twice ? await differs({ planOf, simulate }, seed, outcome) : null] = outcome.violations;
-  return { seed, steps, fired: [...fired], violation };
+  return { seed, steps, fired: [...fired], situations: situationsIn(outcome.history), violation };
 }
 
 async function differs(

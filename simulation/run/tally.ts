@@ -1,13 +1,16 @@
 import { FAULT_KINDS, type FaultKind } from '../faults.ts';
+import { SITUATIONS } from '../situations/list.ts';
+import type { Situation } from '../situations/situation.ts';
 import type { SeedResult } from './seed-result.ts';
 
-/** Counts over all seeds of a run: faults by kind, and by pairs of kinds that both fired in one seed. */
+/** Counts over all seeds of a run: faults by kind, and by pairs of kinds that both fired in one seed; situations that came about. */
 export interface Tally {
   readonly seeds: number;
   readonly steps: number;
   readonly faults: number;
   readonly kinds: readonly KindCount[];
   readonly pairs: PairCounts;
+  readonly situations: readonly SituationCount[];
   add(result: SeedResult): void;
 }
 
@@ -24,6 +27,13 @@ export interface PairCounts {
   readonly least: readonly { readonly pair: readonly [FaultKind, FaultKind]; readonly seeds: number }[];
 }
 
+export interface SituationCount extends Pick<Situation, 'name' | 'means' | 'within'> {
+  /** In which it came about. */
+  readonly seeds: number;
+  /** The lowest of them; null: none. */
+  readonly first: number | null;
+}
+
 const LEAST_NAMED = 5;
 
 export function createTally(): Tally {
@@ -33,6 +43,7 @@ export function createTally(): Tally {
   const seeds = new Uint32Array(size);
   /** By the first kind's place, then the second's, which is the higher one. */
   const together = new Uint32Array(size * size);
+  const situations = new Map<string, Pick<SituationCount, 'seeds' | 'first'>>();
   let all = 0;
   let steps = 0;
   let faults = 0;
@@ -59,9 +70,19 @@ export function createTally(): Tally {
       const least = pairs.toSorted((a, b) => a.seeds - b.seeds).slice(0, LEAST_NAMED);
       return { all: pairs.length, covered: pairs.filter((one) => one.seeds > 0).length, least };
     },
+    get situations() {
+      return SITUATIONS.map(({ name, means, within }) => {
+        const found = situations.get(name) ?? { seeds: 0, first: null };
+        return { name, means, within, ...found };
+      });
+    },
     add(result) {
       all += 1;
       steps += result.steps;
+      for (const name of result.situations) {
+        const { seeds: before = 0, first = null } = situations.get(name) ?? {};
+        situations.set(name, { seeds: before + 1, first: Math.min(first ?? result.seed, result.seed) });
+      }
       const places: number[] = [];
       for (const [kind, count] of result.fired) {
         const at = place.get(kind);

@@ -108,6 +108,7 @@ const result = (seed: number, fired: SeedResult['fired']): SeedResult => ({
   seed,
   steps: 10,
   fired,
+  situations: [],
   violation: null,
 });
 
