@@ -108,6 +108,8 @@ export async function startCountedStack(counter: RequestCounter): Promise<Stack>
     log: silentLog,
     // The sweep function would start purges in between.
     sweepSeconds: 86_400,
+    // On a machine that is busy with other things a batch takes minutes: delivered again, its requests would count twice.
+    visibilitySeconds: 900,
     postgresSettings: { fsync: 'off' },
     instrument: counter.instrument,
     decorate: (deps) => {
