@@ -1,8 +1,10 @@
+import { createHash, KeyObject, verify, type webcrypto } from 'node:crypto';
 import { types } from 'node:util';
 
 /**
  * Waits until whatever runs has come to its next call of a port. All of it runs in microtasks, but for Web Cryptography,
- * which works in threads of its own: its calls are counted.
+ * which works in threads of its own. What is used of it most is done at once instead, by the same OpenSSL; other calls are
+ * counted, and waited for.
  */
 export async function settled(): Promise<void> {
   do await new Promise(nextTurn);
@@ -13,13 +15,26 @@ function nextTurn(resolve: (_: undefined) => void): void {
   setImmediate(resolve, undefined);
 }
 
+/** By method: what it answers, or undefined: it is left to the threads. */
+const AT_ONCE: Readonly<Record<string, (...args: never[]) => unknown>> = {
+  digest(algorithm: unknown, data: Uint8Array) {
+    if (algorithm !== 'SHA-256') return undefined;
+    return new Uint8Array(createHash('sha256').update(data).digest()).buffer;
+  },
+  verify({ name }: { name?: string }, key: webcrypto.CryptoKey, signature: Uint8Array, data: Uint8Array) {
+    return name === 'Ed25519' ? verify(null, data, KeyObject.from(key), signature) : undefined;
+  },
+};
+
 let working = 0;
 
 const methods = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(crypto.subtle));
 for (const [name, { value }] of Object.entries(methods)) {
   if (typeof value !== 'function' || name === 'constructor') continue;
   Object.defineProperty(crypto.subtle, name, {
-    value: (...args: unknown[]): unknown => {
+    value: (...args: never[]): unknown => {
+      const atOnce = AT_ONCE[name]?.(...args);
+      if (atOnce !== undefined) return Promise.resolve(atOnce);
       const answer: unknown = Reflect.apply(value, crypto.subtle, args);
       if (!types.isPromise(answer)) return answer;
       working += 1;

@@ -151,7 +151,8 @@ export type GuardedPort = keyof typeof METHODS | 'ledger';
 /** Every method of the ledger needs the ledger. */
 export function needsOf(port: GuardedPort, method: string): readonly Need[] {
   if (port === 'ledger') return ['ledger'];
-  return Object.entries<readonly Need[]>(METHODS[port]).find(([name]) => name === method)?.[1] ?? [];
+  const methods: Readonly<Record<string, readonly Need[]>> = METHODS[port];
+  return Object.hasOwn(methods, method) ? (methods[method] ?? []) : [];
 }
 
 /** The same dependencies, of which only the declared parts answer. Everything else throws NEED_NOT_DECLARED. */
@@ -189,14 +190,21 @@ export function absent<Port extends object>(need: Need, declared: readonly Need[
 }
 
 function guard<Port extends object>(port: GuardedPort, target: Port, declared: readonly Need[]): Port {
+  /** Methods that it may call, bound. */
+  const allowed = new Map<string | symbol, unknown>();
   return new Proxy(target, {
     get(of, name) {
+      const known = allowed.get(name);
+      if (known !== undefined) return known;
       if (isMember(name)) {
         const missing = needsOf(port, name).find((need) => !declared.includes(need));
         if (missing !== undefined) throw notDeclared(missing, declared);
       }
       const value: unknown = Reflect.get(of, name, of);
-      return typeof value === 'function' ? value.bind(of) : value;
+      if (typeof value !== 'function') return value;
+      const bound: unknown = value.bind(of);
+      allowed.set(name, bound);
+      return bound;
     },
   });
 }

@@ -1,4 +1,4 @@
-import { createDecipheriv } from 'node:crypto';
+import { createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 
 /** Reads envelopes and tombstones by docs/envelope.md alone. */
 
@@ -78,13 +78,13 @@ function uuidOf(bytes: Buffer): string {
 /** The plaintext, or null: another key, other bytes, another place. */
 export function decrypt(
   { iv, ciphertext, wrappedDek }: Parsed,
-  kek: Uint8Array,
+  kek: KeyObject,
   place: Place,
 ): Buffer | null {
   const dek = unwrap(kek, wrappedDek);
   if (dek === null) return null;
   const end = ciphertext.length - TAG;
-  const decipher = createDecipheriv('aes-256-gcm', dek, iv);
+  const decipher = createDecipheriv('aes-256-gcm', createSecretKey(dek), iv);
   decipher.setAAD(aadOf(place));
   decipher.setAuthTag(ciphertext.subarray(end));
   const plaintext = decipher.update(ciphertext.subarray(0, end));
@@ -97,7 +97,7 @@ export function decrypt(
 }
 
 /** RFC 3394; OpenSSL's own. */
-function unwrap(kek: Uint8Array, wrapped: Uint8Array): Buffer | null {
+function unwrap(kek: KeyObject, wrapped: Uint8Array): Buffer | null {
   const decipher = createDecipheriv('id-aes256-wrap', kek, Buffer.alloc(8, 0xa6));
   try {
     return Buffer.concat([decipher.update(wrapped), decipher.final()]);

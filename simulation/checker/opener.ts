@@ -1,10 +1,11 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { decrypt, type Parsed, type Place, parseEnvelope } from './envelope.ts';
 
 /** Opens envelopes, each once: the same bytes in the same place have the same plaintext for ever. */
 export interface Opener {
   learn(keyId: string, version: number, kek: Uint8Array): void;
   /** null: not known. */
-  kekOf(keyId: string, version: number): Uint8Array | null;
+  kekOf(keyId: string, version: number): KeyObject | null;
   /** null: it is no envelope. */
   parse(bytes: Uint8Array): Parsed | null;
   /** null: it does not open there under the KEK that it names. */
@@ -12,7 +13,7 @@ export interface Opener {
 }
 
 export function createOpener(): Opener {
-  const keks = new Map<string, Uint8Array>();
+  const keks = new Map<string, KeyObject>();
   const parsed = new Map<string, Parsed | null>();
   const opened = new Map<string, Uint8Array | null>();
   /** The same array is met again and again: its text is made once. */
@@ -34,7 +35,7 @@ export function createOpener(): Opener {
   };
   return {
     learn: (keyId, version, kek) => {
-      keks.set(`${keyId}/${version}`, kek);
+      keks.set(`${keyId}/${version}`, createSecretKey(kek));
     },
     kekOf: (keyId, version) => keks.get(`${keyId}/${version}`) ?? null,
     parse,

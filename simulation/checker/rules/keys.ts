@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import { canonicalText } from '../canonical.ts';
 import type { Key, Version } from '../items.ts';
 import type { MakeRule } from '../rule.ts';
@@ -110,7 +110,7 @@ function isSameButCanary(a: Key, b: Key): boolean {
   return canonicalText({ ...a.whole, canary: null }) === canonicalText({ ...b.whole, canary: null });
 }
 
-function checkOf(kek: Uint8Array, keyId: string, version: number): string {
+function checkOf(kek: KeyObject, keyId: string, version: number): string {
   const kid = Buffer.alloc(20);
   kid.write(keyId.replaceAll('-', ''), 'hex');
   kid.writeUInt32BE(version, 16);

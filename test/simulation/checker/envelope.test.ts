@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createKek, makeTombstone, reencryptBatch, rewrap, seal } from '../../../shared/envelope/index.ts';
@@ -39,7 +40,7 @@ test('the decoder opens whatever is sealed, rewrapped and encrypted anew', () =>
           const parsed = parseEnvelope(bytes);
           if (parsed === null) throw new Error('not parsed');
           const { recordId: id, ...rest } = elsewhere;
-          return { ...parsed, plaintext: decrypt(parsed, key, { ...rest, id }) };
+          return { ...parsed, plaintext: decrypt(parsed, createSecretKey(key), { ...rest, id }) };
         };
         const first = opened(envelope, one);
         expect(first).toMatchObject({ keyId: KEY_ID, version });
@@ -67,7 +68,7 @@ test('a changed bit is no envelope, another version, or does not open', () => {
     changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
     const parsed = parseEnvelope(changed);
     if (parsed === null || parsed.keyId !== KEY_ID || parsed.version !== 3) continue;
-    expect(decrypt(parsed, new Uint8Array(32), { ...at, id: at.recordId })).toBeNull();
+    expect(decrypt(parsed, createSecretKey(new Uint8Array(32)), { ...at, id: at.recordId })).toBeNull();
   }
   expect(parseEnvelope(envelope.subarray(1))).toBeNull();
   expect(parseEnvelope(Buffer.concat([envelope, Buffer.of(0)]))).toBeNull();
