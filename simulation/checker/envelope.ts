@@ -76,11 +76,7 @@ function uuidOf(bytes: Buffer): string {
 }
 
 /** The plaintext, or null: another key, other bytes, another place. */
-export function decrypt(
-  { iv, ciphertext, wrappedDek }: Parsed,
-  kek: KeyObject,
-  place: Place,
-): Buffer | null {
+export function decrypt({ iv, ciphertext, wrappedDek }: Parsed, kek: KeyObject, place: Place): Buffer | null {
   const dek = unwrap(kek, wrappedDek);
   if (dek === null) return null;
   const end = ciphertext.length - TAG;
