@@ -4,11 +4,16 @@ import { types } from 'node:util';
 /**
  * Waits until whatever runs has come to its next call of a port. All of it runs in microtasks, but for Web Cryptography,
  * which works in threads of its own. What is used of it most is done at once instead, by the same OpenSSL; other calls are
- * counted, and waited for.
+ * counted, and waited for in turns of the event loop.
  */
 export async function settled(): Promise<void> {
-  do await new Promise(nextTurn);
-  while (working > 0);
+  await new Promise(afterMicrotasks);
+  while (working > 0) await new Promise(nextTurn);
+}
+
+/** What is put from a microtask comes when no microtask is left: https://nodejs.org/api/process.html#processnexttickcallback-args */
+function afterMicrotasks(resolve: (_: undefined) => void): void {
+  process.nextTick(resolve, undefined);
 }
 
 function nextTurn(resolve: (_: undefined) => void): void {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Answer, Order } from './messages.ts';
 import { guarded, runSeed, type Simulator, shrinkSeed } from './seed-result.ts';
 
@@ -11,6 +12,8 @@ export function serveOrders(
     if (order.kind === 'run') {
       for (const seed of order.seeds) {
         send({ kind: 'begun', seed });
+        // A seed never comes to a turn of the event loop, in which answers leave the process.
+        await setImmediate();
         send({ kind: 'done', result: await runSeed(safe, seed, order.twice) });
       }
     } else {
