@@ -1,10 +1,9 @@
 import type { Deps } from '../deps/deps.ts';
+import { versionAt } from '../envelope/format.ts';
 import {
   inspect,
   type Kek,
   KID_FROM_END,
-  KID_LENGTH,
-  parseKid,
   type RewrapOutcome,
   reencryptBatch,
   rewrapBatch,
@@ -12,7 +11,13 @@ import {
 import { EnvelopeError, KeyError } from '../errors/errors.ts';
 import type { RecordRef } from '../keyring/keyring.ts';
 import { seenBySweep } from '../keyring/sightings.ts';
-import type { AdoptableStore, RecordKey, ReplaceOutcome } from '../records/record-store.ts';
+import type {
+  AdoptableStore,
+  Frame,
+  FrameChange,
+  RecordKey,
+  ReplaceOutcome,
+} from '../records/record-store.ts';
 import { changeKey, getKey, timestamp } from './change.ts';
 import { type BatchResult, createWriteFence, type QuarantinedField } from './process-chunk.ts';
 import { isRunning, type Job } from './rotation.ts';
@@ -20,23 +25,11 @@ import { isRunning, type Job } from './rotation.ts';
 /** A record that the application changes again and again is left to the next sweep. */
 const TRIES = 3;
 
-/** One field's value. A rewrap reads frames, in which the ciphertext's `omitted` bytes are left out. */
-interface Value {
-  readonly field: number;
-  readonly bytes: Uint8Array;
-  readonly omitted: number;
-}
-
+/** The values of one record, a frame a field; null where there is none. Of a re-encryption each frame is the whole value. */
 interface Row {
   readonly key: RecordKey;
   readonly tenant: string;
-  readonly values: readonly Value[];
-}
-
-interface RowChange {
-  readonly key: RecordKey;
-  readonly tenant: string;
-  readonly changes: readonly { readonly value: Value; readonly after: Uint8Array }[];
+  readonly frames: readonly (Frame | null)[];
 }
 
 /** Brings a batch's records to the key's active version, as it is now. */
@@ -56,7 +49,7 @@ export async function rewrapRecords(
     const fence = createWriteFence(deps);
     // Rows that are gone or moved to another tenant are none of this job's.
     const rows = (await readRows(store, job, keys)).filter(({ tenant }) => tenant === job.tenant);
-    for (const { values } of rows) for (const value of values) bytes += value.bytes.length;
+    for (const { frames } of rows) for (const frame of frames) bytes += frame?.bytes.length ?? 0;
     const outcomes = await convert(deps, job, store, rows, target);
     const { changes, failed } = sortOutcomes(rows, outcomes, store);
     // What was read too long ago says nothing of what stands there now: its version may be gone since.
@@ -91,8 +84,11 @@ async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
  * Before the write: whatever is on a version that was retired before came to light only now, so that the backups of until
  * now need it. The version that a running rotation leaves is not retired yet.
  */
-async function tellRetired(deps: Deps, job: Job, rows: readonly RowChange[]): Promise<void> {
-  const found = new Set(rows.flatMap(({ changes }) => changes.map(({ value }) => versionAtEnd(value.bytes))));
+async function tellRetired(deps: Deps, job: Job, rows: readonly FrameChange[]): Promise<void> {
+  const found = new Set<number>();
+  for (const { changes } of rows) {
+    for (const { before } of changes) found.add(versionAt(before.bytes, before.bytes.length));
+  }
   if (isRunning(job.status)) found.delete(job.from);
   if (found.size === 0) return;
   const at = timestamp(deps.clock.now());
@@ -101,47 +97,30 @@ async function tellRetired(deps: Deps, job: Job, rows: readonly RowChange[]): Pr
 
 /** A rewrap moves recipients only; a re-encryption needs the ciphertexts too. */
 async function readRows(store: AdoptableStore, job: Job, keys: readonly RecordKey[]): Promise<Row[]> {
-  if (job.mode === 'rewrap') {
-    return (await store.readFrames(keys)).flatMap((record) => {
-      if (record === null) return [];
-      const values = record.frames.flatMap((frame, field) => (frame === null ? [] : [{ field, ...frame }]));
-      return [{ key: record.key, tenant: record.tenant, values }];
+  if (job.mode === 'rewrap') return (await store.readFrames(keys)).filter((record) => record !== null);
+  return (await store.read(keys))
+    .filter((record) => record !== null)
+    .map(({ key, tenant, values }) => {
+      return { key, tenant, frames: values.map((bytes) => bytes && { bytes, omitted: 0 }) };
     });
-  }
-  return (await store.read(keys)).flatMap((record) => {
-    if (record === null) return [];
-    const values = record.values.flatMap((bytes, field) =>
-      bytes === null ? [] : [{ field, bytes, omitted: 0 }],
-    );
-    return [{ key: record.key, tenant: record.tenant, values }];
-  });
 }
 
 async function writeChanges(
   store: AdoptableStore,
   job: Job,
-  rows: readonly RowChange[],
+  rows: readonly FrameChange[],
   notAfter: number,
 ): Promise<readonly ReplaceOutcome[]> {
-  if (job.mode === 'rewrap') {
-    return store.replaceFrames(
-      rows.map(({ key, tenant, changes }) => ({
-        key,
-        tenant,
-        changes: changes.map(({ value, after }) => ({
-          field: value.field,
-          before: value,
-          after: { bytes: after, omitted: value.omitted },
-        })),
-      })),
-      notAfter,
-    );
-  }
+  if (job.mode === 'rewrap') return store.replaceFrames(rows, notAfter);
   return store.replace(
     rows.map(({ key, tenant, changes }) => ({
       key,
       tenant,
-      changes: changes.map(({ value, after }) => ({ field: value.field, before: value.bytes, after })),
+      changes: changes.map(({ field, before, after }) => ({
+        field,
+        before: before.bytes,
+        after: after.bytes,
+      })),
     })),
     notAfter,
   );
@@ -154,21 +133,22 @@ async function convert(
   rows: readonly Row[],
   target: Kek,
 ): Promise<readonly RewrapOutcome[]> {
-  const values = rows.flatMap((row) => row.values);
   const sources = await sourceKeks(deps, job, await versionsToLeave(deps, job, store, rows, target));
   if (job.mode === 'rewrap') {
+    const frames = rows.flatMap((row) => row.frames.filter((frame) => frame !== null));
     return rewrapBatch(
-      values.map(({ bytes }) => bytes),
+      frames.map(({ bytes }) => bytes),
       sources,
       target,
-      values.map(({ omitted }) => omitted),
+      frames.map(({ omitted }) => omitted),
     );
   }
-  const items = rows.flatMap(({ key, tenant, values: own }) =>
-    own.map(({ field, bytes }) => ({
-      envelope: bytes,
-      context: { tenant, recordSet: store.recordSet, recordId: key, field: fieldName(store, field) },
-    })),
+  const items = rows.flatMap(({ key, tenant, frames }) =>
+    frames.flatMap((frame, field) => {
+      if (frame === null) return [];
+      const context = { tenant, recordSet: store.recordSet, recordId: key, field: fieldName(store, field) };
+      return [{ envelope: frame.bytes, context }];
+    }),
   );
   return reencryptBatch(items, sources, target, deps.random);
 }
@@ -203,9 +183,9 @@ async function versionsToLeave(
 
 function namedVersions(rows: readonly Row[], store: AdoptableStore, target: Kek): Map<number, RecordRef> {
   const versions = new Map<number, RecordRef>();
-  for (const { key, values } of rows) {
-    for (const { bytes, field } of values) {
-      const version = versionOfKey(bytes, target.kid);
+  for (const { key, frames } of rows) {
+    for (const [field, frame] of frames.entries()) {
+      const version = frame === null ? null : versionOfKey(frame.bytes, target.kid);
       if (version === null || version === target.version || versions.has(version)) continue;
       versions.set(version, { recordSet: store.recordSet, recordId: key, field: fieldName(store, field) });
     }
@@ -236,7 +216,7 @@ function versionOfKey(bytes: Uint8Array, kid: Uint8Array): number | null {
   const start = bytes.length - KID_FROM_END;
   if (start < 0) return null;
   for (let i = 0; i < KEY_ID_LENGTH; i++) if (bytes[start + i] !== kid[i]) return null;
-  return new DataView(bytes.buffer, bytes.byteOffset + start + KEY_ID_LENGTH, 4).getUint32(0);
+  return versionAt(bytes, bytes.length);
 }
 
 /** What a whole envelope names; null for what is none. */
@@ -250,35 +230,32 @@ export function namedVersion(envelope: Uint8Array): { keyId: string; version: nu
   }
 }
 
+/** The outcomes are those of the rows' frames, in order. */
 function sortOutcomes(
   rows: readonly Row[],
   outcomes: readonly RewrapOutcome[],
   store: AdoptableStore,
-): { changes: RowChange[]; failed: QuarantinedField[] } {
+): { changes: FrameChange[]; failed: QuarantinedField[] } {
   const failed: QuarantinedField[] = [];
-  const changed: RowChange[] = [];
+  const changed: FrameChange[] = [];
   let next = 0;
-  for (const { key, tenant, values } of rows) {
-    const changes: { value: Value; after: Uint8Array }[] = [];
-    for (const value of values) {
+  for (const { key, tenant, frames } of rows) {
+    const changes: FrameChange['changes'][number][] = [];
+    for (const [field, before] of frames.entries()) {
+      if (before === null) continue;
       const outcome = outcomes[next++];
       if (outcome?.status === 'rewrapped') {
-        changes.push({ value, after: outcome.envelope });
+        changes.push({ field, before, after: { bytes: outcome.envelope, omitted: before.omitted } });
       } else if (outcome?.status === 'failed' && outcome.code !== 'RECORD_TOMBSTONED') {
         const code = outcome.code === 'VERSION_NEWER' ? 'VERSION_UNKNOWN' : outcome.code;
         // Where a malformed value names a version cannot be told.
-        const version = code === 'ENVELOPE_MALFORMED' ? null : versionAtEnd(value.bytes);
-        failed.push({ key, field: fieldName(store, value.field), code, version });
+        const version = code === 'ENVELOPE_MALFORMED' ? null : versionAt(before.bytes, before.bytes.length);
+        failed.push({ key, field: fieldName(store, field), code, version });
       }
     }
     if (changes.length > 0) changed.push({ key, tenant, changes });
   }
   return { changes: changed, failed };
-}
-
-function versionAtEnd(bytes: Uint8Array): number {
-  const start = bytes.length - KID_FROM_END;
-  return parseKid(bytes.subarray(start, start + KID_LENGTH)).version;
 }
 
 function fieldName(store: AdoptableStore, index: number): string {

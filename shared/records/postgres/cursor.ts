@@ -49,7 +49,10 @@ export function assertKey(key: RecordKey, columns: readonly KeyColumn[]): void {
       `A record key has ${key.length} parts; the table's key has ${columns.length}.`,
     );
   }
-  for (const [i, { column, type }] of columns.entries()) assertCanonical(type, key[i] ?? '', column);
+  for (let i = 0; i < columns.length; i++) {
+    const part = columns[i];
+    if (part !== undefined) assertCanonical(part.type, key[i] ?? '', part.column);
+  }
 }
 
 function parseKey(value: unknown, columns: readonly KeyColumn[]): RecordKey | null {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { fromText } from '../../envelope/text.ts';
 import { EnvelopeError, RecordStoreError } from '../../errors/errors.ts';
-import type { FieldValue, RecordKey, StalePage } from '../record-store.ts';
+import type { FieldValue, Frame, RecordKey, StalePage } from '../record-store.ts';
 import { formatCursor } from './cursor.ts';
-import type { PageBounds } from './sql/rows.ts';
-import type { FieldColumn } from './table.ts';
+import { type Cell, type PageBounds, packedRecords, ROW } from './sql/rows.ts';
+import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable, Statement } from './transaction.ts';
 
 const pageSchema = z.array(z.object({ page: z.array(z.unknown()) }));
@@ -40,33 +40,38 @@ const PACKED_BYTES = PACKED_RECORDS * LARGE_BYTES;
 
 const packedSchema = z.tuple([z.object({ packed: z.string() })]);
 
-type Cells = readonly FieldValue[];
-
-/** The cells of a row, null where it is gone, or how large it is. */
-type Row = Cells | null | number;
-
 /**
- * What `convert` makes of the cells of each key's row, in order; null where the row is gone. Beyond what it makes,
- * one statement's answer is held at a time.
+ * What `convert` makes of each key's row, in order; null where the row is gone. `values`: one a cell. Beyond what it
+ * makes, one statement's answer is held at a time.
  */
 export async function queryPacked<T>(
   db: Queryable,
+  shape: TableShape,
   keys: readonly RecordKey[],
-  cells: number,
-  statement: (keys: readonly RecordKey[], largest: number) => Statement,
-  convert: (key: RecordKey, cells: Cells) => T,
+  cells: readonly Cell[],
+  convert: (key: RecordKey, tenant: string, values: readonly (Frame | null)[]) => T,
 ): Promise<(T | null)[]> {
+  const fixedTenant = 'fixed' in shape.tenant ? shape.tenant.fixed : null;
   const records: (T | null)[] = keys.map(() => null);
   /** Reads these of the keys; returns those that are larger, with their sizes. */
   const query = async (part: readonly number[], largest: number): Promise<readonly Large[]> => {
     const partKeys = part.map((i) => keys[i] ?? []);
-    const [{ packed }] = packedSchema.parse((await db.query(statement(partKeys, largest))).rows);
+    const { rows } = await db.query(packedRecords(shape, partKeys, cells, largest));
+    const answer = new PackedAnswer(Buffer.from(packedSchema.parse(rows)[0].packed, 'base64'));
     const large: Large[] = [];
-    for (const [n, row] of unpack(Buffer.from(packed, 'base64'), part.length, cells).entries()) {
-      const i = part[n] ?? 0;
-      if (typeof row === 'number') large.push({ i, size: row });
-      else if (row !== null) records[i] = convert(keys[i] ?? [], row);
+    for (const i of part) {
+      const row = answer.byte();
+      if (row === ROW.large) large.push({ i, size: answer.size() });
+      else if (row === ROW.here) {
+        const tenant = fixedTenant ?? answer.text();
+        records[i] = convert(
+          keys[i] ?? [],
+          tenant,
+          cells.map((cell) => answer.value(cell)),
+        );
+      } else if (row !== ROW.missing) throw unexpected();
     }
+    answer.end();
     return large;
   };
   for (let start = 0; start < keys.length; start += PACKED_RECORDS) {
@@ -105,31 +110,47 @@ function* groupsOf(list: readonly Large[]): Generator<readonly Large[]> {
   if (group.length > 0) yield group;
 }
 
-function unpack(packed: Buffer, count: number, cells: number): Row[] {
-  const rows: Row[] = [];
-  let at = 0;
-  for (let i = 0; i < count; i++) {
-    const kind = packed.readUInt8(at++);
-    if (kind === 0) {
-      rows.push(null);
-      continue;
-    }
-    if (kind === 2) {
-      rows.push(Number(packed.readBigInt64BE(at)));
-      at += 8;
-      continue;
-    }
-    const values: FieldValue[] = [];
-    for (let j = 0; j < cells; j++) {
-      const length = packed.readInt32BE(at);
-      at += 4;
-      values.push(length < 0 ? null : packed.subarray(at, at + length));
-      if (length > 0) at += length;
-    }
-    rows.push(values);
+/** Reads what `packedRecords` packed, from its start to its end. Values are views of it. */
+class PackedAnswer {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
   }
-  if (at !== packed.length) throw unexpected();
-  return rows;
+
+  byte(): number {
+    return this.#bytes.readUInt8(this.#at++);
+  }
+
+  size(): number {
+    const size = this.#bytes.readBigInt64BE(this.#at);
+    this.#at += 8;
+    return Number(size);
+  }
+
+  /** Empty for a row without a tenant, which is nobody's: no tenant's name is empty. */
+  text(): string {
+    const start = this.#at;
+    while (this.byte() !== 0);
+    return this.#bytes.toString('utf8', start, this.#at - 1);
+  }
+
+  value(cell: Cell): Frame | null {
+    const length = this.#bytes.readInt32BE(this.#at);
+    this.#at += 4;
+    if (length < 0) return null;
+    const come = cell.bytes(length);
+    // Not a Buffer's subarray, which takes several times as long.
+    const bytes = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + this.#at, come);
+    this.#at += come;
+    if (this.#at > this.#bytes.length) throw unexpected();
+    return { bytes, omitted: length - come };
+  }
+
+  end(): void {
+    if (this.#at !== this.#bytes.length) throw unexpected();
+  }
 }
 
 /** A stored value as envelope bytes. Text that is not base64url comes as it is, and will be refused as malformed. */

@@ -1,6 +1,5 @@
 import { KID_FROM_END, TAIL_LENGTH } from '../../envelope/layout.ts';
 import type {
-  FieldValue,
   Frame,
   FrameChange,
   FramedRecord,
@@ -11,15 +10,7 @@ import type {
 import { assertKey, parseCursor, parseSegment } from './cursor.ts';
 import { fieldValue, queryPacked } from './read.ts';
 import { plaintextCells } from './sql/adoption.ts';
-import type { Parameters } from './sql/range.ts';
-import {
-  type Cell,
-  FRAME_LENGTH_BYTES,
-  frameCells,
-  type PageBounds,
-  packedRecords,
-  recordCells,
-} from './sql/rows.ts';
+import { type Cell, frameCells, type PageBounds, recordCells } from './sql/rows.ts';
 import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable } from './transaction.ts';
 
@@ -68,10 +59,16 @@ export function assertFrames(shape: TableShape, records: readonly FrameChange[])
         kept >= TAIL_LENGTH - KID_FROM_END &&
         before.omitted === after.omitted &&
         before.bytes.length === after.bytes.length &&
-        Buffer.compare(before.bytes.subarray(0, kept), after.bytes.subarray(0, kept)) === 0;
+        beginSame(before.bytes, after.bytes, kept);
       if (!same) throw new RangeError('A frame may change in its recipient only.');
     }
   }
+}
+
+/** For the some ten bytes of a frame, views of both and Buffer.compare take longer. */
+function beginSame(a: Uint8Array, b: Uint8Array, length: number): boolean {
+  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 export function readRecords(
@@ -79,10 +76,10 @@ export function readRecords(
   shape: TableShape,
   keys: readonly RecordKey[],
 ): Promise<(StoredRecord | null)[]> {
-  return readPacked(db, shape, keys, recordCells(shape), 1, (key, tenant, cells) => ({
+  return readPacked(db, shape, keys, recordCells(shape), (key, tenant, values) => ({
     key,
     tenant,
-    values: shape.fields.map((field, f) => fieldValue(field, cells[1 + f])),
+    values: shape.fields.map((field, f) => fieldValue(field, values[f]?.bytes)),
   }));
 }
 
@@ -91,10 +88,11 @@ export function readFrames(
   shape: TableShape,
   keys: readonly RecordKey[],
 ): Promise<(FramedRecord | null)[]> {
-  return readPacked(db, shape, keys, frameCells(shape), 1, (key, tenant, cells) => ({
+  const asTheyCome = shape.fields.every(({ form }) => form === 'bytea');
+  return readPacked(db, shape, keys, frameCells(shape), (key, tenant, frames) => ({
     key,
     tenant,
-    frames: shape.fields.map((field, f) => frameOf(field, cells[1 + f])),
+    frames: asTheyCome ? frames : shape.fields.map((field, f) => frameOf(field, frames[f] ?? null)),
   }));
 }
 
@@ -103,45 +101,27 @@ export function readPlaintext(
   shape: TableShape,
   keys: readonly RecordKey[],
 ): Promise<(PlaintextRecord | null)[]> {
-  return readPacked(db, shape, keys, plaintextCells(shape), 2, (key, tenant, cells) => ({
+  return readPacked(db, shape, keys, plaintextCells(shape), (key, tenant, values) => ({
     key,
     tenant,
-    plaintext: shape.fields.map((_, f) => cells[1 + 2 * f] ?? null),
-    values: shape.fields.map((field, f) => fieldValue(field, cells[2 + 2 * f])),
+    plaintext: shape.fields.map((_, f) => values[2 * f]?.bytes ?? null),
+    values: shape.fields.map((field, f) => fieldValue(field, values[2 * f + 1]?.bytes)),
   }));
 }
 
-/** `cells`: the tenant, then `each` of every field. */
 async function readPacked<T>(
   db: Queryable,
   shape: TableShape,
   keys: readonly RecordKey[],
-  cells: (p: Parameters) => readonly Cell[],
-  each: number,
-  record: (key: RecordKey, tenant: string, cells: readonly FieldValue[]) => T,
+  cells: readonly Cell[],
+  convert: (key: RecordKey, tenant: string, values: readonly (Frame | null)[]) => T,
 ): Promise<(T | null)[]> {
   for (const key of keys) assertKey(key, shape.keys);
-  return queryPacked(
-    db,
-    keys,
-    1 + each * shape.fields.length,
-    (part, largest) => packedRecords(shape, part, cells, largest),
-    (key, values) => record(key, tenantOf(values[0]), values),
-  );
+  return queryPacked(db, shape, keys, cells, convert);
 }
 
-function frameOf(field: FieldColumn, stored: FieldValue | undefined): Frame | null {
-  if (field.form === 'text') {
-    const bytes = fieldValue(field, stored);
-    return bytes === null ? null : { bytes, omitted: 0 };
-  }
-  if (stored === null || stored === undefined) return null;
-  const bytes = stored.subarray(FRAME_LENGTH_BYTES);
-  const length = new DataView(stored.buffer, stored.byteOffset, FRAME_LENGTH_BYTES).getUint32(0);
-  return { bytes, omitted: length - bytes.length };
-}
-
-/** A row without a tenant is nobody's: no tenant's name is empty. */
-function tenantOf(bytes: FieldValue | undefined): string {
-  return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : '';
+function frameOf(field: FieldColumn, frame: Frame | null): Frame | null {
+  if (field.form === 'bytea' || frame === null) return frame;
+  const bytes = fieldValue(field, frame.bytes);
+  return bytes === null ? null : { bytes, omitted: 0 };
 }

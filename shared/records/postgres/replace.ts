@@ -1,21 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { KID_FROM_END, TAIL_LENGTH } from '../../envelope/layout.ts';
-import type {
-  FieldChange,
-  Frame,
-  FrameChange,
-  RecordChange,
-  RecordKey,
-  ReplaceOutcome,
-} from '../record-store.ts';
+import type { FieldChange, FrameChange, RecordChange, RecordKey, ReplaceOutcome } from '../record-store.ts';
 import { plaintextBytes } from './sql/adoption.ts';
 import { quote } from './sql/identifiers.ts';
 import { type InputColumn, keyInputs } from './sql/range.ts';
 import { existing, type FieldUpdate, updateRecords } from './sql/rows.ts';
 import type { FieldColumn, TableShape } from './table.ts';
 import type { Queryable, Statement } from './transaction.ts';
-import { byteaArray, int4Array, textArray } from './values.ts';
+import { byteaArray, byteaEndArray, int4Array, textArray } from './values.ts';
 
 /** What `replace` and `fill` have in common: who is written, and how many bytes it takes. */
 interface Change {
@@ -198,31 +191,22 @@ function frameInput(
   const lengths = changes.map((change) =>
     change === undefined ? 0 : change.before.bytes.length + change.before.omitted,
   );
+  const befores = changes.map((change) => change?.before.bytes ?? null);
+  const afters = changes.map((change) => change?.after.bytes ?? null);
   return {
     inputs: [
       { name: `l${f}`, type: 'int4', values: int4Array(lengths) },
-      {
-        name: `b${f}`,
-        type: 'bytea',
-        values: byteaArray(changes.map((change) => end(change?.before, TAIL_LENGTH))),
-      },
-      {
-        name: `a${f}`,
-        type: 'bytea',
-        values: byteaArray(changes.map((change) => end(change?.after, KID_FROM_END))),
-      },
+      { name: `b${f}`, type: 'bytea', values: byteaEndArray(befores, TAIL_LENGTH) },
+      { name: `a${f}`, type: 'bytea', values: byteaEndArray(afters, KID_FROM_END) },
     ],
     update: {
       column,
       input: `c.a${f}`,
-      value: `overlay(${value} PLACING c.a${f} FROM c.l${f} - ${KID_FROM_END - 1})`,
+      // Of the length that the condition compares; overlay would build the value twice.
+      value: `substr(${value}, 1, c.l${f} - ${KID_FROM_END}) || c.a${f}`,
       condition: `(octet_length(${value}) = c.l${f} AND substr(${value}, c.l${f} - ${TAIL_LENGTH - 1}) = c.b${f})`,
     },
   };
-}
-
-function end(frame: Frame | undefined, length: number): Uint8Array | null {
-  return frame === undefined ? null : frame.bytes.subarray(frame.bytes.length - length);
 }
 
 /** The bytes of the value as the column has it. */

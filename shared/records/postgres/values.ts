@@ -18,6 +18,8 @@ export function isIdentifierType(name: string): name is IdentifierType {
 }
 
 const INTEGER = /^(0|-?[1-9]\d{0,18})$/;
+/** So many characters are a number that no double rounds, and that every int8 holds. */
+const EXACT_LENGTH = 15;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Whether `text` is exactly what PostgreSQL writes for some value of the type, so that equal texts are equal values. */
@@ -27,6 +29,7 @@ export function isCanonical(type: IdentifierType, text: string): boolean {
     case 'int4':
     case 'int8': {
       if (!INTEGER.test(text)) return false;
+      if (text.length <= EXACT_LENGTH && type === 'int8') return true;
       const limit = 1n << BigInt(IDENTIFIER_TYPES[type].bytes * 8 - 1);
       const value = BigInt(text);
       return value >= -limit && value < limit;
@@ -57,30 +60,56 @@ export function assertCanonical(type: IdentifierType, text: string, column: stri
 
 const OID = { bytea: 17, int4: 23, text: 25 } as const;
 
-/** The binary form of an identifier, already found canonical. */
-function identifierBytes(type: IdentifierType, text: string): Buffer {
+/** A binary array of identifiers that were found canonical. */
+export function identifierArray(type: IdentifierType, texts: readonly string[]): Buffer {
   switch (type) {
     case 'int2':
     case 'int4':
-    case 'int8': {
-      const { bytes } = IDENTIFIER_TYPES[type];
-      const buffer = Buffer.allocUnsafe(bytes);
-      if (bytes === 8) buffer.writeBigInt64BE(BigInt(text));
-      else buffer.writeIntBE(Number(text), 0, bytes);
-      return buffer;
-    }
+    case 'int8':
+      return integerArray(type, texts);
     case 'uuid':
-      return Buffer.from(text.replaceAll('-', ''), 'hex');
+      return uuidArray(texts);
     default:
-      return Buffer.from(text, 'utf8');
+      return binaryArray(
+        IDENTIFIER_TYPES[type].oid,
+        texts.map((text) => Buffer.from(text, 'utf8')),
+      );
   }
 }
 
-export function identifierArray(type: IdentifierType, texts: readonly string[]): Buffer {
-  return binaryArray(
-    IDENTIFIER_TYPES[type].oid,
-    texts.map((text) => identifierBytes(type, text)),
-  );
+function integerArray(type: 'int2' | 'int4' | 'int8', texts: readonly string[]): Buffer {
+  const { oid, bytes } = IDENTIFIER_TYPES[type];
+  const out = Buffer.allocUnsafe(HEAD_BYTES + texts.length * (4 + bytes));
+  writeHead(out, oid, texts.length, false);
+  let at = HEAD_BYTES;
+  for (const text of texts) {
+    at = out.writeInt32BE(bytes, at);
+    if (bytes < 8) {
+      at = out.writeIntBE(Number(text), at, bytes);
+    } else if (text.length <= EXACT_LENGTH) {
+      // Two halves: a BigInt would be an object for each key.
+      const value = Number(text);
+      at = out.writeInt32BE(Math.floor(value / 2 ** 32), at);
+      at = out.writeUInt32BE(value >>> 0, at);
+    } else {
+      at = out.writeBigInt64BE(BigInt(text), at);
+    }
+  }
+  return out;
+}
+
+const UUID_BYTES = 16;
+
+function uuidArray(texts: readonly string[]): Buffer {
+  const bytes = Buffer.from(texts.join('').replaceAll('-', ''), 'hex');
+  const out = Buffer.allocUnsafe(HEAD_BYTES + texts.length * (4 + UUID_BYTES));
+  writeHead(out, IDENTIFIER_TYPES.uuid.oid, texts.length, false);
+  let at = HEAD_BYTES;
+  for (let from = 0; from < bytes.length; from += UUID_BYTES) {
+    at = out.writeInt32BE(UUID_BYTES, at);
+    at += bytes.copy(out, at, from, from + UUID_BYTES);
+  }
+  return out;
 }
 
 export function textArray(values: readonly (Uint8Array | null)[]): Buffer {
@@ -91,10 +120,25 @@ export function byteaArray(values: readonly (Uint8Array | null)[]): Buffer {
   return binaryArray(OID.bytea, values);
 }
 
+/** The last `length` bytes of each. */
+export function byteaEndArray(values: readonly (Uint8Array | null)[], length: number): Buffer {
+  const nulls = values.reduce((count, value) => count + (value === null ? 1 : 0), 0);
+  const out = Buffer.allocUnsafe(HEAD_BYTES + values.length * 4 + (values.length - nulls) * length);
+  writeHead(out, OID.bytea, values.length, nulls > 0);
+  let at = HEAD_BYTES;
+  for (const value of values) {
+    at = out.writeInt32BE(value === null ? -1 : length, at);
+    if (value === null) continue;
+    // For some ten bytes, views of both and a copy take longer than a loop.
+    for (let from = value.length - length; from < value.length; from++) out[at++] = value[from] ?? 0;
+  }
+  return out;
+}
+
 export function int4Array(values: readonly number[]): Buffer {
-  const out = Buffer.allocUnsafe(20 + values.length * 8);
+  const out = Buffer.allocUnsafe(HEAD_BYTES + values.length * 8);
   writeHead(out, OID.int4, values.length, false);
-  let at = 20;
+  let at = HEAD_BYTES;
   for (const value of values) {
     at = out.writeInt32BE(4, at);
     at = out.writeInt32BE(value, at);
@@ -107,7 +151,7 @@ export function int4Array(values: readonly number[]): Buffer {
  * at a third of the speed; a Buffer it sends as it is.
  */
 function binaryArray(oid: number, values: readonly (Uint8Array | null)[]): Buffer {
-  let size = 20;
+  let size = HEAD_BYTES;
   let hasNull = false;
   for (const value of values) {
     size += 4;
@@ -116,7 +160,7 @@ function binaryArray(oid: number, values: readonly (Uint8Array | null)[]): Buffe
   }
   const out = Buffer.allocUnsafe(size);
   writeHead(out, oid, values.length, hasNull);
-  let at = 20;
+  let at = HEAD_BYTES;
   for (const value of values) {
     if (value === null) {
       at = out.writeInt32BE(-1, at);
@@ -128,6 +172,8 @@ function binaryArray(oid: number, values: readonly (Uint8Array | null)[]): Buffe
   }
   return out;
 }
+
+const HEAD_BYTES = 20;
 
 function writeHead(out: Buffer, oid: number, length: number, hasNull: boolean): void {
   out.writeInt32BE(1, 0); // dimensions

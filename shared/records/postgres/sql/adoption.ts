@@ -3,7 +3,7 @@ import type { FieldColumn, TableShape } from '../table.ts';
 import type { Statement } from '../transaction.ts';
 import { quote, quoteTable } from './identifiers.ts';
 import { keyColumns, Parameters } from './range.ts';
-import { bytesCell, type Cell, type PageBounds, page, tenantCell, valueCell } from './rows.ts';
+import { bytesCell, type Cell, type PageBounds, page, valueCell } from './rows.ts';
 
 /** Fields whose plaintext column is still there. */
 export function adoptable(
@@ -45,15 +45,12 @@ export function everyPage(shape: TableShape, bounds: PageBounds): Statement {
   return page({ ...shape, tenant: { fixed: '' } }, { tenant: '' }, 'true', bounds, new Parameters());
 }
 
-/** Tenant, then each field's plaintext and envelope. */
-export function plaintextCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
-  return (p) => [
-    tenantCell(shape, p),
-    ...shape.fields.flatMap(({ column, form, plaintext }) => [
-      plaintext === undefined ? bytesCell('NULL::bytea') : plaintextCell(plaintext),
-      valueCell(form, `t.${quote(column)}`),
-    ]),
-  ];
+/** Each field's plaintext and envelope. */
+export function plaintextCells(shape: TableShape): readonly Cell[] {
+  return shape.fields.flatMap(({ column, form, plaintext }) => [
+    plaintext === undefined ? bytesCell('NULL::bytea') : plaintextCell(plaintext),
+    valueCell(form, `t.${quote(column)}`),
+  ]);
 }
 
 function plaintextCell(plaintext: { readonly column: string; readonly type: string }): Cell {

@@ -80,100 +80,107 @@ FROM (
 
 /** A value that a statement answers with for each record. */
 export interface Cell {
-  /** Its length as an int4, then its bytes; -1 for NULL. */
+  /** Its length as an int4, then its bytes, or those of them that come; -1 for NULL. */
   readonly packed: string;
+  /** How many bytes come of a value of this length. */
+  bytes(length: number): number;
   /** About how many bytes it has, told without reading them; absent where they are few. */
   readonly size?: string;
 }
 
 export function bytesCell(bytes: string, size?: string): Cell {
   const packed = `coalesce(int4send(octet_length(${bytes})) || ${bytes}, ${NULL_CELL})`;
-  return { packed, ...(size === undefined ? {} : { size }) };
+  return { packed, bytes: (length) => length, ...(size === undefined ? {} : { size }) };
 }
 
 const NULL_CELL = "'\\xffffffff'::bytea";
 
+/** The byte that a record begins with. */
+export const ROW = { missing: 0, here: 1, large: 2 } as const;
+
 /**
- * Records packed into one value, in the order of the keys: a byte ROW, and then a cell for each of `cells`. The
- * driver's cost is by result column, not by byte; in base64, which is a third shorter than its bytea. Of a record with more than `largest` bytes only that byte and its
- * size come.
+ * Records packed into one value, in the order of the keys: a byte of ROW, the tenant as text that a zero byte ends (none
+ * where the record set is all one tenant's), and then a cell for each of `cells`. The driver's cost is by result column,
+ * not by byte; in base64, which is a third shorter than its bytea. Of a record with more than `largest` bytes only the
+ * first byte and its size come.
  */
 export function packedRecords(
   shape: TableShape,
   keys: readonly RecordKey[],
-  cells: (p: Parameters) => readonly Cell[],
+  cells: readonly Cell[],
   largest: number,
 ): Statement {
   const p = new Parameters();
   const rows = inputRows(keyInputs(shape.keys, keys), p);
-  const values = cells(p);
-  const sizes = values.flatMap(({ size }) => (size === undefined ? [] : `coalesce(${size}, 0)::int8`));
-  const size = sizes.join(' + ');
+  const sizes = cells.flatMap(({ size }) => size ?? []);
+  const parts = cells.map(({ packed }) => packed);
+  if (!('fixed' in shape.tenant)) {
+    const tenant = tenantText(shape, p);
+    sizes.push(`octet_length(${tenant})`);
+    // No text holds a zero byte.
+    parts.unshift(`coalesce(${textBytes(tenant)}, ''::bytea) || ${rowByte(0)}`);
+  }
+  const size = sizes.map((bytes) => `coalesce(${bytes}, 0)::int8`).join(' + ');
   const large =
     sizes.length === 0
       ? ''
-      : `WHEN ${size} > ${p.add(largest, 'int8')} THEN ${ROW.large} || int8send(${size})`;
+      : `WHEN ${size} > ${p.add(largest, 'int8')} THEN ${rowByte(ROW.large)} || int8send(${size})`;
   return {
     text: `
 SELECT encode(string_agg(CASE
-    WHEN ${keyColumns(shape)[0]} IS NULL THEN ${ROW.missing}
+    WHEN ${keyColumns(shape)[0]} IS NULL THEN ${rowByte(ROW.missing)}
     ${large}
-    ELSE ${ROW.here} || ${values.map(({ packed }) => packed).join(' || ')} END, ''::bytea ORDER BY c.i), 'base64') AS packed
+    ELSE ${[rowByte(ROW.here), ...parts].join(' || ')} END, ''::bytea ORDER BY c.i), 'base64') AS packed
 FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
     values: p.values,
   };
 }
 
-const ROW = { missing: "'\\x00'::bytea", here: "'\\x01'::bytea", large: "'\\x02'::bytea" } as const;
+function rowByte(byte: number): string {
+  return `'\\x0${byte}'::bytea`;
+}
 
-/** The cells of `read`: tenant, then each field's bytes (of text columns the text's). */
-export function recordCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
-  return (p) => [
-    tenantCell(shape, p),
-    ...shape.fields.map(({ column, form }) => valueCell(form, `t.${quote(column)}`)),
-  ];
+/** The cells of `read`: each field's bytes (of text columns the text's). */
+export function recordCells(shape: TableShape): readonly Cell[] {
+  return shape.fields.map(({ column, form }) => valueCell(form, `t.${quote(column)}`));
 }
 
 /** Envelopes up to this length are read whole: leaving out less is not worth the cutting. */
-export const WHOLE_BYTES = 200;
-/** In a frame's cell, the value's length comes before its bytes. */
-export const FRAME_LENGTH_BYTES = 4;
+const WHOLE_BYTES = 200;
 /** The lengths of the envelopes up to which the header in front of the ciphertext has two and three bytes. */
 const TWO_BYTE_HEADER = LENGTH_HEADER_OFFSET + 2 + 0xff + TAIL_LENGTH;
 const THREE_BYTE_HEADER = LENGTH_HEADER_OFFSET + 3 + 0xffff + TAIL_LENGTH;
 
 /**
- * The cells of `readFrames`: tenant, then each field as its length and its frame. Of text columns the whole text,
- * which has its envelope's end at no fixed place in bytes.
+ * The cells of `readFrames`: each field's frame. Of text columns the whole text, which has its envelope's end at no fixed
+ * place in bytes.
  */
-export function frameCells(shape: TableShape): (p: Parameters) => readonly Cell[] {
-  return (p) => [
-    tenantCell(shape, p),
-    ...shape.fields.map(({ column, form }) => {
-      const value = `t.${quote(column)}`;
-      if (form === 'text') return valueCell(form, value);
-      const length = `octet_length(${value})`;
-      const head = `CASE WHEN ${length} <= ${TWO_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 2}
-        WHEN ${length} <= ${THREE_BYTE_HEADER} THEN ${LENGTH_HEADER_OFFSET + 3} ELSE ${LENGTH_HEADER_OFFSET + 5} END`;
-      const cut = `int4send(${head} + ${TAIL_LENGTH + FRAME_LENGTH_BYTES}) || int4send(${length})
-        || substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
-      const whole = `int4send(${length} + ${FRAME_LENGTH_BYTES}) || int4send(${length}) || ${value}`;
-      return {
-        packed: `coalesce(CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${whole} ELSE ${cut} END, ${NULL_CELL})`,
-      };
-    }),
-  ];
+export function frameCells(shape: TableShape): readonly Cell[] {
+  return shape.fields.map(({ column, form }) => {
+    const value = `t.${quote(column)}`;
+    if (form === 'text') return valueCell(form, value);
+    const length = `octet_length(${value})`;
+    const head = `CASE WHEN ${length} <= ${TWO_BYTE_HEADER} THEN ${headBytes(TWO_BYTE_HEADER)}
+      WHEN ${length} <= ${THREE_BYTE_HEADER} THEN ${headBytes(THREE_BYTE_HEADER)} ELSE ${headBytes(Number.POSITIVE_INFINITY)} END`;
+    const ends = `substr(${value}, 1, ${head}) || substr(${value}, ${length} - ${TAIL_LENGTH - 1})`;
+    const frame = `CASE WHEN ${length} <= ${WHOLE_BYTES} THEN ${value} ELSE ${ends} END`;
+    return {
+      packed: `coalesce(int4send(${length}) || ${frame}, ${NULL_CELL})`,
+      bytes: (bytes) => (bytes <= WHOLE_BYTES ? bytes : headBytes(bytes) + TAIL_LENGTH),
+    };
+  });
+}
+
+/** What is before the ciphertext of an envelope of this length that is not read whole. */
+function headBytes(length: number): number {
+  if (length <= TWO_BYTE_HEADER) return LENGTH_HEADER_OFFSET + 2;
+  return LENGTH_HEADER_OFFSET + (length <= THREE_BYTE_HEADER ? 3 : 5);
 }
 
 export function valueCell(form: 'bytea' | 'text', value: string): Cell {
   const bytes = form === 'bytea' ? value : textBytes(value);
   // Of the column itself: its length stands in the row, also where the value does not.
   return bytesCell(bytes, `octet_length(${value})`);
-}
-
-export function tenantCell(shape: TableShape, p: Parameters): Cell {
-  const text = tenantText(shape, p);
-  return bytesCell(textBytes(text), 'fixed' in shape.tenant ? undefined : `octet_length(${text})`);
 }
 
 /** In the client's encoding, which `pg` sets to UTF-8; convert_to would look the encoding up for each row. */
@@ -208,7 +215,8 @@ export function updateRecords(
   const p = new Parameters();
   const order = shape.keys.map((_, i) => `c.k${i}`).join(', ');
   const set = updates.map(({ column, input, value = input }) => {
-    return `${quote(column)} = ${updates.length === 1 ? value : `coalesce(${value}, t.${quote(column)})`}`;
+    const kept = `CASE WHEN ${input} IS NULL THEN t.${quote(column)} ELSE ${value} END`;
+    return `${quote(column)} = ${updates.length === 1 ? value : kept}`;
   });
   const unchanged = updates.map(({ input, condition }) =>
     updates.length === 1 ? condition : `(${input} IS NULL OR ${condition})`,
