@@ -1,4 +1,5 @@
 import { ApprovalError } from '../errors/errors.ts';
+import { noEarlierThan } from '../rotation/no-earlier.ts';
 import { readPublicKey } from '../signing/public-key.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { Approval, ApprovalRequest } from './approval.ts';
@@ -36,7 +37,9 @@ export async function approve(
   const { request } = await checkMayApprove(deps, requestId, approver);
   await requirePinned(deps, approver, signer);
   const breakGlass = deps.config.approvals.approvers[approver]?.breakGlass ?? false;
-  const said = { approver, breakGlass, at: new Date(deps.clock.now()).toISOString() };
+  // On a machine whose clock stands behind, too: nobody agrees to what nobody has asked for.
+  const at = new Date(noEarlierThan(deps.clock.now(), [request.requestedAt])).toISOString();
+  const said = { approver, breakGlass, at };
   const jws = await signer.sign(APPROVAL_TYPE, statementOf(request, said));
   const { status, item } = await deps.ledger.createApproval({ requestId, ...said, jws });
   if (status === 'exists') throw alreadyGiven(request, item);

@@ -42,12 +42,10 @@ export async function settlePurgeApproval(
 ): Promise<PurgeApproval> {
   if (deps.config.approvals.required === 0) return NONE_REQUIRED;
   const { clock } = deps;
-  // A clock that was set back since the count makes no approval live longer.
+  // A clock that was set back since the count makes no approval live longer, and nothing asked for before the version was fenced.
   const now = () => noEarlierThan(clock.now(), [census.takenAt]);
-  const replaced =
-    job.approvalId === null
-      ? null
-      : await checkApprovals({ ...deps, clock: { ...clock, now } }, job.approvalId);
+  const sinceCount = { ...deps, clock: { ...clock, now } };
+  const replaced = job.approvalId === null ? null : await checkApprovals(sinceCount, job.approvalId);
   let why: string | null = null;
   if (replaced !== null) {
     const { request, approved, required, valid } = replaced;
@@ -65,7 +63,7 @@ export async function settlePurgeApproval(
       return { approved: true, requestId, expiresAt: null, approvedAt: null, agreement };
     await voidRequest(deps, requestId, why);
   }
-  const { requestId, expiresAt } = await requestApproval(deps, {
+  const { requestId, expiresAt } = await requestApproval(sinceCount, {
     action: 'purge',
     tenant: job.tenant,
     purpose: job.purpose,

@@ -1,5 +1,5 @@
 import { KeyError } from '../errors/errors.ts';
-import type { KeyVersion, TenantKey } from './key.ts';
+import type { KeyVersion, TenantKey, Timestamp } from './key.ts';
 import { mayBecome, type VersionState } from './states.ts';
 
 /** What every change of a key shares. A change returns a new key, one revision on, or the very same object: nothing to do. */
@@ -25,6 +25,11 @@ export function changeVersion(
 ): TenantKey {
   const changed = { ...versionOf(key, version), ...changes };
   return changeKeyItem(key, { ...keyChanges, versions: { ...key.versions, [version]: changed } });
+}
+
+/** A clock that is set back does not change the order of what happened: a certificate would contradict itself. */
+export function noEarlier(at: Timestamp, before: Timestamp | null): Timestamp {
+  return before !== null && at < before ? before : at;
 }
 
 /** Throws VERSION_STATE unless the table of states has that step. */

@@ -1,5 +1,5 @@
 import { KeyError } from '../errors/errors.ts';
-import { changeVersion, refused, requireStep, versionOf } from './change-version.ts';
+import { changeVersion, noEarlier, refused, requireStep, versionOf } from './change-version.ts';
 import type { Agreement, ErasedWrapping, KeyVersion, TenantKey, Timestamp } from './key.ts';
 import { isSeen } from './sightings.ts';
 
@@ -72,7 +72,7 @@ export function authorizeDestroy(
   const used =
     approvedBy !== null && Object.values(key.versions).some((one) => one.approvedBy === approvedBy);
   if (used) throw refused(key, found, 'has an approval that was used before');
-  const authorizedAt = latest(at, found.destroyPendingAt);
+  const authorizedAt = noEarlier(at, found.destroyPendingAt);
   return changeVersion(key, version, { destroyAuthorizedAt: authorizedAt, approvedBy, agreement });
 }
 
@@ -111,13 +111,8 @@ export function finishDestroy(key: TenantKey, version: number, at: Timestamp): T
     wrapped: null,
     formerWrapped: null,
     erased: wrappingsOf(found),
-    destroyedAt: latest(at, found.destroyAuthorizedAt),
+    destroyedAt: noEarlier(at, found.destroyAuthorizedAt),
   });
-}
-
-/** A clock that is set back does not change the order of what happened. */
-function latest(at: Timestamp, before: Timestamp | null): Timestamp {
-  return before !== null && at < before ? before : at;
 }
 
 function wrappingsOf({ wrapped, formerWrapped }: KeyVersion): ErasedWrapping[] {

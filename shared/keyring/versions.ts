@@ -3,6 +3,7 @@ import type { WrappedKek } from '../providers/root-key-provider.ts';
 import {
   changeKeyItem,
   changeVersion,
+  noEarlier,
   refused,
   requireLock,
   requireStep,
@@ -119,7 +120,7 @@ export function proveVersion(key: TenantKey, version: number, check: string, at:
     );
   }
   if (found.state !== 'PRE_ACTIVE') throw refused(key, found, `is ${found.state} and is not proved any more`);
-  return changeVersion(key, version, { check, provedAt: at });
+  return changeVersion(key, version, { check, provedAt: noEarlier(at, found.createdAt) });
 }
 
 /**
@@ -139,16 +140,17 @@ export function activateVersion(
   // Leaving SUSPENDED is resumeVersion's: it needs the people who may.
   if (found.state === 'SUSPENDED') throw refused(key, found, 'is SUSPENDED: resume it first');
   if (found.provedAt === null || found.check === null) throw refused(key, found, 'was not proved');
+  const activatedAt = noEarlier(at, found.provedAt);
   const activated = changeVersion(
     key,
     version,
-    { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null, retiredBy: null },
+    { state: 'ACTIVE', activatedAt, retiringAt: null, purgeNotBefore: null, retiredBy: null },
     { active: version, activations: key.activations + 1 },
   );
   if (key.active === 0) return activated;
   const left = versionOf(key, key.active);
   // No purge date from an earlier retirement may stand: the sweep away from it only begins now.
-  const deactivated: KeyVersion = { ...left, retiringAt: at, purgeNotBefore: null, retiredBy: null };
+  const deactivated: KeyVersion = { ...left, retiringAt: activatedAt, purgeNotBefore: null, retiredBy: null };
   if (left.state === 'ACTIVE') requireStep(key, left, 'RETIRING');
   const state = left.state === 'ACTIVE' ? 'RETIRING' : left.state;
   return { ...activated, versions: { ...activated.versions, [left.version]: { ...deactivated, state } } };

@@ -4,6 +4,7 @@ import { beginDestroy } from '../keyring/destruction.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { markSeen } from '../keyring/sightings.ts';
 import { changeJob, changeKeyOf, getRunningJob, moveJob, timestamp } from './change.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import { planRound, type SegmentTask } from './plan-sweep.ts';
 import { checkPurgeable } from './purge-rules.ts';
 import type { Job } from './rotation.ts';
@@ -58,6 +59,7 @@ export async function beginPurge(
  */
 async function fence(deps: Deps, job: Job, now: number): Promise<TenantKey> {
   let kept = false;
+  const at = timestamp(noEarlierThan(now, [job.requestedAt]));
   const key = await changeKeyOf(deps, job, (current, { status }) => {
     kept = false;
     // Begun before and RETIRING again: it was asked for since, and this purge is not to hide that.
@@ -65,9 +67,9 @@ async function fence(deps: Deps, job: Job, now: number): Promise<TenantKey> {
     checkPurgeable(current, job.from, now, deps.config);
     if (versionOf(current, job.from).state !== 'RETIRING') return current;
     const used = current.canary !== null && [0, job.from].includes(current.canary.version);
-    const seen = used ? markSeen(current, job.from, timestamp(now)) : current;
+    const seen = used ? markSeen(current, job.from, at) : current;
     kept = seen !== current;
-    return kept ? seen : beginDestroy(current, job.from, timestamp(now));
+    return kept ? seen : beginDestroy(current, job.from, at);
   });
   return kept ? fence(deps, job, now) : key;
 }

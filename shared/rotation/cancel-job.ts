@@ -6,6 +6,7 @@ import type { TenantKey } from '../keyring/key.ts';
 import { releaseLock } from '../keyring/versions.ts';
 import { changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { executionName } from './job-id.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import { finishRetired } from './pause-job.ts';
 import { isRunning, type Job } from './rotation.ts';
 import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
@@ -63,10 +64,9 @@ async function giveUpRotation(deps: Deps, job: Job): Promise<Job> {
   if (left?.retiredBy !== job.jobId) return getJob(deps, job.jobId);
   // Its last write was made in the same moment: nothing was left to call off.
   const { purgeNotBefore } = left;
+  const completedAt = timestamp(noEarlierThan(deps.clock.now(), [job.census?.takenAt, job.barrierUntil]));
   return changeJob(deps, job.jobId, (current) =>
-    current.status === 'CANCELLED'
-      ? moveJob(current, 'COMPLETED', { completedAt: at, purgeNotBefore })
-      : current,
+    current.status === 'CANCELLED' ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore }) : current,
   );
 }
 

@@ -12,6 +12,7 @@ import {
   rollbackJobId,
   rotationJobId,
 } from './job-id.ts';
+import { noEarlierThan } from './no-earlier.ts';
 import { hasFreedLock } from './pause-job.ts';
 import { checkApprovable, checkPurgeable } from './purge-rules.ts';
 import { retireVersion } from './retire-version.ts';
@@ -168,6 +169,7 @@ function newJob(
   { requestedBy, recordsPerSecond }: Pick<RotationRequest, 'requestedBy' | 'recordsPerSecond'>,
 ): NewJob {
   const { rotation } = deps.config;
+  const { activatedAt } = key.versions[String(key.active)] ?? {};
   return {
     tenant: key.tenant,
     purpose: key.purpose,
@@ -181,7 +183,7 @@ function newJob(
     segments: rotation.segments,
     times: configuredTimes(deps, 'rotate'),
     requestedBy,
-    requestedAt: timestamp(deps.clock.now()),
+    requestedAt: timestamp(noEarlierThan(deps.clock.now(), [activatedAt])),
     startedAt: null,
     barrierUntil: null,
     fencedAt: null,

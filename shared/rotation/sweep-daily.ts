@@ -145,7 +145,8 @@ async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise
     // One version's purge does not wait for another's.
     await attempt(deps, result, async () => {
       const job = await deps.ledger.getJob(purgeJobId(keyId, version));
-      const nobody = whyNobodyCan(deps.config, DAILY_SWEEP) !== null;
+      const asked = job?.status === 'BLOCKED' ? job.requestedBy : DAILY_SWEEP;
+      const nobody = whyNobodyCan(deps.config, asked) !== null;
       const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now(), rest.retiringAt));
       if (waits && state !== 'DESTROY_PENDING') {
         result.waiting += 1;

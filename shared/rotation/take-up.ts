@@ -1,6 +1,7 @@
 import { withRequester } from '../approvals/binding.ts';
+import { whyNobodyCan } from '../approvals/request-approval.ts';
 import type { Deps } from '../deps/deps.ts';
-import { RecordStoreError } from '../errors/errors.ts';
+import { RecordStoreError, RotationError } from '../errors/errors.ts';
 import type { StateMachineName } from '../executions/executions.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { changeJob, moveJob, timestamp } from './change.ts';
@@ -23,7 +24,7 @@ export async function startExecution(deps: Pick<Deps, 'executions'>, job: Job): 
 
 /**
  * REQUESTED once more, when it is as `may` says; its execution is the caller's to start. `askedBy`: who asks for it again, and
- * may approve it as little as whoever asked first.
+ * may approve it as little as whoever asked first. Throws PURGE_REFUSED where too few are left then who could.
  */
 export async function takeUpAgain(
   deps: Pick<Deps, 'ledger' | 'config' | 'recordSets'>,
@@ -38,7 +39,7 @@ export async function takeUpAgain(
     const times = longerTimes(job.times, configuredTimes(deps, job.kind));
     return moveJob(job, 'REQUESTED', {
       attempt: job.attempt + 1,
-      requestedBy: askedBy === null ? job.requestedBy : withRequester(job.requestedBy, askedBy),
+      requestedBy: requestersOf(deps, job, askedBy),
       // As the configuration is now: a table that was missing may be why it was blocked. Times only grow.
       ...(job.kind === 'adopt' ? {} : { recordSets: recordSetsOf(deps, job.kind, job) }),
       chunkSize,
@@ -54,6 +55,18 @@ export async function takeUpAgain(
       completedAt: null,
     });
   });
+}
+
+function requestersOf({ config }: Pick<Deps, 'config'>, job: Job, askedBy: string | null): string {
+  if (askedBy === null) return job.requestedBy;
+  const requesters = withRequester(job.requestedBy, askedBy);
+  const problem = requesters === job.requestedBy ? null : whyNobodyCan(config, requesters);
+  if (problem === null) return requesters;
+  throw new RotationError(
+    'PURGE_REFUSED',
+    `${askedBy} cannot ask for the purge of version ${job.from} of ${job.tenant}/${job.purpose} again. ${problem.message}`,
+    { remedy: 'Have somebody ask for it who asked before, or who is no approver.' },
+  );
 }
 
 /**

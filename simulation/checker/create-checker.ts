@@ -18,6 +18,7 @@ import { reads } from './rules/reads.ts';
 import { restores } from './rules/restores.ts';
 import { rootKeys } from './rules/root-keys.ts';
 import { secrets } from './rules/secrets.ts';
+import { standstill } from './rules/standstill.ts';
 import { values } from './rules/values.ts';
 
 /**
@@ -44,6 +45,7 @@ const RULES: readonly MakeRule[] = [
   secrets,
   reads,
   liveness,
+  standstill,
 ];
 
 export interface Checker {

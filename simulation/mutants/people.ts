@@ -99,12 +99,12 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'shared/keyring/versions.ts',
-        from: "    { state: 'ACTIVE', activatedAt: at, retiringAt: null, purgeNotBefore: null, retiredBy: null },",
-        to: "    { state: 'ACTIVE', activatedAt: at },",
+        from: "    { state: 'ACTIVE', activatedAt, retiringAt: null, purgeNotBefore: null, retiredBy: null },",
+        to: "    { state: 'ACTIVE', activatedAt },",
       },
       {
         file: 'shared/keyring/versions.ts',
-        from: '  const deactivated: KeyVersion = { ...left, retiringAt: at, purgeNotBefore: null, retiredBy: null };',
+        from: '  const deactivated: KeyVersion = { ...left, retiringAt: activatedAt, purgeNotBefore: null, retiredBy: null };',
         to: '  const deactivated: KeyVersion = { ...left, retiringAt: left.retiringAt ?? at };',
       },
       {

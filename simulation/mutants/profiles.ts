@@ -113,6 +113,31 @@ const PROFILES = {
     }
     return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 5 });
   },
+  /** Rotations until the faults stop; what they stopped is left to the daily sweep. */
+  'left-blocked': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    for (let at = 120; at < 180; at += dice.between(3, 8)) put('rotate', at, olaf);
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 3 });
+  },
+  /** A backup comes back while a version is being purged, or a person holds it for a while, and nobody asks for the purge again. */
+  'left-held': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    put('rotate', 10, olaf);
+    put('purge', 80, { ...olaf, pick: 0 });
+    const at = 80 + dice.below(4);
+    const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
+    if (plan.faults.has('restore')) put('restore', at, { store, backup: 0, end: 'end', minutes: 0 });
+    else put('hold', at, { ...olaf, pick: 0 });
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 2 });
+  },
+  /** A person holds a version while its purge waits for approvals, which the next look finds when faults have stopped. */
+  'held-late': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    put('rotate', 10, olaf);
+    put('purge', 80, { ...olaf, pick: 0 });
+    put('hold', 110 + dice.below(9), { ...olaf, pick: 0 });
+    return bent(plan, { approvals: agreed(dice), actions, hours: 2 });
+  },
 } as const satisfies Record<string, Bend>;
 
 /** Of the key that every plan has. */

@@ -303,4 +303,32 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'held-purges-are-forgotten',
+    breaks:
+      'a purge that a hold stopped, or a restore, is not begun anew when nothing holds its version any more',
+    rules: ['liveness'],
+    needs: ['restore'],
+    profile: 'left-held',
+    edits: [
+      {
+        file: 'shared/rotation/retry-rotation.ts',
+        from: 'OPEN_TRANSACTIONS: HOUR_MS, HELD: HOUR_MS, KEY_CHANGED: HOUR_MS }',
+        to: 'OPEN_TRANSACTIONS: HOUR_MS }',
+      },
+    ],
+  },
+  {
+    name: 'refused-is-failed',
+    breaks: 'what a step is refused is called a failure, so that it says nothing of what to do',
+    rules: ['liveness'],
+    profile: 'held-late',
+    edits: [
+      {
+        file: 'shared/rotation/blocker-of-refusal.ts',
+        from: '  return refused === undefined ? null : ',
+        to: '  return refused?.code !== undefined ? null : ',
+      },
+    ],
+  },
 ];

@@ -237,4 +237,18 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'blocked-rotations-are-forgotten',
+    breaks: 'the daily sweep does not take up a rotation that a step stopped which failed',
+    rules: ['liveness'],
+    needs: ['kms-error', 'store-unavailable'],
+    profile: 'left-blocked',
+    edits: [
+      {
+        file: 'shared/rotation/retry-rotation.ts',
+        from: '  if (suspended || waitsForSomebody(job, deps.clock.now()))\n    return',
+        to: "  if (job.jobId !== '')\n    return",
+      },
+    ],
+  },
 ];

@@ -7,6 +7,7 @@ import { changeKeyItem } from '../../../shared/keyring/change-version.ts';
 import { cancelDestroy } from '../../../shared/keyring/destruction.ts';
 import { placeHold } from '../../../shared/keyring/holds.ts';
 import type { Hold } from '../../../shared/keyring/key.ts';
+import { changeJob } from '../../../shared/rotation/change.ts';
 import { destroyVersion } from '../../../shared/rotation/destroy-version.ts';
 import { resumeJob } from '../../../shared/rotation/pause-job.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
@@ -206,6 +207,35 @@ describe('a purge that needs approvals', () => {
     });
     expect(await sweepDaily(withApprovals({ approvers: {} }))).toMatchObject({ failed: 0, waiting: 1 });
     expect((await ask({ approvers: { alice, bob } })).answer).toBe('started');
+  });
+
+  it('is not taken up by approvers of whom too few would be left: it waits for others as it is', async () => {
+    const { jobId } = await waiting();
+    await expireBut(0);
+    const { alice, bob, carol } = world.deps.config.approvals.approvers;
+    const three = withApprovals({ approvers: { alice, bob, carol } });
+    const ask = (name: string) => requestPurge(three, { ...PURGE, requestedBy: `person:${name}` });
+    expect((await ask('alice')).answer).toBe('resumed');
+    expect(await run(jobId)).toBe('waits');
+    await expireBut(0);
+    await expect(ask('bob')).rejects.toMatchObject({
+      ...{ code: 'PURGE_REFUSED', remedy: expect.stringContaining('no approver') },
+      message: expect.stringContaining('person:bob cannot ask'),
+    });
+    expect(await world.job(jobId)).toMatchObject({ status: 'PAUSED', attempt: 2 });
+    expect((await ask('alice')).answer).toBe('resumed');
+  });
+
+  it('that stopped is left alone by the daily sweep while too few may approve it', async () => {
+    const { jobId } = await waiting();
+    await stopBlocked(jobId);
+    await changeJob(world.deps, jobId, (job) => ({ ...job, requestedBy: 'person:alice, person:bob' }));
+    world.pass(DAY);
+    const { alice, bob } = world.deps.config.approvals.approvers;
+    expect(await sweepDaily(withApprovals({ approvers: { alice, bob } }))).toMatchObject({
+      ...{ failed: 0, waiting: 1, purges: 0 },
+    });
+    expect(await sweepDaily(world.deps)).toMatchObject({ failed: 0, purges: 1 });
   });
 });
 

@@ -4,9 +4,9 @@ import { checkBarrier } from '../../../shared/rotation/check-barrier.ts';
 import { createVersion } from '../../../shared/rotation/create-version.ts';
 import { noEarlierThan } from '../../../shared/rotation/no-earlier.ts';
 import { proveVersion } from '../../../shared/rotation/prove-version.ts';
-import { requestRotation } from '../../../shared/rotation/request-job.ts';
+import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
-import { runRotation } from '../../support/memory-machine.ts';
+import { type Around, runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds } from '../../support/memory-world.ts';
 
 /** A machine whose clock was set back makes no wait shorter by taking a step. */
@@ -84,4 +84,33 @@ it('counts the grace and the holds of backups from no earlier than the census', 
   expect(Date.parse(purgeNotBefore ?? '')).toBeGreaterThanOrEqual(counted + graceSeconds * 1000);
   const [hold] = (await world.key()).holds;
   expect(Date.parse(hold?.until ?? '')).toBeGreaterThanOrEqual(counted + backupRetentionSeconds * 1000);
+});
+
+it.each([
+  ...['request', 'CreateVersion', 'ProveVersion', 'ActivateVersion', 'ListSegment', 'TakeCensus'],
+  ...['ConcludeRound', 'RetireVersion', 'purge', 'BeginPurge', 'DestroyVersion'],
+])('ends with a certificate that does not contradict itself: %s', async (where) => {
+  const world = await worlds.makeWorld(createMemoryLedger());
+  await fill(world, 2);
+  const around: Around = async (name, step) => {
+    if (name !== where) return step();
+    const now = world.clock.now();
+    world.clock.jumpTo(now - 5 * HOUR);
+    const result = await step();
+    world.clock.jumpTo(Math.max(now, world.clock.now()));
+    return result;
+  };
+  const first = await around('request', () => requestRotation(world.deps, KEY));
+  expect(await runRotation(world, first.job.jobId, around)).toBe('CLEAN');
+  world.pass(3600);
+  // The version that this one makes is proved, left and destroyed.
+  const second = await around('request', () => requestRotation(world.deps, KEY));
+  expect(await runRotation(world, second.job.jobId, around)).toBe('CLEAN');
+  world.passGrace();
+  world.pass((6 * HOUR) / 1000);
+  for (const version of [1, 2]) {
+    const { job } = await around('purge', () => requestPurge(world.deps, { ...KEY, version }));
+    expect(await runPurge(world, job.jobId, around)).toBe(true);
+    expect(await world.ledger.getCertificate(job.keyId, version)).not.toBeNull();
+  }
 });

@@ -708,7 +708,69 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
     /execution rotation-1-1 runs on/,
     (s) => without(s, (entry) => entry.kind === 'execution' && entry.state === 'SUCCEEDED'),
   ],
+  'a purge that is left alone when what stopped it is over': [
+    'liveness',
+    /purge purge-1 .* is BLOCKED by HELD still, 11\.\d h after nothing kept it/,
+    (s) => stoppedPurge(s, 'HELD'),
+  ],
+  'a purge that is left alone when its version is destroyed': [
+    'liveness',
+    /is BLOCKED by STEP_FAILED still/,
+    (s) =>
+      value(s, jobIs(PURGE, 'COMPLETED'), () => ({ status: 'BLOCKED', blocker: { code: 'STEP_FAILED' } })),
+  ],
+  'a rotation that is left alone after a step that failed': [
+    'liveness',
+    /rotate late .* is BLOCKED by STEP_FAILED still/,
+    (s) => insert(s, of('quiet'), blocked('STEP_FAILED', { from: 2 }), true),
+  ],
+  'a rollback to a version that is destroyed, and nobody ends it': [
+    'liveness',
+    /is BLOCKED by VERSION_NOT_RETIRING still/,
+    (s) => insert(s, of('quiet'), blocked('VERSION_NOT_RETIRING', { goal: 'ROLLBACK', from: 2, to: 1 })),
+  ],
+  'a step that fails for good when nothing fails any more': [
+    'liveness',
+    /a step of rotate late .* failed for good/,
+    (s) => {
+      const { at } = s[indexOf(s, of('end'))] as HistoryEntry;
+      const failed = insert(s, of('end'), { ...blocked('STEP_FAILED', { from: 2 }), at }, true);
+      return insert(failed, jobIs('late', 'BLOCKED'), { ...late({ from: 2 }), at }, true);
+    },
+  ],
 };
+
+/** A rotation that holds no lock. */
+const late = (changes: object) =>
+  item('jobs', 'late', {
+    ...{
+      jobId: 'late',
+      tenant: 'acme',
+      purpose: 'default',
+      keyId: KEY_ID,
+      kind: 'rotate',
+      goal: 'NEW_VERSION',
+    },
+    ...{ mode: 'rewrap', from: 1, to: 0, attempt: 1, revision: 1, status: 'REQUESTED', blocker: null },
+    ...changes,
+  });
+
+function blocked(code: string, changes: object) {
+  return late({ status: 'BLOCKED', blocker: { code, at: '2026-01-01T00:00:00.000Z' }, ...changes });
+}
+
+/** A purge that had hardly begun; its version is RETIRING, and held by nobody. */
+function stoppedPurge(s: Entries, code: string): Entries {
+  const asked = indexOf(s, jobIs(PURGE, 'REQUESTED'));
+  const story = s.toSpliced(asked + 1, indexOf(s, of('quiet')) - asked - 1);
+  const job = (s[asked] as Item).value as object;
+  const blocker = { code, at: new Date((s[asked] as Item).at).toISOString() };
+  return insert(
+    story,
+    jobIs(PURGE, 'REQUESTED'),
+    item('jobs', PURGE, { ...job, revision: 2, status: 'BLOCKED', blocker }),
+  );
+}
 
 for (const [name, [rule, what, make]] of Object.entries(VIOLATIONS)) {
   test(`${rule}: ${name}`, () => {
@@ -742,6 +804,21 @@ const EXCUSES: Record<string, (entries: Entries) => Entries> = {
       jobIs(ROTATION, 'BARRIER'),
       { kind: 'fault', fault: 'frozen-application', where: 'app' },
     ),
+  'a purge that met resistance: it waits for a person': (s) => stoppedPurge(s, 'VERSION_IN_USE'),
+  'a purge that the sweep left alone, on a machine whose clock was wrong': (s) =>
+    insert(
+      stoppedPurge(s, 'STEP_FAILED'),
+      of('quiet'),
+      { kind: 'fault', fault: 'clock-frozen', where: 'f' },
+      true,
+    ),
+  'a rotation that waits for another one': (s) => {
+    const begun = insert(s, of('quiet'), blocked('KEY_CHANGED', { from: 2, revision: 2 }), true);
+    const story = insert(begun, jobIs('late', 'BLOCKED'), late({ from: 2 }), true);
+    const { value: key } = story[story.findLastIndex(isItem('keys', () => true))] as Item;
+    const taken = { ...(key as Value), rotationId: 'another', revision: (key as Value).revision + 1 };
+    return insert(story, of('quiet'), item('keys', 'key', taken), true);
+  },
   'a purge that was asked for right before the end': (s) =>
     s.filter((entry) => !jobIs(PURGE, 'COMPLETED')(entry) && entry.kind !== 'quiet'),
 };
