@@ -22,7 +22,7 @@ import { testState } from './models/state-key.ts';
 import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
 import { depsOf, keyringOn, type Ports } from './process-deps.ts';
-import { tellingRefusals } from './refusals.ts';
+import { ledgerTelling, storeTelling } from './refusals.ts';
 import type { Scheduler } from './scheduler.ts';
 import { createStoredKeks } from './stored-keks.ts';
 import { createTrouble } from './trouble.ts';
@@ -101,7 +101,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     known: { tenants: plan.tenants, rootKeys: () => [...rootKeys.keys.keys()] },
   });
   const ports: Ports = {
-    ledger: lagging(ledger, faults),
+    ledger: ledgerTelling(lagging(ledger, faults), { history, acting }),
     archive: createMemoryArchive({ onPut: (name, bytes) => history.add({ kind: 'archived', name, bytes }) }),
     provider: rootKeys.provider,
     queue: queue.port,
@@ -112,7 +112,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     stores: Object.fromEntries(
       Object.entries(stores).map(([name, store]) => [
         name,
-        tellingRefusals(withFrozenIndex(store, faults), { history }, acting),
+        storeTelling(withFrozenIndex(store, faults), { history, acting }),
       ]),
     ),
     newId,

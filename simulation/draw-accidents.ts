@@ -24,22 +24,40 @@ function outage(stage: Stage, kind: string, at: number): void {
 /** Some are found and dealt with: tried again, or given up with approvals, which takes asking twice. */
 function damage(stage: Stage, kind: string, at: number): void {
   const { dice, put } = stage;
-  put(kind, at, { pick: dice.below(1000), other: dice.below(1000), byte: dice.below(100_000) });
+  // Half of them before a scene begins: its rotation comes upon it.
+  const when = dice.chance(0.5) ? at : Math.max(MINUTE, dice.pick(stage.moments) - dice.below(5 * MINUTE));
+  put(kind, when, { pick: dice.below(1000), other: dice.below(1000), byte: dice.below(100_000) });
   if (dice.chance(0.5)) put('retry-quarantined', at + dice.between(HOUR, 5 * HOUR), drawKey(stage));
   if (dice.chance(0.3)) return;
-  const { by } = drawKey(stage);
-  const choice = { by: by ?? 'olaf', pick: dice.below(4) };
-  // Asked for before, and done while others are being asked about a purge.
-  if (dice.chance(0.5)) put('give-up', at, { ...choice, ...rightAfter('awaited', drawDelay(dice)) });
-  let when = at;
-  for (let i = 0; i < 3; i++) {
-    when += dice.between(HOUR, 3 * HOUR);
-    put('give-up', when, choice);
-  }
+  const key = drawKey(stage);
+  const choice = { ...key, pick: dice.below(4) };
+  const settled = dice.between(HOUR, 2 * HOUR);
+  put('give-up', when, { ...choice, ...rightAfter('retired', dice.below(5 * MINUTE)) });
+  put('give-up', when, { ...choice, ...rightAfter('retired', settled) });
+  put('purge', when, {
+    ...key,
+    pick: 0,
+    ...rightAfter('retired', settled + dice.between(MINUTE, 20 * MINUTE)),
+  });
+  // While people are being asked about a purge: what it counted is not so any more.
+  put('give-up', when, { ...choice, ...rightAfter('awaited', drawDelay(dice)) });
+  for (let i = 0; i < 2; i++) put('write', when, { ...key, ...rightAfter('awaited', drawDelay(dice)) });
+  put('give-up', at + dice.between(HOUR, 3 * HOUR), choice);
 }
 
-/** `backup` counts from the newest; the oldest should be gone by then. `die`: the operator goes away between the steps, and comes back so much later. */
-function restore({ dice, put, stores, quietAfter }: Stage, kind: string, at: number): void {
+const RESTORE_MOMENTS = [
+  'sweeping',
+  'counting',
+  'retired',
+  'fenced',
+  'fenced',
+  'counted',
+  'decided',
+] as const;
+const AWAITED_RESTORE_MOMENTS = [...RESTORE_MOMENTS, 'awaited', 'awaited', 'awaited'] as const;
+
+/** `backup` counts from the newest; the oldest should be gone by then. `minutes`: the operator is away between two steps. */
+function restore({ dice, put, stores, quietAfter, expirySeconds }: Stage, kind: string, at: number): void {
   // Late: a version that it names may be destroyed by then.
   const isOldest = dice.chance(0.2);
   const choice = {
@@ -51,18 +69,7 @@ function restore({ dice, put, stores, quietAfter }: Stage, kind: string, at: num
   if (isOldest) put(kind, Math.max(at, quietAfter - dice.between(HOUR, 3 * HOUR)), choice);
   else if (dice.chance(0.4)) put(kind, at, choice);
   else {
-    const moment = dice.pick([
-      'sweeping',
-      'counting',
-      'retired',
-      'fenced',
-      'fenced',
-      'awaited',
-      'awaited',
-      'counted',
-      'counted',
-      'decided',
-    ] as const);
+    const moment = dice.pick(expirySeconds === null ? RESTORE_MOMENTS : AWAITED_RESTORE_MOMENTS);
     const delay = ['counted', 'decided'].includes(moment) ? dice.below(60) : drawDelay(dice);
     put(kind, 10 * MINUTE, { ...choice, ...rightAfter(moment, delay) });
   }

@@ -45,8 +45,8 @@ function drawRotation(dice: Dice, short: boolean) {
   const cacheMaxAgeSeconds = dice.between(60, 600);
   const backupRetentionSeconds = short
     ? dice.between(10 * MINUTE, 40 * MINUTE)
-    : dice.between(30 * MINUTE, 3 * HOUR);
-  const grace = short ? 40 * MINUTE : 2 * HOUR;
+    : dice.between(30 * MINUTE, 2 * HOUR);
+  const grace = short ? 40 * MINUTE : 100 * MINUTE;
   return {
     everyDays: dice.chance(0.4) ? 1 : null,
     spreadDays: 0,

@@ -7,6 +7,8 @@ import { type Choice, HOUR, MINUTE, rightAfter, SECOND, type Stage } from './dra
  * out. Only whoever waits for it comes in time.
  */
 const INTRUSIONS = [
+  ['preparing', ['pause', 'cancel', 'cancel', 'rotate']],
+  ['listed', ['write']],
   ['sweeping', ['pause', 'cancel', 'rollback', 'resweep', 'read-old']],
   ['counting', ['pause', 'cancel', 'rollback', 'rotate', 'read-old']],
   ['retired', ['rollback', 'rotate', 'resweep']],
@@ -24,12 +26,15 @@ export function drawIntrusion({ dice, put }: Stage, from: number, key: Choice): 
   put(what, from, { ...choice, ...rightAfter(moment, delay) });
   const later = delay + dice.between(MINUTE, HOUR);
   if (what === 'pause') put('resume', from, { ...key, ...rightAfter(moment, later) });
+  if (what === 'cancel' && dice.chance(0.6)) put('rotate', from, { ...key, ...rightAfter(moment, later) });
+  if (what === 'write')
+    for (let i = 0; i < 3; i++) put('write', from, { ...choice, ...rightAfter(moment, dice.below(400)) });
   if (what === 'hold') put('release', from, { ...key, pick: 0, ...rightAfter(moment, later) });
 }
 
 /** Most at once: what a decision waits for is over in a tenth of a second. */
 function drawDelay(dice: Dice, moment: Moment): number {
   if (moment === 'decided') return dice.below(40);
-  if (moment === 'counted') return dice.below(150);
+  if (moment === 'counted' || moment === 'preparing' || moment === 'listed') return dice.below(200);
   return dice.chance(0.5) ? dice.below(SECOND) : dice.below(5 * MINUTE);
 }

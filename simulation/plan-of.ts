@@ -12,7 +12,7 @@ const HOUR = 60 * MINUTE;
 const TENANTS = ['acme', 'birch', 'cedar'] as const;
 
 /** From quiet to the end: the sweep comes several times, and what it takes up needs a barrier and a grace of nothing. */
-const QUIET_MS = 6 * HOUR;
+const QUIET_MS = 5 * HOUR;
 const SHORT_QUIET_MS = 4 * HOUR;
 
 /** Most seeds are short: one tenant, one scene. What takes two of them to meet is for the others. */
@@ -31,7 +31,7 @@ export function planOf(seed: number, also: readonly FaultKind[] = [], long = fal
   const tenants = TENANTS.slice(0, short ? 1 : dice.pick([1, 1, 1, 2, 2, 3]));
   const quietAfter = short
     ? dice.between(150 * MINUTE, 4 * HOUR)
-    : dice.between(8 * HOUR, dice.chance(0.08) ? 40 * HOUR : 13 * HOUR);
+    : dice.between(7 * HOUR, dice.chance(0.08) ? 30 * HOUR : 11 * HOUR);
   return {
     seed,
     faults,

@@ -4,7 +4,7 @@ import { createDice } from '../dice.ts';
 import { rotationRequest } from '../models/incoming-events.ts';
 import type { Action } from '../plan.ts';
 import type { World } from '../world.ts';
-import { cipherOn, insertFirst, pauseBetween, startApplication, writeLate } from './application.ts';
+import { cipherOn, insertFirst, pauseBetween, startApplication, writeLate, writeNow } from './application.ts';
 import { COMMANDS, numberIn, textIn } from './commands.ts';
 import { damage, swap } from './damage.ts';
 import { keyNameIn, momentIn } from './moments.ts';
@@ -35,6 +35,7 @@ const ALL: Readonly<Record<string, Act>> = {
   'root-key-rotated': rotateRootKey,
   'root-key-replaced': replaceRootKey,
   'read-old': readOld,
+  write: writeNow,
   'write-late': writeLate,
   /** Applications know of it beforehand: see `begin`. */
   rush: () => {},

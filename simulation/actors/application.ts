@@ -8,7 +8,7 @@ import type { Action } from '../plan.ts';
 import type { Process } from '../process.ts';
 import type { World } from '../world.ts';
 import { numberIn, textIn } from './commands.ts';
-import { momentIn } from './moments.ts';
+import { keyNameIn, momentIn } from './moments.ts';
 import { putRow, removeRow, rowOf, storeOf } from './rows.ts';
 
 /**
@@ -118,26 +118,36 @@ async function openOne(
   }
 }
 
+/** An application that has nothing cached writes one record of the key. */
+export function writeNow(world: World, action: Action): void {
+  writeApart(world, action);
+}
+
 /**
- * An application that stands still between sealing a value and storing it, until a moment of its key has come: by then the
- * version may be an old one.
+ * The same, but it stands still between sealing the value and storing it, until a moment of its key has come: by then the version
+ * may be an old one.
  */
-export function writeLate(world: World, { number, choice }: Action): void {
+export function writeLate(world: World, action: Action): void {
+  const { choice } = action;
   const moment = momentIn(choice);
+  if (moment === null) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  world.moments.when(moment, keyNameIn(choice), numberIn(choice, 'delay'), resolve);
+  writeApart(world, action, promise);
+}
+
+function writeApart(world: World, { number, name, choice }: Action, meanwhile?: Promise<void>): void {
   const tenant = textIn(choice, 'tenant');
   const purpose = textIn(choice, 'purpose');
-  const recordSet = Object.keys(world.stores).find(
-    (name) => (world.config.recordSets[name]?.purpose ?? 'default') === purpose,
+  const dice = createDice(world.plan.seed, `${name} ${number}`);
+  const recordSets = Object.keys(world.stores).filter(
+    (recordSet) => (world.config.recordSets[recordSet]?.purpose ?? 'default') === purpose,
   );
-  if (moment === null || recordSet === undefined) return;
-  const dice = createDice(world.plan.seed, `late writer ${number}`);
-  const stoodStill = new Promise<void>((resolve) => {
-    world.moments.when(moment, { tenant, purpose }, numberIn(choice, 'delay'), resolve);
-  });
-  world.start('application', `late writer ${number}`, async (process) => {
+  world.start('application', `${name} ${number}`, async (process) => {
     const keyring = world.keyringOf(process);
     const app = { world, process, dice, keyring, cipher: cipherOn(world, keyring, dice) };
-    await write(app, recordSet, tenant, idOf(world, tenant, dice.below(IDS)), stoodStill);
+    const id = idOf(world, tenant, dice.below(world.plan.records));
+    await write(app, dice.pick(recordSets), tenant, id, meanwhile);
   });
 }
 

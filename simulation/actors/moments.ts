@@ -1,4 +1,5 @@
 import type { TenantKey } from '../../shared/keyring/key.ts';
+import type { PageProgress } from '../../shared/ledger/ledger.ts';
 import { type Job, type StoredCensus, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import type { Action } from '../plan.ts';
 import type { Scheduler } from '../scheduler.ts';
@@ -14,7 +15,8 @@ type Looks =
   | { readonly key: Of<TenantKey> }
   | { readonly job: Of<Job> }
   /** Of a job whose census was kept. */
-  | { readonly census: (job: Job) => boolean };
+  | { readonly census: (job: Job) => boolean }
+  | { readonly page: true };
 
 /** Whether a job of that kind has come to that status just now. */
 const came = (kind: Job['kind'], status: Job['status']): Looks => ({
@@ -22,8 +24,12 @@ const came = (kind: Job['kind'], status: Job['status']): Looks => ({
 });
 
 export const MOMENTS = {
-  /** A rotation has activated its version. */
+  /** A rotation begins, and has no version of its own yet. */
+  preparing: came('rotate', 'PREPARING'),
+  /** It has activated its version. */
   sweeping: came('rotate', 'SWEEPING'),
+  /** A page of stale records is listed, and its chunks go to the workers. */
+  listed: { page: true },
   /** Its barrier is over, and fences are raised. */
   counting: came('rotate', 'CENSUS'),
   /** Its grace begins. */
@@ -94,6 +100,10 @@ export function createMoments(scheduler: Pick<Scheduler, 'after'>): Moments {
         const before = jobs.get(job.jobId);
         come(job, (looks) => 'job' in looks && looks.job(before, job));
         jobs.set(job.jobId, job);
+      } else if (item === 'pages') {
+        const { plan, done } = value as PageProgress;
+        const job = jobs.get(plan.jobId);
+        if (job !== undefined && done.length === 0) come(job, (looks) => 'page' in looks);
       } else if (item === 'kept') {
         const job = jobs.get((value as StoredCensus).jobId ?? '');
         if (job !== undefined) come(job, (looks) => 'census' in looks && looks.census(job));

@@ -29,7 +29,7 @@ interface Backup {
 /** Newest first. Also those that should be gone, and were forgotten: what they name may have been destroyed by now. */
 const kept = new WeakMap<World, Backup[]>();
 
-/** Each store several times within a retention. */
+/** Each store once or more within a retention. */
 export function startBackups(world: World): void {
   const backups: Backup[] = [];
   kept.set(world, backups);
@@ -46,7 +46,7 @@ export function startBackups(world: World): void {
       };
       backups.unshift(backup);
       scheduler.after(retention, () => world.backups.lapse(backup.backupId));
-      scheduler.after(dice.between(Math.round(retention / 5), Math.round(retention / 2)), take);
+      scheduler.after(dice.between(Math.round(retention / 3), retention), take);
     };
     scheduler.after(dice.between(MINUTE, Math.round(retention / 3)), take);
   }

@@ -21,7 +21,8 @@ export function putRow(world: World, recordSet: string, by: string, row: NewRow)
   try {
     store.put({ key: id, tenant, values: [...row.values], plaintext: [] });
   } catch (error) {
-    if (error instanceof KeyturnError) tellRefusal(world, `${recordSet} ${id.join('/')}`, error.code, by);
+    if (error instanceof KeyturnError)
+      tellRefusal(world.history, `${recordSet} ${id.join('/')}`, error.code, by);
     throw error;
   }
   // As they are stored: what is the same later is the same object.

@@ -10,8 +10,8 @@ export const PURGES: readonly Situation[] = [
     seen: { key: (change) => change.after.canary !== null && takesBack(change) },
   },
   {
-    name: 'decided-then-held',
-    means: 'a destruction that was decided is taken back for a hold or a restore',
+    name: 'decided-then-restored',
+    means: 'a destruction that was decided is taken back: a store is being restored',
     within: RARE,
     seen: { key: (change) => change.after.canary === null && takesBack(change) },
   },
@@ -124,15 +124,6 @@ export const PURGES: readonly Situation[] = [
         after.kind === 'purge' &&
         after.status === 'COMPLETED' &&
         known.wentThrough(after.jobId, />PAUSED ROOT_KEY/),
-    },
-  },
-  {
-    name: 'purge-found-values',
-    means: 'the count of a purge finds values on the version',
-    within: SELDOM,
-    seen: {
-      job: ({ before, after }) =>
-        after.kind === 'purge' && before?.status === 'CENSUS' && after.blocker?.code === 'STALE_RECORDS',
     },
   },
   {

@@ -28,7 +28,7 @@ export const WRITERS: readonly Situation[] = [
   },
   {
     name: 'zombie-refused',
-    means: 'the write of a worker that stood still for hours is refused',
+    means: 'the write of a function that stood still for hours is refused',
     within: SELDOM,
     seen: {
       entry: (entry, known) =>
