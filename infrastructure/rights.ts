@@ -133,6 +133,7 @@ function closeOutboxes(): Statement {
     'jobs',
     'approvals',
     'certificates',
+    'censuses',
     'restores',
     'events',
   );

@@ -11,7 +11,7 @@ export function entryRow({ sequence, at, actor, type, detail }: AuditEntry): str
 }
 
 /** Told already by the type, or of use to a machine only. */
-const UNTOLD: ReadonlySet<string> = new Set(['keyId', 'revision', 'recordSets']);
+const UNTOLD: ReadonlySet<string> = new Set(['keyId', 'revision', 'recordSets', 'state']);
 
 function detailText(detail: AuditEntry['detail']): string {
   const { changes } = detail;

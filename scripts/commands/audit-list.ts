@@ -10,11 +10,11 @@ export const auditList = defineCommand({
   summary: "List the last entries of a tenant's audit chain",
   details:
     "Prints a line an entry, the newest last: its number in the tenant's chain, when, what happened, who did it, and which\n" +
-    'key, version or job. Every change of a key or job is there. An entry that is not one any more is shown as broken:\n' +
-    '`keyturn audit verify` says what is wrong.',
+    'key, version or job. Every change of a key or job is there, and what was asked for and refused. An entry that is not\n' +
+    'one any more is shown as broken: `keyturn audit verify` says what is wrong.',
   json: 'an array of {tenant, sequence, eventId, at, actor, type, detail, previous, hash}',
   options: [
-    option(TENANT, "Whose chain; left out: the service's own, which tells of restores"),
+    option(TENANT, "Whose chain; left out: the service's own, which tells of restores and fences"),
     option('--limit <number>', 'At most so many entries').argParser(wholeNumber).default(20),
   ],
   examples: [

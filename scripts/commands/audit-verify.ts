@@ -20,11 +20,12 @@ export const auditVerify = defineCommand({
   name: 'audit verify',
   summary: 'Look for anything that was changed in the audit chains',
   details:
-    "Recomputes every hash of a tenant's chain and compares it with the archive, with the signed anchors in it, and with the\n" +
-    'keys and jobs that it tells of. Names each finding with its place: FORGED, EDITED, GAP, REORDERED, REPEATED, UNRECORDED,\n' +
-    'TAIL_CUT, REWRITTEN, ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK. With --offline the archive alone is read, without a\n' +
-    'stack; that needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when\n' +
-    'anything is found. What came since the last export can only be compared with itself, its MACs, and the keys and jobs.',
+    "Recomputes every hash of a tenant's chain and compares it with the archive, with the signed anchors in it, and with what\n" +
+    'it tells of: keys and their holds, jobs, restores, requests for approval, approvals, voids, certificates and censuses.\n' +
+    'Names each finding with its place: FORGED, EDITED, GAP, REORDERED, REPEATED, UNRECORDED, TAIL_CUT, REWRITTEN,\n' +
+    'ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK, CHANGED, GONE. With --offline the archive alone is read, without a stack;\n' +
+    'that needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when anything\n' +
+    'is found. What came since the last export can only be compared with itself, its MACs, and what it tells of.',
   json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
   options: [
     option(TENANT, 'Only this tenant; otherwise all'),

@@ -13,7 +13,8 @@ export const fenceInstall = defineCommand({
     'then on a writer that holds a retired version is refused by the database itself, however long it was frozen\n' +
     '(SQLSTATE KT001). A rotation raises the minimum when its propagation barrier has passed; a rollback or restore lowers\n' +
     'it. Run again it changes nothing, or mends what differs. It waits for the table at most some seconds, never with\n' +
-    'the application waiting behind it. docs/retirement.md says which rights it needs and what it costs.',
+    'the application waiting behind it. The audit of the service has it. docs/retirement.md says which rights it needs\n' +
+    'and what it costs.',
   json: '{installed: [record sets], unchanged: [...], notOffered: [...], raised: keys, waiting: keys}; with --sql {statements: {recordSet: [SQL]}}',
   options: [
     option('--record-set <name>', 'A record set of the configuration'),

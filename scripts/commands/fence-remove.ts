@@ -9,7 +9,7 @@ export const fenceRemove = defineCommand({
   summary: 'Take the fences away',
   details:
     'Drops the trigger and its function and, with the last fence of the database, the minimums and the schema "keyturn_fence".\n' +
-    'Nothing is left behind. From then on the propagation barrier alone holds back writers with a retired version.',
+    'Nothing is left behind. The audit of the service has it. From then on the propagation barrier alone holds back writers with a retired version.',
   json: '{removed: [record sets], notInstalled: [...]}',
   options: [
     option('--record-set <name>', 'A record set of the configuration'),

@@ -12,10 +12,15 @@ export interface Audit extends AuditStore, Pick<LedgerStore, 'readKey' | 'readJo
 
 export type RecordedEvent = Pick<AuditEvent, 'eventId' | 'type' | 'detail'>;
 
-export function createAudit(
-  store: LedgerStore,
-  parts: { readonly clock: Pick<Clock, 'now'>; readonly actor: () => string; readonly chain?: Chain },
-): Audit {
+export interface AuditParts {
+  readonly clock: Pick<Clock, 'now'>;
+  /** Who writes: `person:<name>`, `function:<name>`. Asked at each write. */
+  readonly actor: () => string;
+  /** Shared by all that write through one process. */
+  readonly chain?: Chain;
+}
+
+export function createAudit(store: LedgerStore, parts: AuditParts): Audit {
   const { clock, actor, chain = createChain(store) } = parts;
   return {
     ...store,

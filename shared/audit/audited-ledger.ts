@@ -1,12 +1,11 @@
 import type { ApprovalRequest } from '../approvals/approval.ts';
-import type { Clock } from '../clock/clock.ts';
 import { LedgerError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { CreateResult, Ledger } from '../ledger/ledger.ts';
 import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
-import { createAudit } from './audit.ts';
-import { type Chain, createChain } from './chain.ts';
+import type { AuditParts } from './audit.ts';
+import { createChain } from './chain.ts';
 import {
   type Description,
   describeJobChange,
@@ -32,6 +31,9 @@ import {
   SERVICE,
 } from './outbox.ts';
 
+/** Items that were read and not yet written, kept until then: more than one process ever works on at the same time. */
+const ITEMS_KEPT = 500;
+
 /**
  * The ledger that everybody but applications writes through. Each change of state is described by a pure function, left
  * in the outbox of its item by the very write that makes the change, and appended to the tenant's chain. Before an item
@@ -41,22 +43,10 @@ import {
  * A write costs one more write, for the entry; where another process wrote the item before, one more read, of the end
  * of the chain; and one more read where the item was not read by this process right before.
  */
-export interface AuditParts {
-  readonly clock: Pick<Clock, 'now'>;
-  /** Who writes: `person:<name>`, `function:<name>`. Asked at each write. */
-  readonly actor: () => string;
-  /** Shared by all that write through one process. */
-  readonly chain?: Chain;
-}
-
-/** Items that were read and not yet written, kept until then: more than one process ever works on at the same time. */
-const ITEMS_KEPT = 500;
-
 export function createAuditedLedger(
   store: LedgerStore,
   { clock, actor, chain = createChain(store) }: AuditParts,
 ): Ledger {
-  const audit = createAudit(store, { clock, actor, chain });
   const eventOf = (
     tenant: string,
     eventId: string,
@@ -180,13 +170,10 @@ export function createAuditedLedger(
         describeCertificate(certificate),
         (ledger) => ledger.createCertificate(certificate),
       ),
-    async putStoredCensus(census) {
-      const result = await store.putStoredCensus(census);
-      // It changes no state: what it found is in the chain with the job that it decides on, too. So it has no outbox.
-      const { tenant, censusId } = result.item;
-      await audit.record(tenant, { eventId: `census/${censusId}`, ...describeCensus(result.item) });
-      return result;
-    },
+    putStoredCensus: (census) =>
+      created(census.tenant, `census/${census.censusId}`, describeCensus(census), (ledger) =>
+        ledger.putStoredCensus(census),
+      ),
   };
 }
 

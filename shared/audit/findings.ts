@@ -11,7 +11,7 @@ export const FINDING_CODES = [
   'REORDERED',
   /** The same change has two entries. */
   'REPEATED',
-  /** A change of a key or job has no entry. */
+  /** A change of a key, job or restore, or something else that is in the ledger, has no entry. */
   'UNRECORDED',
   /** The chain ends before what was exported or anchored. */
   'TAIL_CUT',
@@ -23,6 +23,10 @@ export const FINDING_CODES = [
   'ANCHOR_MISSING',
   /** A key or job is older than its chain: an older item was put back. */
   'ROLLED_BACK',
+  /** An item of the ledger is not what its entry tells of it. */
+  'CHANGED',
+  /** An approval, a request for one, its void, a certificate or a census has an entry, and is not in the ledger any more. */
+  'GONE',
 ] as const;
 export type FindingCode = (typeof FINDING_CODES)[number];
 

@@ -12,6 +12,8 @@ export function openAudit(
   clock: Pick<Clock, 'now'>,
   actor: string,
 ): { readonly ledger: Ledger; readonly audit: Audit } {
-  const parts = { clock, actor: () => currentActor(actor), chain: createChain(store) };
-  return { ledger: createAuditedLedger(store, parts), audit: createAudit(store, parts) };
+  // Both have all of its methods: they are looked up once.
+  const methods = { ...store };
+  const parts = { clock, actor: () => currentActor(actor), chain: createChain(methods) };
+  return { ledger: createAuditedLedger(methods, parts), audit: createAudit(methods, parts) };
 }

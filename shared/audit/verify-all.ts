@@ -28,17 +28,25 @@ export async function* verifyChains(
   const jobs = Map.groupBy(await deps.ledger.listJobs(), (job) => job.tenant);
   const marks = (await deps.audit.listExportMarks()).map((mark) => mark.tenant);
   const restores = await deps.ledger.listRestores();
-  const known = [...keys.keys(), ...jobs.keys(), ...marks];
+  const requests = Map.groupBy(await listRequests(deps), (request) => request.tenant);
+  const known = [...keys.keys(), ...jobs.keys(), ...requests.keys(), ...marks];
   const tenants = tenant === null ? await everyTenant(deps, known, restores.length > 0) : [tenant];
   for (const name of tenants) {
     const items = {
       keys: keys.get(name) ?? [],
       jobs: jobs.get(name) ?? [],
       restores: name === SERVICE ? restores : [],
+      requestIds: (requests.get(name) ?? []).map(({ requestId }) => requestId),
     };
     yield await verifyChain(deps, name, items, publicKeys);
   }
   if (damaged !== null) throw damaged;
+}
+
+/** Without their evidence, which is the most of them. */
+async function listRequests({ ledger }: VerifyDeps) {
+  const requests = await ledger.listApprovalRequests();
+  return requests.map(({ requestId, tenant }) => ({ requestId, tenant }));
 }
 
 async function everyTenant(

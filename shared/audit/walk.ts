@@ -5,19 +5,25 @@ import type { ChainItem } from './outbox.ts';
 
 /** Reads a chain from its beginning, an entry at a time, and names what is wrong in it. No I/O. */
 export interface Walk {
-  next(item: ChainItem): void;
+  /** The entry, if it is genuine, stands where it should and is what was hashed. */
+  next(item: ChainItem): AuditEntry | null;
+  /** Whether an entry tells of the event. */
+  tells(eventId: string): boolean;
   /** The last number that was seen; 0: none. */
   readonly last: number;
   /** Hashes as the entries have them, by number. */
   readonly hashes: ReadonlyMap<number, string>;
-  /** By item (`key/<id>`, `job/<id>`, `restore/<id>`): the revision of its last entry, and of a key its purpose. */
+  /** By item (`key/<id>`, `job/<id>`, `restore/<id>`): what its last entry tells. */
   readonly items: ReadonlyMap<string, RecordedItem>;
   readonly findings: readonly Finding[];
 }
 
 export interface RecordedItem {
   readonly revision: number;
+  /** Of a key. */
   readonly purpose: string;
+  /** null: the entry is not genuine, or not what was hashed. */
+  readonly detail: AuditEntry['detail'] | null;
 }
 
 export function startWalk(tenant: string, where: Finding['where']): Walk {
@@ -41,7 +47,7 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
     }
   };
 
-  const record = ({ sequence, eventId, detail }: AuditEntry) => {
+  const record = ({ sequence, eventId, detail }: AuditEntry, intact: boolean) => {
     if (events.has(eventId)) find('REPEATED', sequence, `entry ${sequence} says ${eventId} once more`);
     events.add(eventId);
     const change = readChange(eventId);
@@ -56,9 +62,11 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
       );
     }
     const { purpose } = detail;
+    if (change.revision < before) return;
     items.set(change.item, {
-      revision: Math.max(before, change.revision),
+      revision: change.revision,
       purpose: typeof purpose === 'string' ? purpose : '',
+      detail: intact ? detail : null,
     });
   };
 
@@ -71,20 +79,22 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
         find('FORGED', sequence, `what stands at ${sequence} was not written by Keyturn, or not there`);
       if (entry === null) {
         find('EDITED', sequence, `what stands at ${sequence} is no entry`);
-        return;
+        return null;
       }
       if (entry.sequence !== sequence || entry.tenant !== tenant) {
         const says = entry.tenant === tenant ? `entry ${entry.sequence}` : 'an entry of another tenant';
         find('REORDERED', sequence, `${says} stands in the place of entry ${sequence}`);
-        return;
+        return null;
       }
-      if (hashOf(entry) !== entry.hash) {
-        find('EDITED', sequence, `entry ${sequence} is not what was hashed`);
-      }
+      const hashed = hashOf(entry) === entry.hash;
+      const intact = hashed && genuine;
+      if (!hashed) find('EDITED', sequence, `entry ${sequence} is not what was hashed`);
       follows(entry);
       hashes.set(sequence, entry.hash);
-      record(entry);
+      record(entry, intact);
+      return intact ? entry : null;
     },
+    tells: (eventId) => events.has(eventId),
     get last() {
       return last;
     },

@@ -20,9 +20,9 @@ export async function keepJobCensus(
   return (await deps.ledger.putStoredCensus(census)).item;
 }
 
-/** One that somebody asked for by itself; of a job's, the job's own changes tell the audit. */
+/** One that somebody asked for by itself. */
 export async function keepCensus(
-  deps: Pick<Deps, 'ledger' | 'newId' | 'audit'>,
+  deps: Pick<Deps, 'ledger' | 'newId'>,
   key: TenantKey,
   result: CensusResult,
 ): Promise<StoredCensus> {
@@ -31,15 +31,5 @@ export async function keepCensus(
     ...{ censusId: deps.newId(), keyId, tenant, purpose, active, version: active },
     ...{ restoreEpoch, jobId: null, attempt: null, round: null, result },
   };
-  const { item } = await deps.ledger.putStoredCensus(census);
-  await deps.audit.record(tenant, {
-    eventId: `census/${item.censusId}`,
-    type: 'census.taken',
-    detail: {
-      ...{ censusId: item.censusId, keyId, purpose, active },
-      reach: result.reach,
-      stale: result.stale,
-    },
-  });
-  return item;
+  return (await deps.ledger.putStoredCensus(census)).item;
 }

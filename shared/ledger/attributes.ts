@@ -198,8 +198,15 @@ export function quarantinePartition(keyId: string): string {
   return `QUARANTINE#${encode(keyId, 'keyId')}`;
 }
 
+export const CENSUS_PREFIX = 'CENSUS#';
+
 export function storedCensusPartition(keyId: string): string {
-  return `CENSUS#${encode(keyId, 'keyId')}`;
+  return `${CENSUS_PREFIX}${encode(keyId, 'keyId')}`;
+}
+
+/** A partition of the list index for each stored census: it is found by its id alone. */
+export function censusList(censusId: string): string {
+  return `census#${censusId}`;
 }
 
 export function segmentPrefix(round: number): string {

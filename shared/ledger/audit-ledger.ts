@@ -15,7 +15,9 @@ import {
 import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
 import {
   auditPartition,
+  CENSUS_PREFIX,
   CONDITIONS,
+  censusList,
   ENTRY_PREFIX,
   type ItemKey,
   itemKeys,
@@ -55,7 +57,7 @@ const outboxSchema = z.union([
 const withOutbox = z.object({ [OUTBOX]: outboxSchema.optional() });
 
 const { keys: KEYS, jobs: JOBS, endedJobs: ENDED_JOBS, approvals, openOutboxes: OPEN_OUTBOXES } = LISTS;
-const LISTS_WITH_OUTBOXES = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
+const LISTS_WITH_OUTBOXES: readonly string[] = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
 
 interface StoredEvent {
   readonly tenant: string;
@@ -111,7 +113,8 @@ export function createOutboxes<Table extends TableClient>(
 /** And keeps the item in a list where the export finds it for as long as the outbox is open. */
 function withEvent(fields: object, event: PendingEvent): object {
   const { [LIST_KEY]: list, [LIST_ORDER]: order } = listed.parse(fields);
-  const open = list === undefined ? OPEN_OUTBOXES : list === ENDED_JOBS ? JOBS : list;
+  const own = list !== undefined && LISTS_WITH_OUTBOXES.includes(list);
+  const open = own ? list : list === ENDED_JOBS ? JOBS : OPEN_OUTBOXES;
   return {
     ...fields,
     [OUTBOX]: event,
@@ -228,6 +231,7 @@ function readOpenOutbox(item: Item): OpenOutbox[] {
     sk: item[SORT_KEY]?.S ?? '',
     list: item[LIST_KEY]?.S ?? '',
     status: item['status']?.S ?? '',
+    censusId: item['censusId']?.S ?? '',
   };
   return [{ place: JSON.stringify(place), event: outbox }];
 }
@@ -235,17 +239,29 @@ function readOpenOutbox(item: Item): OpenOutbox[] {
 interface Place extends ItemKey {
   readonly list: string;
   readonly status: string;
+  /** Of a stored census. */
+  readonly censusId: string;
 }
 
-const place = z.object({ pk: text, sk: text, list: text, status: text }) satisfies z.ZodType<Place>;
+const place = z.object({
+  pk: text,
+  sk: text,
+  list: text,
+  status: text,
+  censusId: text,
+}) satisfies z.ZodType<Place>;
 
 async function closeOutbox(table: TableClient, outbox: OpenOutbox, sequence: number): Promise<void> {
   const { eventId } = outbox.event;
-  const { pk, sk, list, status } = place.parse(JSON.parse(outbox.place));
+  const { pk, sk, list, status, censusId } = place.parse(JSON.parse(outbox.place));
   const closed = { ':closed': { eventId, sequence }, ':eventId': eventId };
   let expression = 'SET #outbox = :closed';
   let values: object = closed;
-  if (list === OPEN_OUTBOXES) expression = `${expression} REMOVE #list, #order`;
+  if (pk.startsWith(CENSUS_PREFIX)) {
+    // Into the list in which it is found by its id.
+    expression = `${expression}, #list = :list`;
+    values = { ...closed, ':list': censusList(censusId) };
+  } else if (list === OPEN_OUTBOXES) expression = `${expression} REMOVE #list, #order`;
   // It was kept among the others only for its outbox; its event says its revision, so it is still what was listed.
   else if (list === JOBS && status === 'COMPLETED') {
     expression = `${expression}, #list = :list`;

@@ -1,9 +1,17 @@
 import type { StoredCensus } from '../rotation/rotation.ts';
-import { itemKeys, LIST_INDEX, LIST_KEY, PARTITION_KEY, storedCensusPartition } from './attributes.ts';
+import {
+  censusList,
+  itemKeys,
+  LIST_INDEX,
+  LIST_KEY,
+  LISTS,
+  PARTITION_KEY,
+  storedCensusPartition,
+} from './attributes.ts';
+import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import { parseItem, storedCensusSchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind } from './stored-items.ts';
-import type { TableClient } from './table-client.ts';
 
 /** Censuses that were kept, in their key's partition in the order of their times. Nothing ever changes one. */
 
@@ -13,11 +21,10 @@ const CENSUS: Kind<StoredCensus> = {
   name: 'stored census',
   schema: storedCensusSchema,
   keyOf: ({ keyId, censusId, result }) => itemKeys.storedCensus(keyId, result.takenAt, censusId),
-  // A partition of the list for each: it is found by its id alone.
-  listed: ({ censusId, result }) => ({ list: listOf(censusId), order: result.takenAt }),
+  listed: ({ censusId, result }) => ({ list: censusList(censusId), order: result.takenAt }),
 };
 
-export function createCensusLedger(table: TableClient): CensusLedger {
+export function createCensusLedger(table: AuthenticatedTable): CensusLedger {
   return {
     putStoredCensus: (census) => createOne(table, CENSUS, census),
     listStoredCensuses: async (keyId, limit) => {
@@ -35,14 +42,26 @@ export function createCensusLedger(table: TableClient): CensusLedger {
         index: LIST_INDEX,
         condition: '#list = :list',
         names: { '#list': LIST_KEY },
-        values: { ':list': listOf(censusId) },
+        values: { ':list': censusList(censusId) },
         limit: 1,
       });
-      return item === undefined ? null : parseItem(storedCensusSchema, item, CENSUS.name);
+      return item === undefined
+        ? findRecent(table, censusId)
+        : parseItem(storedCensusSchema, item, CENSUS.name);
     },
   };
 }
 
-function listOf(censusId: string): string {
-  return `census#${censusId}`;
+/** Until the next export of the audit a census is listed with all whose outbox is open. */
+async function findRecent(table: AuthenticatedTable, censusId: string): Promise<StoredCensus | null> {
+  const query = {
+    index: LIST_INDEX,
+    condition: '#list = :list',
+    names: { '#list': LIST_KEY },
+    values: { ':list': LISTS.openOutboxes },
+  };
+  const found = await table.list(query, (item) =>
+    item['censusId']?.S === censusId ? [parseItem(storedCensusSchema, item, CENSUS.name)] : [],
+  );
+  return found.flat()[0] ?? null;
 }

@@ -88,6 +88,26 @@ export function describeAuditStore(name: string, makeLedger: () => Promise<Ledge
       expect(await ledger.readJob('job-1')).toMatchObject({ item: ended, outbox: { sequence: 7 } });
     });
 
+    it('finds a stored census by its id and key while its outbox is open, and when it is closed', async () => {
+      const census = {
+        ...{ censusId: 'c1', keyId: testKey().keyId, tenant: 'acme', purpose: 'default', active: 2 },
+        ...{ version: 1, restoreEpoch: 0, jobId: null, attempt: null, round: null },
+        result: {
+          ...{ takenAt: AT, takenBy: 'test', reach: 'tenant' as const, coverage: {}, excluded: [] },
+          ...{ undeclared: null, onVersion: 0, stale: 0, malformed: 0, foreign: 0 },
+        },
+      };
+      await ledger.leaving(pending('census/c1')).putStoredCensus(census);
+      await ledger.createAuditEvent(pending('kms/1'));
+      for (const ids of [['census/c1', 'kms/1'], []]) {
+        expect(await open()).toEqual(ids);
+        expect(await ledger.findStoredCensus('c1')).toEqual(census);
+        expect(await ledger.listStoredCensuses(census.keyId, 10)).toEqual([census]);
+        expect(await ledger.findStoredCensus('c2')).toBeNull();
+        await closeAll();
+      }
+    });
+
     it('keeps an event of no item once, and shows it until it is closed', async () => {
       expect(await ledger.createAuditEvent(pending('kms/1'))).toEqual({
         status: 'created',

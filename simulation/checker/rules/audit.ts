@@ -67,6 +67,8 @@ export const audit: MakeRule = (book, find) => {
       due.push({ tenant: request, eventId: `approval/${requestId}/${textOf(value['approver'])}`, at });
     else if (item === 'approvalVoids')
       due.push({ tenant: request, eventId: `approval-void/${requestId}`, at });
+    else if (item === 'kept')
+      due.push({ tenant: textOf(value['tenant']), eventId: `census/${textOf(value['censusId'])}`, at });
     else if (item === 'certificates') {
       const eventId = `certificate/${textOf(value['keyId'])}/${numberOf(value['version'])}`;
       due.push({ tenant: textOf(value['tenant']), eventId, at });

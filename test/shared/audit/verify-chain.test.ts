@@ -96,9 +96,14 @@ function makeService(store: LedgerStore = createMemoryLedger()): Service {
     export: () => exportChains(deps),
     async verify({ chain, audit: other } = {}) {
       const shown = chain === undefined ? {} : { listAuditEntries: listOf(chain) };
-      const items = { keys: await ledger.listKeys(), jobs: await ledger.listJobs(), restores: [] };
+      const items = {
+        keys: await ledger.listKeys(),
+        jobs: await ledger.listJobs(),
+        restores: [],
+        requestIds: [],
+      };
       const report = await verifyChain(
-        { archive, audit: { ...audit, ...shown, ...other }, ledger },
+        { archive, audit: { ...audit, ...shown, ...other }, ledger, clock },
         TENANT,
         items,
         [await signer.publicKey()],
@@ -256,9 +261,9 @@ describe('a key or job', () => {
     const { ledger } = openAudit(service.store, clock, 'function:test');
     const keys = (await ledger.listKeys()).map((key) => (key.purpose === 'p1' ? (old?.item ?? key) : key));
     const report = await verifyChain(
-      { archive: service.archive, audit: { ...service.audit, readKey }, ledger },
+      { archive: service.archive, audit: { ...service.audit, readKey }, ledger, clock },
       TENANT,
-      { keys, jobs: await ledger.listJobs(), restores: [] },
+      { keys, jobs: await ledger.listJobs(), restores: [], requestIds: [] },
       [],
     );
     expect(codes(report.findings)).toEqual(['ROLLED_BACK']);
@@ -270,9 +275,9 @@ describe('a key or job', () => {
     const { ledger } = openAudit(service.store, clock, 'function:test');
     const readJob: Audit['readJob'] = async () => null;
     const report = await verifyChain(
-      { archive: service.archive, audit: { ...service.audit, readJob }, ledger },
+      { archive: service.archive, audit: { ...service.audit, readJob }, ledger, clock },
       TENANT,
-      { keys: await ledger.listKeys(), jobs: [], restores: [] },
+      { keys: await ledger.listKeys(), jobs: [], restores: [], requestIds: [] },
       [],
     );
     expect(codes(report.findings)).toEqual(['ROLLED_BACK']);
