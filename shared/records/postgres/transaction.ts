@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type pg from 'pg';
 import { z } from 'zod';
 
@@ -9,9 +10,20 @@ export interface Queryable {
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** A connection parses and plans it once under this name, see `prepared`. */
+  readonly name?: string;
 
   /** Milliseconds on our side; 0: none. */
   readonly query_timeout?: number;
+}
+
+/**
+ * For a statement that runs once a chunk: to parse and plan it takes as long as a tenth of a chunk's write. Only for one
+ * whose text does not depend on the records, since a connection keeps every text for as long as it lives; and whose answer
+ * has the same columns whatever becomes of the table, since another plan may not change them.
+ */
+export function prepared(statement: Statement): Statement {
+  return { ...statement, name: hash('sha256', statement.text, 'base64url') };
 }
 
 /**

@@ -2,7 +2,7 @@ import { LENGTH_HEADER_OFFSET, TAIL_LENGTH } from '../../../envelope/layout.ts';
 import type { RecordKey, Scope } from '../../record-store.ts';
 import type { KeyRange } from '../cursor.ts';
 import type { TableShape } from '../table.ts';
-import type { Statement } from '../transaction.ts';
+import { prepared, type Statement } from '../transaction.ts';
 import { isEnvelope, isTombstone, kidAt } from './envelope.ts';
 import { quote, quoteTable } from './identifiers.ts';
 import {
@@ -125,7 +125,7 @@ export function packedRecords(
     sizes.length === 0
       ? ''
       : `WHEN ${size} > ${p.add(largest, 'int8')} THEN ${rowByte(ROW.large)} || int8send(${size})`;
-  return {
+  return prepared({
     text: `
 SELECT encode(string_agg(CASE
     WHEN ${keyColumns(shape)[0]} IS NULL THEN ${rowByte(ROW.missing)}
@@ -133,7 +133,7 @@ SELECT encode(string_agg(CASE
     ELSE ${[rowByte(ROW.here), ...parts].join(' || ')} END, ''::bytea ORDER BY c.i), 'base64') AS packed
 FROM ${rows} LEFT JOIN ${quoteTable(shape.table)} AS t ON ${onKey(shape)}`,
     values: p.values,
-  };
+  });
 }
 
 function rowByte(byte: number): string {
@@ -226,7 +226,7 @@ export function updateRecords(
       ? []
       : [`statement_timestamp() < to_timestamp(${p.add(notAfter, 'float8')} / 1000)`];
   const tenant = `(${tenantText(shape, p)}) COLLATE "C" = ${oneTenant === undefined ? 'c.tenant' : p.add(oneTenant, 'text')}`;
-  return {
+  return prepared({
     text: `
 WITH updated AS (
   UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
@@ -237,7 +237,7 @@ WITH updated AS (
 SELECT CASE WHEN (SELECT count(*) FROM updated) < ${p.add(count, 'int8')}
   THEN (SELECT coalesce(json_agg(i), '[]') FROM updated) END AS numbers`,
     values: p.values,
-  };
+  });
 }
 
 /** Which of the keys exist, by number from 1. */
