@@ -138,7 +138,7 @@ What becomes of it:
 - **Not valid** (a field missing, misspelt or of a wrong form, a \`time\` that lies minutes in the future), **or for a key that is not there:** refused. The log has the
   field names and never what they hold, the metric \`RequestsRefused\` counts every try, and after Lambda's two repeats the
   event is in the dead-letter queue (\`keyturn-prod-event-dead-letters\`) with the error beside it. Mend the sender; a refused
-  event never becomes valid by itself.
+  event never becomes valid by itself. Where the tenant is known, its audit has the refusal, once a day (\`request.refused\`).
 - **A fault that passes** (the ledger throttles): tried again by Lambda, then in the same queue. Send it again from there at
   any time; if it is too late, nothing happens.
 
