@@ -1,6 +1,7 @@
 import { withRequester } from '../approvals/binding.ts';
 import { resumeIfDecided } from '../approvals/resume-approved.ts';
 import type { Deps } from '../deps/deps.ts';
+import { KeyError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { finishCancellation } from './cancel-job.ts';
 import { changeJob, getJob, moveJob, timestamp } from './change.ts';
@@ -43,6 +44,7 @@ export interface RotationRequest {
 /** Asks for a rotation of a key. While one runs, the answer is the running one: no version is skipped or orphaned. */
 export async function requestRotation(deps: Deps, request: RotationRequest): Promise<JobRequest> {
   const key = await registerServed(deps, request.tenant, request.purpose);
+  requireActive(key);
   const running = await lockHolder(deps, key);
   if (running !== null) return startOrResume(deps, running, false);
   return createAndStart(deps, {
@@ -53,6 +55,13 @@ export async function requestRotation(deps: Deps, request: RotationRequest): Pro
     mode: request.mode ?? deps.config.rotation.mode,
     recordSets: recordSetsOf(deps, 'rotate', key),
   });
+}
+
+/** Of a key whose creation was cut off there is no version to leave, and no step could make one. */
+function requireActive({ tenant, purpose, active }: TenantKey): void {
+  if (active > 0) return;
+  const message = `The key of ${tenant}/${purpose} has no active version: its creation was cut off`;
+  throw new KeyError('VERSION_STATE', message, { remedy: 'Finish it with `keyturn keys create`.' });
 }
 
 export interface ResweepRequest {

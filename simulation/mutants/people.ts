@@ -71,7 +71,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     name: 'rollback-to-a-fenced-version',
     breaks: 'a version that waits for its destruction is activated again, and its purge is not called off',
     rules: ['6'],
-    profile: 'purge',
+    profile: 'taken-back',
     edits: [
       {
         file: 'shared/rotation/rollback.ts',
@@ -84,12 +84,17 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
         to: '  return changeVersion(key, to,',
       },
       { file: 'shared/keyring/versions.ts', from: "  requireStep(key, found, 'ACTIVE');", to: '' },
+      {
+        file: 'shared/rotation/create-version.ts',
+        from: "  if (job.goal === 'ROLLBACK') requireRetiring(key, to);",
+        to: '',
+      },
     ],
   },
   {
     name: 'rollback-keeps-the-purge-date',
     breaks: 'a version that comes back by a rollback keeps the purge date of its former retirement',
-    rules: ['8'],
+    rules: ['1', '8', 'liveness'],
     profile: 'rollbacks',
     edits: [
       {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CONFIGURED_APPROVERS } from '../actors/approvers.ts';
 import { createDice, type Dice } from '../dice.ts';
+import { rightAfter } from '../draw-stage.ts';
 import { FAULT_RATES } from '../faults.ts';
 import type { Action, Plan } from '../plan.ts';
 
@@ -39,6 +40,14 @@ const PROFILES = {
   purge: (plan, dice) => {
     const { put, actions } = stage(plan, dice);
     purge(put, dice);
+    return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
+  },
+  /** Somebody goes back to a version while it is fenced. */
+  'taken-back': (plan, dice) => {
+    const { put, actions } = stage(plan, dice);
+    put('rotate', 10, olaf);
+    put('purge', 80, { ...olaf, pick: 0 });
+    put('rollback', 79, { ...olaf, pick: 0, ...rightAfter('fenced', dice.below(4 * MINUTE)) });
     return bent(plan, { approvals: () => NO_APPROVALS, actions, hours: 4 });
   },
   /** A purge is called off while its version is fenced, and nobody asks for it again. */
@@ -89,6 +98,7 @@ const PROFILES = {
     for (const at of [10, 30]) {
       put('rush', at, { minutes: 5 });
       put('rotate', at + dice.between(0, 3), olaf);
+      for (let i = 0; i < 12; i++) put('write', at, { ...olaf, ...rightAfter('listed', dice.below(400)) });
     }
     return bent({ ...plan, records: 6, applications: 5 }, { actions, hours: 2 });
   },

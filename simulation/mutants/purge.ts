@@ -111,7 +111,8 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'purge-ignores-malformed',
     breaks: 'values whose version cannot be told are taken for values that need none',
-    rules: ['17'],
+    // Liveness: the certificate refuses what the count found.
+    rules: ['17', 'liveness'],
     needs: ['truncated'],
     profile: 'purge',
     edits: [
