@@ -25,6 +25,10 @@ import { isRunning, type Job } from './rotation.ts';
 /** A record that the application changes again and again is left to the next sweep. */
 const TRIES = 3;
 
+/** What it needs of the worker's dependencies and of the job. */
+export type RewrapDeps = Pick<Deps, 'clock' | 'config' | 'keyring' | 'ledger' | 'random' | 'recordSets'>;
+export type RewrapJob = Pick<Job, 'jobId' | 'tenant' | 'purpose' | 'from' | 'to' | 'mode' | 'status'>;
+
 /** The values of one record, a frame a field; null where there is none. Of a re-encryption each frame is the whole value. */
 interface Row {
   readonly key: RecordKey;
@@ -34,8 +38,8 @@ interface Row {
 
 /** Brings a batch's records to the key's active version, as it is now. */
 export async function rewrapRecords(
-  deps: Deps,
-  job: Job,
+  deps: RewrapDeps,
+  job: RewrapJob,
   recordSet: string,
   records: readonly RecordKey[],
 ): Promise<BatchResult> {
@@ -70,7 +74,7 @@ export async function rewrapRecords(
  * The key's active version as it is now. A warm process may still have the version cached that the rotation leaves,
  * and would find every record current.
  */
-async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
+async function activeVersion(deps: RewrapDeps, job: RewrapJob): Promise<Kek> {
   const cached = await deps.keyring.active(job.tenant, job.purpose);
   if (cached.version === job.to) return cached;
   // A late chunk of a rotation that others have followed; or after a rollback, which goes to a lower number.
@@ -84,7 +88,7 @@ async function activeVersion(deps: Deps, job: Job): Promise<Kek> {
  * Before the write: whatever is on a version that was retired before came to light only now, so that the backups of until
  * now need it. The version that a running rotation leaves is not retired yet.
  */
-async function tellRetired(deps: Deps, job: Job, rows: readonly FrameChange[]): Promise<void> {
+async function tellRetired(deps: RewrapDeps, job: RewrapJob, rows: readonly FrameChange[]): Promise<void> {
   const found = new Set<number>();
   for (const { changes } of rows) {
     for (const { before } of changes) found.add(versionAt(before.bytes, before.bytes.length));
@@ -96,7 +100,7 @@ async function tellRetired(deps: Deps, job: Job, rows: readonly FrameChange[]): 
 }
 
 /** A rewrap moves recipients only; a re-encryption needs the ciphertexts too. */
-async function readRows(store: AdoptableStore, job: Job, keys: readonly RecordKey[]): Promise<Row[]> {
+async function readRows(store: AdoptableStore, job: RewrapJob, keys: readonly RecordKey[]): Promise<Row[]> {
   if (job.mode === 'rewrap') return (await store.readFrames(keys)).filter((record) => record !== null);
   return (await store.read(keys))
     .filter((record) => record !== null)
@@ -107,7 +111,7 @@ async function readRows(store: AdoptableStore, job: Job, keys: readonly RecordKe
 
 async function writeChanges(
   store: AdoptableStore,
-  job: Job,
+  job: RewrapJob,
   rows: readonly FrameChange[],
   notAfter: number,
 ): Promise<readonly ReplaceOutcome[]> {
@@ -127,8 +131,8 @@ async function writeChanges(
 }
 
 async function convert(
-  deps: Deps,
-  job: Job,
+  deps: RewrapDeps,
+  job: RewrapJob,
   store: AdoptableStore,
   rows: readonly Row[],
   target: Kek,
@@ -160,8 +164,8 @@ async function convert(
  * the record that is wrong.
  */
 async function versionsToLeave(
-  deps: Deps,
-  job: Job,
+  deps: RewrapDeps,
+  job: RewrapJob,
   store: AdoptableStore,
   rows: readonly Row[],
   target: Kek,
@@ -194,7 +198,11 @@ function namedVersions(rows: readonly Row[], store: AdoptableStore, target: Kek)
 }
 
 /** The KEKs of the versions that the values name. A version that cannot be had leaves its values to fail alone. */
-async function sourceKeks(deps: Deps, job: Job, versions: ReadonlyMap<number, RecordRef>): Promise<Kek[]> {
+async function sourceKeks(
+  deps: RewrapDeps,
+  job: RewrapJob,
+  versions: ReadonlyMap<number, RecordRef>,
+): Promise<Kek[]> {
   const keks: Kek[] = [];
   for (const [version, where] of versions) {
     try {

@@ -48,8 +48,8 @@ async function applyBatch<C extends Change>(
   const fields = fieldInputs(changes);
   const inputs: InputColumn[] = [...keyInputs(shape.keys, keys), ...fields.flatMap((field) => field.inputs)];
   // A chunk of a rotation is of one tenant, and one comparison costs less than a column of them.
-  const tenants = new Set(changes.map(({ tenant }) => tenant));
-  const [oneTenant] = tenants.size === 1 ? tenants : [];
+  const [first] = changes;
+  const oneTenant = changes.every(({ tenant }) => tenant === first?.tenant) ? first?.tenant : undefined;
   if (oneTenant === undefined) {
     const names = changes.map(({ tenant }) => Buffer.from(tenant, 'utf8'));
     inputs.push({ name: 'tenant', type: 'text', values: textArray(names) });
