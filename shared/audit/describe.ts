@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Hold, KeyVersion, TenantKey } from '../keyring/key.ts';
 import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
@@ -67,8 +67,7 @@ function stateDigest({ activations, versions, holds }: TenantKey): string {
     ...[hold.holdId, hold.reason, hold.store, hold.by, hold.at, hold.until, hold.endedEpoch],
     ...hold.versions,
   ]);
-  const text = JSON.stringify([activations, ofVersions, ofHolds]);
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', JSON.stringify([activations, ofVersions, ofHolds]), 'base64url');
 }
 
 /** A key serves many tables and has many versions; an entry stays small. */

@@ -251,3 +251,70 @@ describe('a tenant that was taken off the lists', () => {
     expect(codes).toContain('TAIL_CUT');
   });
 });
+
+describe('a certificate, an approval or a census in the table', () => {
+  const at = '2026-01-01T00:00:00.000Z';
+  const keyId = '01900000-0000-7000-8000-000000000000';
+  const of = { tenant: ACME, purpose: 'default', keyId, version: 1 };
+
+  beforeEach(async () => {
+    const { ledger } = service.open();
+    const evidence = { takenAt: at };
+    await ledger.createApprovalRequest({
+      ...{ ...of, requestId: 'r1', action: 'purge', restoreEpoch: 0, subject: 'digest', expiresAt: at },
+      ...{ requestedBy: 'test', requestedAt: at, summary: 'destroys version 1', evidence },
+    });
+    await ledger.createApproval({ requestId: 'r1', approver: 'ada', breakGlass: false, at, jws: 'a.b.c' });
+    await ledger.createCertificate({ ...of, issuedAt: at, jws: 'a.b.c' });
+    await ledger.putStoredCensus({
+      ...{ ...of, censusId: 'c1', active: 2, restoreEpoch: 0, jobId: null, attempt: null, round: null },
+      result: {
+        ...{ takenAt: at, takenBy: 'ada', reach: 'tenant', coverage: {}, excluded: [], undeclared: null },
+        ...{ onVersion: 0, stale: 0, malformed: 0, foreign: 0 },
+      },
+    });
+  });
+
+  const SORTS = [
+    ['APPROVAL#', 'approval/r1/ada', 'APPROVER'],
+    ['CERTIFICATE#', `certificate/${keyId}/1`, ''],
+    ['CENSUS#', 'census/c1', ''],
+  ] as const;
+
+  /** Before the export its outbox is in the lists; after it, it is not. */
+  describe.each([false, true])('that was exported: %s', (exported) => {
+    it.each(SORTS)(
+      'is missed when it is deleted, or edited without the state key: %s',
+      async (pk, name, sk) => {
+        if (exported) await service.export();
+        expect(await service.verify()).toMatchObject({ codes: [] });
+        const item = (await service.scan()).find(
+          (each) => each['pk']?.S?.startsWith(pk) && each['sk']?.S?.startsWith(sk),
+        );
+        if (item === undefined) throw new Error('no item');
+        await service.remove(item);
+        expect(await messages()).toEqual([`GONE ${name} is not in the ledger any more`]);
+        await service.put({ ...item, version: { N: '7' } });
+        const [found] = await messages();
+        expect(found).toMatch(`EDITED ${name} in the ledger was not written by Keyturn (STATE_FORGED)`);
+        await service.put(item);
+        expect(await service.verify()).toMatchObject({ codes: [] });
+      },
+    );
+  });
+
+  async function messages(): Promise<readonly string[]> {
+    const all: string[] = [];
+    for await (const { findings } of service.reports())
+      all.push(...findings.map(({ code, message }) => `${code} ${message}`));
+    return all;
+  }
+
+  it('is no finding where a census has lost its place in the list', async () => {
+    await service.export();
+    const item = (await service.scan()).find((each) => each['pk']?.S?.startsWith('CENSUS#'));
+    const { [LIST_KEY]: _list, [LIST_ORDER]: _order, ...unlisted } = item ?? {};
+    await service.put(unlisted);
+    expect(await messages()).toEqual([]);
+  });
+});
