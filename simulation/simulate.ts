@@ -46,7 +46,7 @@ const SCHEDULES = {
   sweep: 150 * MINUTE,
   monitor: 300 * MINUTE,
   rootKeys: 200 * MINUTE,
-  exportAudit: 320 * MINUTE,
+  exportAudit: 230 * MINUTE,
 };
 
 export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<Outcome> {

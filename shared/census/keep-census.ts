@@ -4,7 +4,10 @@ import type { CensusResult, Job, StoredCensus } from '../rotation/rotation.ts';
 
 /** Keeps censuses in the ledger: what was read, when, by whom, and what was not. */
 
-/** A census of a job: its name follows from the job, so that a repeated step keeps it once. */
+/**
+ * A census of a job: its name follows from the job and from when it counted, so that a repeated step keeps it once. A count that
+ * was made anew in between, by a segment's second try, is another census, and has an entry of its own.
+ */
 export async function keepJobCensus(
   deps: Pick<Deps, 'ledger'>,
   job: Job,
@@ -13,8 +16,10 @@ export async function keepJobCensus(
   result: CensusResult,
 ): Promise<StoredCensus> {
   const { jobId, attempt, keyId, tenant, purpose, from, restoreEpoch } = job;
+  const taken = Date.parse(result.takenAt).toString(36);
+  const censusId = `${jobId}-${attempt}-${round}-${taken}`;
   const census: StoredCensus = {
-    ...{ censusId: `${jobId}-${attempt}-${round}`, keyId, tenant, purpose, active, version: from },
+    ...{ censusId, keyId, tenant, purpose, active, version: from },
     ...{ restoreEpoch, jobId, attempt, round, result },
   };
   return (await deps.ledger.putStoredCensus(census)).item;

@@ -556,7 +556,7 @@ function describeSegments(ledger: () => Ledger): void {
 }
 
 /** With everything that a census may have. */
-function testCensus(takenAt: string): CensusResult {
+export function testCensus(takenAt: string): CensusResult {
   return {
     ...{ takenAt, takenBy: 'test', reach: 'everywhere', onVersion: 2, stale: 2, malformed: 0, foreign: 0 },
     coverage: {
