@@ -47,14 +47,20 @@ function damage(stage: Stage, kind: string, at: number): void {
 
 const RESTORE_MOMENTS = [
   'sweeping',
-  'counting',
   'retired',
   'fenced',
-  'fenced',
+  'counted',
+  'counted',
   'counted',
   'decided',
 ] as const;
-const AWAITED_RESTORE_MOMENTS = [...RESTORE_MOMENTS, 'awaited', 'awaited', 'awaited'] as const;
+const AWAITED_RESTORE_MOMENTS = [...RESTORE_MOMENTS, 'awaited', 'awaited', 'awaited', 'awaited'] as const;
+
+/** Until it has held a version the decision is made, and not carried out yet. Milliseconds. */
+const RESTORE_DELAYS: Readonly<Record<string, (dice: Dice) => number>> = {
+  counted: (dice) => dice.between(20, 140),
+  decided: (dice) => dice.below(20),
+};
 
 /** `backup` counts from the newest; the oldest should be gone by then. `minutes`: the operator is away between two steps. */
 function restore({ dice, put, stores, quietAfter, expirySeconds }: Stage, kind: string, at: number): void {
@@ -70,7 +76,7 @@ function restore({ dice, put, stores, quietAfter, expirySeconds }: Stage, kind: 
   else if (dice.chance(0.4)) put(kind, at, choice);
   else {
     const moment = dice.pick(expirySeconds === null ? RESTORE_MOMENTS : AWAITED_RESTORE_MOMENTS);
-    const delay = ['counted', 'decided'].includes(moment) ? dice.below(60) : drawDelay(dice);
+    const delay = RESTORE_DELAYS[moment]?.(dice) ?? drawDelay(dice);
     put(kind, 10 * MINUTE, { ...choice, ...rightAfter(moment, delay) });
   }
 }

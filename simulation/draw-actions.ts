@@ -37,7 +37,9 @@ export function drawActions(dice: Dice, scenery: Scenery): readonly Action[] {
   }
   for (const [kind, accident] of Object.entries(ACCIDENTS)) {
     if (!scenery.faults.has(kind as FaultKind)) continue;
-    for (let i = dice.between(1, 2); i > 0; i--) accident(stage, kind, drawTime(stage));
+    // Few seeds have a restore, and it meets each phase of a purge otherwise.
+    const times = dice.between(1, 2) + (kind === 'restore' ? 1 : 0);
+    for (let i = 0; i < times; i++) accident(stage, kind, drawTime(stage));
   }
   return drawn.sort((a, b) => a.after - b.after).map((action, number) => ({ number, ...action }));
 }

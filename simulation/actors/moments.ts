@@ -49,8 +49,6 @@ export const MOMENTS = {
           (before?.versions[String(version)]?.destroyAuthorizedAt ?? null) === null,
       ),
   },
-  /** The version is gone. */
-  destroyed: came('purge', 'COMPLETED'),
 } as const satisfies Record<string, Looks>;
 
 export interface Moments {

@@ -3,7 +3,7 @@ import type { QuarantinedRecord } from '../../shared/ledger/ledger.ts';
 import type { HistoryEntry } from '../history.ts';
 import type { Known } from './known.ts';
 import type { Situation } from './situation.ts';
-import { OFTEN, RARE } from './within.ts';
+import { OFTEN, RARE, SELDOM } from './within.ts';
 
 /** What people decide, and what comes between their decision and its use. */
 export const PEOPLE: readonly Situation[] = [
@@ -28,19 +28,19 @@ export const PEOPLE: readonly Situation[] = [
   {
     name: 'void-by-restore',
     means: 'approvals are void: a store was restored since',
-    within: RARE,
+    within: SELDOM,
     seen: { entry: (entry) => voidsFor(entry, 'a store was restored') },
   },
   {
     name: 'void-by-fence',
     means: 'approvals are void: the version was fenced anew since',
-    within: RARE,
+    within: SELDOM,
     seen: { entry: (entry) => voidsFor(entry, 'the version was fenced anew') },
   },
   {
     name: 'void-unused',
     means: 'approvals that decided a destruction are void: it was taken back',
-    within: RARE,
+    within: SELDOM,
     seen: { entry: (entry) => voidsFor(entry, 'it was not carried out') },
   },
   {
@@ -59,7 +59,7 @@ export const PEOPLE: readonly Situation[] = [
   {
     name: 'give-up-approved',
     means: 'a quarantined value is given up with approvals: a tombstone takes its place',
-    within: OFTEN,
+    within: SELDOM,
     seen: {
       entry: (entry, known) =>
         entry.kind === 'record' && entry.cause === 'give-up' && known.approvalsRequired > 0,
@@ -68,7 +68,7 @@ export const PEOPLE: readonly Situation[] = [
   {
     name: 'quarantine-retried',
     means: 'the record of a quarantined value is rewrapped after all',
-    within: RARE,
+    within: OFTEN,
     seen: {
       entry: (entry, known) =>
         entry.kind === 'record' &&

@@ -6,7 +6,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'decided-then-used',
     means: 'a destruction that was decided is taken back: an application asked for the version',
-    within: RARE,
+    within: OFTEN,
     seen: { key: (change) => change.after.canary !== null && takesBack(change) },
   },
   {
@@ -46,7 +46,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'used-while-awaited',
     means: 'an application asks for a version while its purge waits for approvals',
-    within: RARE,
+    within: SELDOM,
     seen: {
       key: ({ before, after }, known) =>
         before !== null &&
@@ -60,7 +60,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'held-while-fenced',
     means: 'a person places a hold on a fenced version',
-    within: SELDOM,
+    within: OFTEN,
     seen: {
       key: ({ before, after }) =>
         after.holds.some(
@@ -75,7 +75,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'rollback-of-a-fenced-version',
     means: 'a rollback calls off the purge that had fenced its version, and begins',
-    within: SELDOM,
+    within: OFTEN,
     seen: {
       job({ before, after }, known) {
         if (before !== null || after.goal !== 'ROLLBACK') return false;
@@ -98,7 +98,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'two-fenced',
     means: 'two versions of a key are fenced at once',
-    within: SELDOM,
+    within: OFTEN,
     seen: {
       key: ({ after }) =>
         Object.values(after.versions).filter(({ state }) => state === 'DESTROY_PENDING').length > 1,
@@ -107,7 +107,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'purge-paused-and-done',
     means: 'a purge that a person paused while its version was fenced comes to its end',
-    within: OFTEN,
+    within: SELDOM,
     seen: {
       job: ({ after }, known) =>
         after.kind === 'purge' &&
@@ -129,7 +129,7 @@ export const PURGES: readonly Situation[] = [
   {
     name: 'purge-found-quarantine',
     means: 'quarantined values that may need the version block its purge',
-    within: SELDOM,
+    within: OFTEN,
     seen: {
       job: ({ before, after }) =>
         after.kind === 'purge' &&

@@ -38,7 +38,7 @@ export const RESTORES: readonly Situation[] = [
   {
     name: 'restore-while-awaited',
     means: 'a restore begins while a purge waits for approvals',
-    within: SELDOM,
+    within: RARE,
     seen: { restore: (change, known) => begins(change) && known.awaited().length > 0 },
   },
   {
@@ -53,7 +53,7 @@ export const RESTORES: readonly Situation[] = [
   {
     name: 'restore-in-sweep',
     means: 'a restore begins while a rotation sweeps, waits or counts',
-    within: OFTEN,
+    within: SELDOM,
     seen: {
       restore: (change, known) =>
         begins(change) &&

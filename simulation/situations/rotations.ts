@@ -102,7 +102,7 @@ export const ROTATIONS: readonly Situation[] = [
   {
     name: 'execution-lost',
     means: 'the execution of a running job is gone, and another attempt takes it up',
-    within: OFTEN,
+    within: SELDOM,
     seen: {
       job: ({ before, after }) =>
         before !== null &&

@@ -1,7 +1,7 @@
 import { isRunning } from '../../shared/rotation/rotation.ts';
 import { namesOld } from './restores.ts';
 import type { Situation } from './situation.ts';
-import { OFTEN, SELDOM } from './within.ts';
+import { OFTEN, RARE, SELDOM } from './within.ts';
 
 /** Where writes of applications and of workers meet. */
 export const WRITERS: readonly Situation[] = [
@@ -23,13 +23,13 @@ export const WRITERS: readonly Situation[] = [
   {
     name: 'worker-gives-way',
     means: 'a record changes between a worker’s read and its write, and the other write stands',
-    within: OFTEN,
+    within: SELDOM,
     seen: { entry: (entry) => entry.kind === 'refused' && entry.code === 'CONFLICT' },
   },
   {
     name: 'zombie-refused',
     means: 'the write of a function that stood still for hours is refused',
-    within: SELDOM,
+    within: RARE,
     seen: {
       entry: (entry, known) =>
         entry.kind === 'refused' && entry.what === 'write' && known.zombies.has(entry.by),

@@ -3,8 +3,15 @@ import { expect, test } from 'vitest';
 import { progressText } from '../../simulation/run/progress.ts';
 import { run } from '../../simulation/run/run.ts';
 import type { SeedResult } from '../../simulation/run/seed-result.ts';
-import { ENOUGH_SEEDS, neverFired, summaryJson, summaryText } from '../../simulation/run/summary.ts';
+import {
+  ENOUGH_SEEDS,
+  neverFired,
+  neverSeen,
+  summaryJson,
+  summaryText,
+} from '../../simulation/run/summary.ts';
 import { createTally } from '../../simulation/run/tally.ts';
+import { SITUATIONS } from '../../simulation/situations/list.ts';
 import { FIRST_SLOW_SEED } from './run/fake-simulator.ts';
 
 /** Whole runs, in processes of their own, of what stands for the simulation. */
@@ -146,6 +153,27 @@ test('a kind that never fired in 2,000 seeds fails the run; in fewer it may be c
     '2,000 seeds in 20 s (100 a second): 20,000 steps, 1,999 faults, 0 violations.',
   );
   expect(summaryJson(summary)).toMatchObject({ seeds: 2_000, faults: 1_999, seconds: 20 });
+});
+
+test('situations are counted, with the lowest seed; one that seeds enough never came to fails the run', () => {
+  const tally = createTally();
+  const often = SITUATIONS.find(({ within }) => within === 2_000)?.name ?? '';
+  const seldom = SITUATIONS.find(({ within }) => within > 2_000)?.name ?? '';
+  for (let seed = 0; seed < 1_999; seed++) tally.add(result(seed, []));
+  expect(neverSeen(tally)).toEqual([]);
+  tally.add(result(5_000, []));
+  expect(neverSeen(tally)).toContain(often);
+  expect(neverSeen(tally)).not.toContain(seldom);
+  for (const seed of [9_000, 8_000]) tally.add({ ...result(seed, []), situations: [often] });
+  expect(tally.situations.find(({ name }) => name === often)).toMatchObject({ seeds: 2, first: 8_000 });
+  expect(neverSeen(tally)).not.toContain(often);
+  const summary = { tally, firstSeed: 0, violations: [], seconds: 20 };
+  expect(summaryText(summary).join('\n')).toMatch(new RegExp(`^${often} +2 +8000  [a-z]`, 'm'));
+  expect(summaryText(summary)).not.toContain(`${often} never came about.`);
+  expect(summaryJson(summary)).toMatchObject({
+    situations: { [often]: 2, [seldom]: 0 },
+    neverSeen: neverSeen(tally),
+  });
 });
 
 test('progress: how many, how fast, how long still', () => {
