@@ -48,7 +48,11 @@ export function ledgerTelling(ledger: LedgerStore, told: Told): LedgerStore {
     ...writesTelling(ledger, told),
     leaving(...args) {
       const leaving = ledger.leaving(...args);
-      return { ...leaving, ...writesTelling(leaving, told) };
+      const writes = writesTelling(leaving, told);
+      // One of its many methods is called: they are not copied for it.
+      return new Proxy(leaving, {
+        get: (of, name) => Reflect.get(Object.hasOwn(writes, name) ? writes : of, name),
+      });
     },
   };
 }
