@@ -40,6 +40,8 @@ export interface Memory extends Known {
   keep(entry: HistoryEntry): void;
 }
 
+const NONE: readonly ApprovalRequest[] = [];
+
 export function createMemory(): Memory {
   let approvalsRequired = 0;
   const keys = new Map<string, TenantKey>();
@@ -48,6 +50,8 @@ export function createMemory(): Memory {
   const quarantined = new Map<string, QuarantinedRecord>();
   const zombies = new Map<string, number>();
   const decidedBy = new Map<string, number>();
+  /** The requests of jobs that wait. */
+  const waiting = new Map<string, string>();
   const requests = new Map<string, ApprovalRequest>();
   const approvals = new Map<string, number>();
   const steps = new Map<string, string[]>();
@@ -77,12 +81,8 @@ export function createMemory(): Memory {
     ...{ keys, jobs, restores, quarantined, zombies, decidedBy, purgeOf },
     approvalsOf: (requestId) => approvals.get(requestId) ?? 0,
     awaited() {
-      const found: ApprovalRequest[] = [];
-      for (const job of jobs.values()) {
-        const request = waitsForApproval(job) ? requests.get(job.approvalId ?? '') : undefined;
-        if (request !== undefined) found.push(request);
-      }
-      return found;
+      if (waiting.size === 0) return NONE;
+      return [...waiting.values()].flatMap((approvalId) => requests.get(approvalId) ?? []);
     },
     wentThrough: (jobId, step) => steps.get(jobId)?.some((one) => step.test(one)) ?? false,
     rotationsOf: (keyId) => [...jobs.values()].filter((job) => job.kind === 'rotate' && job.keyId === keyId),
@@ -102,6 +102,8 @@ export function createMemory(): Memory {
     },
     keepJob(before, after) {
       jobs.set(after.jobId, after);
+      if (waitsForApproval(after)) waiting.set(after.jobId, after.approvalId ?? '');
+      else waiting.delete(after.jobId);
       if (before === null || (before.status === after.status && !isRunning(after.status))) return;
       const list = steps.get(after.jobId) ?? [];
       list.push(stepOf(before, after));

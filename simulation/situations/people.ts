@@ -88,10 +88,9 @@ export const PEOPLE: readonly Situation[] = [
 
 /** Requests that a purge waits for, and whose time has come by this entry. */
 function expired({ at }: HistoryEntry, known: Known): readonly string[] {
-  return known
-    .awaited()
-    .filter(({ expiresAt }) => Date.parse(expiresAt) <= at)
-    .map(({ requestId }) => requestId);
+  const awaited = known.awaited();
+  if (awaited.length === 0) return [];
+  return awaited.filter(({ expiresAt }) => Date.parse(expiresAt) <= at).map(({ requestId }) => requestId);
 }
 
 function voidsFor(entry: HistoryEntry, why: string): boolean {

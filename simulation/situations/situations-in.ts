@@ -18,11 +18,13 @@ export function situationsIn(history: readonly HistoryEntry[]): readonly string[
     KINDS.map((kind) => [kind, SITUATIONS.filter((one) => one.seen[kind] !== undefined)]),
   ) as Record<keyof Seen, Situation[]>;
   const look = (kind: keyof Seen, isSeen: (situation: Seen) => boolean | undefined) => {
-    open[kind] = open[kind].filter((situation) => {
-      if (isSeen(situation.seen) !== true) return true;
-      seen.add(situation.name);
-      return false;
-    });
+    let found = false;
+    for (const { name, seen: looks } of open[kind]) {
+      if (isSeen(looks) !== true) continue;
+      seen.add(name);
+      found = true;
+    }
+    if (found) open[kind] = open[kind].filter(({ name }) => !seen.has(name));
   };
 
   for (const entry of history) {
