@@ -101,9 +101,8 @@ function createProgram(): Command {
 }
 
 const EXIT_CODES = `
-Exit codes: 0 nothing was violated, 1 something was, or in 2,000 seeds or more a kind of fault never fired, or a situation that
-they surely have never came about, 2 wrong usage,
-130 Ctrl-C. The last line is one JSON object.`;
+Exit codes: 0 nothing was violated, 1 something was, or a kind of fault never fired, or a situation never came about, in seeds
+enough for it (2,000 or more), 2 wrong usage, 130 Ctrl-C. The last line is one JSON object.`;
 
 /** A parser's word on what is wrong, as commander says it. */
 function read<T>(parse: (text: string) => T): (text: string) => T {
