@@ -27,5 +27,6 @@ export interface Action {
   readonly after: number;
   /** A name of simulation/actors/actions.ts. */
   readonly name: string;
+  /** Numbers select among what there is then. `when`, `delay`: it waits for that moment (actors/moments.ts), and so many milliseconds more. */
   readonly choice: Readonly<Record<string, number | string>>;
 }
