@@ -200,12 +200,12 @@ async function writeOnce(
 }
 
 /**
- * Whether the application keeps its part of the protocol. It need not where a fence refuses what is old: unless what is
- * left is newer than what it is left for, by a rollback.
+ * Whether the application keeps its part of the protocol. It need not where a fence refuses what is old: unless its minimum
+ * is ever lowered, as it is for a rollback and for a restore.
  */
 function endsLate(world: World, recordSet: string): boolean {
   const isFenced = storeOf(world, recordSet).minimums !== null;
-  return !isFenced || world.plan.actions.some(({ name }) => name === 'rollback');
+  return !isFenced || world.plan.actions.some(({ name }) => name === 'rollback' || name === 'restore');
 }
 
 function remove({ world, process }: Application, recordSet: string, id: RecordKey): Promise<void> {
