@@ -40,10 +40,10 @@ const PLAINTEXT_BYTES = 185; // An envelope of about 300 bytes.
 const KEY_ID = '01890000-0000-7000-8000-000000000001';
 const TENANT = 'bench';
 const RECORD_SET = 'people';
-/** And one before them, which warms everything up. */
-const ROUNDS = 9;
+/** Chunks that each part begins with, unmeasured. */
+const RUN_UP = 4;
 /** Ways to write that are measured. */
-const MODES = 4;
+const MODES = 5;
 const FILL = 5_000;
 
 const config: RecordSetConfig = {
@@ -59,13 +59,12 @@ export async function benchPostgres(options: {
   readonly short: boolean;
   readonly url?: string;
 }): Promise<BenchFigure[]> {
-  const rows = (ROUNDS + 1) * MODES * CHUNK * (options.short ? 1 : 24);
   const server = options.url === undefined ? await throwAwayServer() : undefined;
   const pool = createPostgresPool({ tls: 'off', maxConnections: 4 }, options.url ?? server?.url ?? '', {
     store: 'bench',
   });
   try {
-    return await measure(pool, rows, server?.pid);
+    return await measure(pool, options.short ? 1 : 9, (options.short ? 8 : 28) * CHUNK, server?.pid);
   } finally {
     await pool.end();
     await server?.stop();
@@ -90,22 +89,35 @@ async function throwAwayServer() {
   };
 }
 
-async function measure(pool: pg.Pool, rows: number, serverPid: number | undefined): Promise<BenchFigure[]> {
+/** `slice`: the records of each part of a round. */
+async function measure(
+  pool: pg.Pool,
+  rounds: number,
+  slice: number,
+  serverPid: number | undefined,
+): Promise<BenchFigure[]> {
   const store = createPostgresRecordStore({ recordSet: RECORD_SET, config, pool });
   const keks = { from: kek(1), to: kek(2) };
   const work = createWorker(store, keks);
   const rewrap = (records: readonly StoredRecord[]) => rewrapBatch(values(records), [keks.from], keks.to);
-  await fill(pool, rows, keks.from);
+  // A round more than is counted: it warms everything up.
+  await fill(pool, (rounds + 1) * MODES * slice, keks.from);
 
-  const slice = rows / (ROUNDS + 1) / MODES;
-  const slices: Slices = { bulk: [], read: [], replace: [], worker: [], reencrypt: [] };
-  const timed = async (into: Slice[], work: () => Promise<unknown>) => {
+  const slices: Slices = { bulk: [], read: [], replace: [], worker: [], fenced: [], reencrypt: [] };
+  const timed = async <T>(
+    into: Slice[],
+    items: readonly T[],
+    work: (items: readonly T[]) => Promise<unknown>,
+  ) => {
+    // What the part before it left to be collected is not its own.
+    await work(items.slice(0, RUN_UP * CHUNK));
+    const measured = items.slice(RUN_UP * CHUNK);
     const cpu = cpuTime(serverPid);
     const start = performance.now();
-    await work();
-    const rate = (slice * 1000) / (performance.now() - start);
+    await work(measured);
+    const rate = (measured.length * 1000) / (performance.now() - start);
     const { node, server } = cpuSince(cpu, serverPid);
-    into.push({ rate, node: node / slice, server: server / slice });
+    into.push({ rate, node: node / measured.length, server: server / measured.length });
   };
   let done = 0;
   // Only a slice's records are held at a time: a large heap slows everything in Node, a worker's is small.
@@ -118,17 +130,24 @@ async function measure(pool: pg.Pool, rows: number, serverPid: number | undefine
     const records = (await store.read(nextKeys())).filter((record) => record !== null);
     return rewrapped(records, rewrap(records));
   };
-  for (let round = 0; round <= ROUNDS; round++) {
+  for (let round = 0; round <= rounds; round++) {
+    // Let go before the next part begins.
     let changes = await nextChanges();
-    await timed(slices.bulk, () => bulkUpdate(pool, changes));
+    await timed(slices.bulk, changes, (part) => bulkUpdate(pool, part));
+    changes = [];
     let keys = nextKeys();
-    await timed(slices.worker, () => inLanes(keys, (chunk) => work(chunk, 'rewrap')));
+    await timed(slices.worker, keys, (part) => inLanes(part, (chunk) => work(chunk, 'rewrap')));
     keys = nextKeys();
-    await timed(slices.reencrypt, () => inLanes(keys, (chunk) => work(chunk, 're-encrypt')));
-    await timed(slices.read, () => inTurn(keys, (chunk) => store.readFrames(chunk)));
+    await store.fence?.install();
+    await store.setMinimum({ keyId: KEY_ID, version: keks.from.version, revision: 1 });
+    await timed(slices.fenced, keys, (part) => inLanes(part, (chunk) => work(chunk, 'rewrap')));
+    await store.fence?.remove();
+    keys = nextKeys();
+    await timed(slices.reencrypt, keys, (part) => inLanes(part, (chunk) => work(chunk, 're-encrypt')));
+    await timed(slices.read, keys, (part) => inTurn(part, (chunk) => store.readFrames(chunk)));
     changes = await nextChanges();
-    await timed(slices.replace, () =>
-      inTurn(changes, async (chunk) => assertReplaced(await store.replace(chunk))),
+    await timed(slices.replace, changes, (part) =>
+      inTurn(part, async (chunk) => assertReplaced(await store.replace(chunk))),
     );
   }
   for (const list of Object.values(slices)) list.shift();
@@ -145,7 +164,7 @@ interface Slice extends CpuTime {
   readonly rate: number;
 }
 
-type Slices = Record<'bulk' | 'read' | 'replace' | 'worker' | 'reencrypt', Slice[]>;
+type Slices = Record<'bulk' | 'read' | 'replace' | 'worker' | 'fenced' | 'reencrypt', Slice[]>;
 
 async function inTurn<T>(
   items: readonly T[],
@@ -186,11 +205,13 @@ function figures(slices: Slices): BenchFigure[] {
     figure('read alone', slices.read),
     figure('replace alone', slices.replace),
     figure('worker, rewrap', slices.worker, 0.9),
+    figure("worker, rewrap, with the writers' fence", slices.fenced),
     figure('worker, re-encrypt', slices.reencrypt, 0.4),
     cpu('bare bulk UPDATE', slices.bulk),
     cpu('read alone', slices.read),
     cpu('replace alone', slices.replace),
     cpu('worker, rewrap', slices.worker),
+    cpu("worker, rewrap, with the writers' fence", slices.fenced),
     cpu('worker, re-encrypt', slices.reencrypt),
   ];
 }
