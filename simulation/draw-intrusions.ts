@@ -8,7 +8,7 @@ import { type Choice, HOUR, MINUTE, rightAfter, SECOND, type Stage } from './dra
  */
 const INTRUSIONS = [
   ['preparing', ['pause', 'cancel', 'cancel', 'rotate']],
-  ['listed', ['write']],
+  ['listed', ['write', 'write-late']],
   ['sweeping', ['pause', 'cancel', 'rollback', 'resweep', 'read-old']],
   ['counting', ['pause', 'cancel', 'rollback', 'rotate', 'read-old']],
   ['retired', ['rollback', 'rotate', 'resweep']],
@@ -27,8 +27,8 @@ export function drawIntrusion({ dice, put }: Stage, from: number, key: Choice): 
   const later = delay + dice.between(MINUTE, HOUR);
   if (what === 'pause') put('resume', from, { ...key, ...rightAfter(moment, later) });
   if (what === 'cancel' && dice.chance(0.6)) put('rotate', from, { ...key, ...rightAfter(moment, later) });
-  if (what === 'write')
-    for (let i = 0; i < 3; i++) put('write', from, { ...choice, ...rightAfter(moment, dice.below(400)) });
+  if (moment === 'listed')
+    for (let i = 0; i < 3; i++) put(what, from, { ...choice, ...rightAfter(moment, dice.below(400)) });
   if (what === 'hold') put('release', from, { ...key, pick: 0, ...rightAfter(moment, later) });
 }
 

@@ -80,6 +80,11 @@ const PROFILES = {
     const { put, actions } = stage(plan, dice);
     put('rotate', 10, olaf);
     for (let at = 80; at < 480; at += dice.between(20, 50)) put('purge', at, olaf);
+    // Each purge is one chance that what was approved in time is taken up too late.
+    if (plan.faults.has('executions-unavailable')) {
+      for (const at of [25, 40, 55]) put('rotate', at, olaf);
+      for (let at = 90; at < 480; at += 20) put('purge', at, { ...olaf, pick: dice.below(4) });
+    }
     if (plan.faults.has('restore')) {
       const [store = 'main'] = Object.keys(configOf.parse(plan.config).stores);
       put('restore', dice.between(100, 160), { store, backup: 0, end: 'end', minutes: 0 });
@@ -98,7 +103,9 @@ const PROFILES = {
     for (const at of [10, 30]) {
       put('rush', at, { minutes: 5 });
       put('rotate', at + dice.between(0, 3), olaf);
-      for (let i = 0; i < 12; i++) put('write', at, { ...olaf, ...rightAfter('listed', dice.below(400)) });
+      // Under the version that is left, between a worker's read and its write.
+      for (let i = 0; i < 12; i++)
+        put('write-late', at - 1, { ...olaf, ...rightAfter('listed', dice.below(400)) });
     }
     return bent({ ...plan, records: 6, applications: 5 }, { actions, hours: 2 });
   },
