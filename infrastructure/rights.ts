@@ -303,6 +303,7 @@ const AUDITED: readonly LedgerRight[] = [
   'changeKeys',
   'changeJobs',
   'askForApproval',
+  'keepCensus',
   'keepCertificate',
 ];
 

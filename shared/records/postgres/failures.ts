@@ -33,6 +33,13 @@ const ROLE_REFUSED: Meaning = {
   code: 'STORE_DENIED',
   what: 'the database refuses this role or its password',
 };
+/** Neither was run. The statements of a chunk are prepared once a connection, and the session's settings count, too. */
+const NOT_ONE_CONNECTION: Meaning = {
+  code: 'STORE_FAILED',
+  what: 'a pooler gives one connection several sessions of the database',
+  remedy:
+    "Point the store at the database itself, or at the pooler's session mode: censuses rely on settings of the session.",
+};
 const COLUMN_TYPE: Meaning = { code: 'COLUMN_TYPE', what: 'a column has another type than expected' };
 
 /** By SQLSTATE, the whole code before its two-letter class (PostgreSQL documentation, appendix A). */
@@ -62,6 +69,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     what: 'another object of the database, such as a view or a foreign key, depends on a column that was to be dropped',
     remedy: 'Change or drop that object first. Nothing was dropped.',
   },
+  '26000': NOT_ONE_CONNECTION,
+  '42P05': NOT_ONE_CONNECTION,
   '3D000': { code: 'STORE_FAILED', what: "the URL's database does not exist" },
   '3F000': { code: 'TABLE_NOT_FOUND', what: "the table's schema does not exist" },
   '42P01': { code: 'TABLE_NOT_FOUND', what: 'the table does not exist' },

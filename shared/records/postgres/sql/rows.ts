@@ -226,7 +226,7 @@ export function updateRecords(
       ? []
       : [`statement_timestamp() < to_timestamp(${p.add(notAfter, 'float8')} / 1000)`];
   const tenant = `(${tenantText(shape, p)}) COLLATE "C" = ${oneTenant === undefined ? 'c.tenant' : p.add(oneTenant, 'text')}`;
-  return prepared({
+  const statement = {
     text: `
 WITH updated AS (
   UPDATE ${quoteTable(shape.table)} AS t SET ${set.join(', ')}
@@ -237,7 +237,9 @@ WITH updated AS (
 SELECT CASE WHEN (SELECT count(*) FROM updated) < ${p.add(count, 'int8')}
   THEN (SELECT coalesce(json_agg(i), '[]') FROM updated) END AS numbers`,
     values: p.values,
-  });
+  };
+  // Which fields a chunk changes depends on its records: there are too many such choices to keep a plan of each.
+  return updates.length === shape.fields.length ? prepared(statement) : statement;
 }
 
 /** Which of the keys exist, by number from 1. */

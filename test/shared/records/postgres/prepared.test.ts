@@ -5,7 +5,7 @@ import { createPostgresRecordStore } from '../../../../shared/records/postgres/s
 import type { AdoptableStore, Frame, RecordKey } from '../../../../shared/records/record-store.ts';
 import { envelope, kek } from '../../../contracts/record-store.ts';
 import { startTestPostgres, type TestPostgres } from '../../../support/postgres.ts';
-import { INT_KEY, recordSetConfig } from '../../../support/postgres-records.ts';
+import { INT_KEY, recordSetConfig, type TableCase } from '../../../support/postgres-records.ts';
 
 /** A chunk's statements are prepared once a connection. Whatever becomes of the table, they go on with what is there. */
 
@@ -92,5 +92,53 @@ it('the table is made anew', async () => {
   await expect(store.readFrames(KEYS)).rejects.toMatchObject({ code: 'TABLE_NOT_FOUND' });
   await fill();
   for (let version = 1; version <= RUNS; version++) await rewrapFrom(store, version);
+  await store.close();
+});
+
+it('a connection keeps no plan for each choice of fields that the records of a chunk happen to have', async () => {
+  const name = (n: number) => ({ name: `f${n}`, column: `f${n}`, sensitivity: 'high' as const });
+  const table = `${await postgres.schema()}.people`;
+  await postgres.admin.query(
+    `CREATE TABLE ${table} (id int8 PRIMARY KEY, tenant text NOT NULL, f0 bytea, f1 bytea, f2 bytea, f3 bytea)`,
+  );
+  const wide: TableCase = { ...INT_KEY, fields: [name(0), name(1), name(2), name(3)] };
+  const pool = createPostgresPool({ tls: 'off', maxConnections: 1 }, postgres.url, { store: 'main' });
+  const store = createPostgresRecordStore({
+    ...{ recordSet: 'people', config: recordSetConfig(table, wide), pool, closePool: true },
+  });
+  for (let choice = 1; choice < 16; choice++) {
+    const fields = [0, 1, 2, 3].filter((f) => (choice >> f) % 2 === 1);
+    const values = [0, 1, 2, 3].map((f) => (fields.includes(f) ? envelope(1) : null));
+    await postgres.admin.query(`INSERT INTO ${table} VALUES ($1, 'acme', $2, $3, $4, $5)`, [
+      choice,
+      ...values,
+    ]);
+    const [record] = await store.readFrames([[String(choice)]]);
+    const changes = fields.map((field) => {
+      const before = record?.frames[field] ?? { bytes: new Uint8Array(), omitted: 0 };
+      const [outcome] = rewrapBatch([before.bytes], [kek(1)], kek(2), [before.omitted]);
+      if (outcome?.status !== 'rewrapped') throw new Error('The rewrap failed.');
+      return { field, before, after: { bytes: outcome.envelope, omitted: before.omitted } };
+    });
+    expect(await store.replaceFrames([{ key: [String(choice)], tenant: 'acme', changes }])).toEqual([
+      'replaced',
+    ]);
+  }
+  const { rows } = await pool.query('SELECT name FROM pg_prepared_statements');
+  expect(rows).toHaveLength(2);
+  await store.close();
+});
+
+it('what a pooler took away is not run, and the failure says so', async () => {
+  const { pool, store } = await makeStore();
+  await rewrapFrom(store, 1);
+  // As a pooler does that gives each transaction another connection.
+  await pool.query('DEALLOCATE ALL');
+  await expect(store.readFrames(KEYS)).rejects.toMatchObject({
+    ...{ code: 'STORE_FAILED', retryable: false },
+    remedy: expect.stringContaining('pooler'),
+  });
+  // The connection went with it.
+  await rewrapFrom(store, 2);
   await store.close();
 });
