@@ -1,5 +1,5 @@
 import { KID_FROM_END, KID_LENGTH, parseKid } from '../../shared/envelope/index.ts';
-import type { KeyVersion, TenantKey } from '../../shared/keyring/key.ts';
+import type { KeyVersion } from '../../shared/keyring/key.ts';
 import { isRunning } from '../../shared/rotation/rotation.ts';
 import type { Known } from './known.ts';
 import type { RecordEntry, RestoreChange, Situation } from './situation.ts';
@@ -110,14 +110,15 @@ function versionsOf({ keys }: Known): readonly KeyVersion[] {
 /** Whether a value of it is on a version that its key has left. */
 export function namesOld({ values }: RecordEntry, { keys }: Known): boolean {
   return (values ?? []).some((value) => {
-    const named = value === null ? null : kidIn(value);
-    const key: TenantKey | undefined = named === null ? undefined : keys.get(named.keyId);
-    return named !== null && key !== undefined && key.versions[String(named.version)]?.state === 'RETIRING';
+    const at = value === null ? -1 : value.length - KID_FROM_END;
+    if (value === null || at < 0) return false;
+    // Few are: the key's id is read of those only.
+    const version = new DataView(value.buffer, value.byteOffset + at).getUint32(KEY_ID_LENGTH);
+    const left = [...keys.values()].filter(({ versions }) => versions[String(version)]?.state === 'RETIRING');
+    if (left.length === 0) return false;
+    const { keyId } = parseKid(value.subarray(at, at + KID_LENGTH));
+    return left.some((key) => key.keyId === keyId);
   });
 }
 
-/** What stands where an envelope has its kid; no key has what something else has there. */
-function kidIn(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {
-  const at = value.length - KID_FROM_END;
-  return at < 0 ? null : parseKid(value.subarray(at, at + KID_LENGTH));
-}
+const KEY_ID_LENGTH = 16;

@@ -45,13 +45,23 @@ export function situationsIn(history: readonly HistoryEntry[]): readonly string[
       const change = { at, before: memory.restores.get(after.restoreId) ?? null, after };
       look('restore', (is) => is.restore?.(change, memory));
       memory.keepRestore(after);
-    } else {
+    } else if (!isCommon(entry)) {
       look('entry', (is) => is.entry?.(entry, memory));
       memory.keep(entry);
     }
   }
   return [...seen];
 }
+
+/** Two thirds of all entries, and no situation looks at them. */
+function isCommon(entry: HistoryEntry): boolean {
+  return COMMON.has(entry.kind === 'item' ? entry.item : entry.kind);
+}
+
+const COMMON: ReadonlySet<string> = new Set([
+  ...['backup', 'backup-lapsed', 'read', 'kek', 'execution', 'archived', 'published'],
+  ...['audit', 'rounds', 'pages', 'segments', 'censuses', 'kept', 'events', 'marks'],
+]);
 
 interface ItemOf<T> {
   readonly value: T;
