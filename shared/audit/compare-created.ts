@@ -19,14 +19,17 @@ import { differences } from './same-detail.ts';
 export type CreatedDeps = Pick<Deps, 'ledger'>;
 
 const LANES = 8;
-/** Of one key, newest first: where the list index does not show a census. */
+/** Of one key, newest first. */
 export const CENSUSES_READ = 1000;
+
+type ReadCensuses = (keyId: string) => Promise<readonly StoredCensus[]>;
 
 /** What would be told of the item as it is now; null: it is gone. */
 type Describe = (
   ledger: Deps['ledger'],
   ids: readonly string[],
   entry: AuditEntry,
+  censusesOf: ReadCensuses,
 ) => Promise<Description | null>;
 
 /** By what their event ids begin with. */
@@ -50,22 +53,34 @@ const CREATED: Readonly<Record<string, Describe>> = {
     const certificate = await ledger.getCertificate(keyId, Number(version));
     return certificate === null ? null : describeCertificate(certificate);
   },
-  census: async (ledger, [censusId = ''], { detail }) => {
-    const census = await findCensus(ledger, censusId, detail['keyId']);
+  census: async (ledger, [censusId = ''], { detail: { keyId } }, censusesOf) => {
+    const kept = typeof keyId === 'string' ? await censusesOf(keyId) : [];
+    const census =
+      kept.find((each) => each.censusId === censusId) ?? (await ledger.findStoredCensus(censusId));
     return census === null ? null : describeCensus(census);
   },
 };
 
-/** The list index may lag behind, or have lost it; the key's own list does not. */
-async function findCensus(
-  ledger: Deps['ledger'],
-  censusId: string,
-  keyId: unknown,
-): Promise<StoredCensus | null> {
-  const found = await ledger.findStoredCensus(censusId);
-  if (found !== null || typeof keyId !== 'string') return found;
-  const kept = await ledger.listStoredCensuses(keyId, CENSUSES_READ);
-  return kept.find((census) => census.censusId === censusId) ?? null;
+/**
+ * A key's own list, read once for all its entries: to find each by its id may be to read every census since the last export,
+ * and the index may lag behind or have lost it. Where one of them is forged, each is looked for alone.
+ */
+function readCensusesOnce(ledger: Deps['ledger']): ReadCensuses {
+  const read = new Map<string, Promise<readonly StoredCensus[]>>();
+  return (keyId) => {
+    const known = read.get(keyId) ?? readCensuses(ledger, keyId);
+    read.set(keyId, known);
+    return known;
+  };
+}
+
+async function readCensuses(ledger: Deps['ledger'], keyId: string): Promise<readonly StoredCensus[]> {
+  try {
+    return await ledger.listStoredCensuses(keyId, CENSUSES_READ);
+  } catch (error) {
+    if (!(error instanceof KeyturnError) || error.retryable) throw error;
+    return [];
+  }
 }
 
 export async function compareCreated(
@@ -73,6 +88,7 @@ export async function compareCreated(
   tenant: string,
   entries: readonly AuditEntry[],
 ): Promise<readonly Finding[]> {
+  const censusesOf = readCensusesOnce(ledger);
   const found = await inLanes(entries, LANES, async (entry): Promise<Finding | null> => {
     const [kind = '', ...ids] = entry.eventId.split('/');
     const describe = Object.hasOwn(CREATED, kind) ? CREATED[kind] : undefined;
@@ -81,7 +97,7 @@ export async function compareCreated(
       ...{ code, tenant, where: 'ledger', sequence: entry.sequence, message },
     });
     try {
-      const now = await describe(ledger, ids, entry);
+      const now = await describe(ledger, ids, entry, censusesOf);
       if (now === null) return finding('GONE', `${entry.eventId} is not in the ledger any more`);
       const changed = differences(entry.detail, now.detail);
       if (changed.length === 0 && now.type === entry.type) return null;

@@ -4,6 +4,7 @@ import type { Finding } from '../../../shared/audit/findings.ts';
 import { openAudit } from '../../../shared/audit/open-audit.ts';
 import { type LedgerStore, SERVICE } from '../../../shared/audit/outbox.ts';
 import { verifyChains } from '../../../shared/audit/verify-all.ts';
+import { LedgerError } from '../../../shared/errors/errors.ts';
 import { changeVersion } from '../../../shared/keyring/change-version.ts';
 import type { Hold, TenantKey } from '../../../shared/keyring/key.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
@@ -275,6 +276,28 @@ describe('an item', () => {
     };
     expect(await verify(store, { audit: { listOpenOutboxes } })).toEqual([]);
     expect(slept).toBe(0);
+  });
+
+  it('that is a census is looked for in the list of its key, which is read once for all of them', async () => {
+    const { ledger } = openAudit(store, clock, 'person:ada');
+    for (let n = 2; n <= 5; n++) await ledger.putStoredCensus({ ...census, censusId: `c${n}` });
+    let lists = 0;
+    const listStoredCensuses: Ledger['listStoredCensuses'] = (...asked) => {
+      lists += 1;
+      return store.listStoredCensuses(...asked);
+    };
+    const findStoredCensus = () => Promise.reject(new Error('reads all since the last export'));
+    expect(await verify(store, { ledger: { listStoredCensuses, findStoredCensus } })).toEqual([]);
+    // Of what the chain tells, and of what it does not tell.
+    expect(lists).toBe(2);
+  });
+
+  it('that is a census beside a forged one is looked for by its id', async () => {
+    const forged = new LedgerError('STATE_FORGED', 'a stored census');
+    const seen = { ledger: { listStoredCensuses: () => Promise.reject(forged) } };
+    expect(brief(await verify(store, seen))).toEqual([
+      `EDITED what belongs to key/${KEY_ID} in the ledger was not written by Keyturn (STATE_FORGED)`,
+    ]);
   });
 
   it('of another tenant is no excuse by the name of its event', async () => {
