@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomFill } from '../shared/envelope/types.ts';
@@ -38,5 +38,5 @@ export function createDice(seed: number, stream: string): Dice {
 
 /** 32 bits that seed and name decide. */
 export function numberOf(seed: number, name: string): number {
-  return createHash('sha256').update(`${seed}/${name}`).digest().readInt32BE();
+  return hash('sha256', `${seed}/${name}`, 'buffer').readInt32BE();
 }

@@ -1,4 +1,4 @@
-import { createHash, KeyObject, verify, type webcrypto } from 'node:crypto';
+import { hash, KeyObject, verify, type webcrypto } from 'node:crypto';
 import { types } from 'node:util';
 
 /**
@@ -24,7 +24,7 @@ function nextTurn(resolve: (_: undefined) => void): void {
 const AT_ONCE: Readonly<Record<string, (...args: never[]) => unknown>> = {
   digest(algorithm: unknown, data: Uint8Array) {
     if (algorithm !== 'SHA-256') return undefined;
-    return new Uint8Array(createHash('sha256').update(data).digest()).buffer;
+    return new Uint8Array(hash('sha256', data, 'buffer')).buffer;
   },
   verify({ name }: { name?: string }, key: webcrypto.CryptoKey, signature: Uint8Array, data: Uint8Array) {
     return name === 'Ed25519' ? verify(null, data, KeyObject.from(key), signature) : undefined;

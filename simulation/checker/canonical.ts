@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Canonical JSON (RFC 8785): members in order of their names' UTF-16 code units, numbers and texts as ECMAScript writes them. */
 export function canonicalText(value: unknown): string {
@@ -17,5 +17,5 @@ export function digestOf(value: unknown): string {
 }
 
 export function digestOfText(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
