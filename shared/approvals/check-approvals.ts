@@ -1,4 +1,3 @@
-import type { ApprovalsConfig } from '../config/people.ts';
 import type { Deps } from '../deps/deps.ts';
 import { ApprovalError, SigningError } from '../errors/errors.ts';
 import { verifyJws } from '../signing/verify-jws.ts';
@@ -19,6 +18,9 @@ export interface ApprovalCheck {
   readonly approved: boolean;
 }
 
+/** How far an approver's clock may be ahead of the pipeline's. A certificate allows as much between machines. */
+const AHEAD_MS = 300_000;
+
 export type ApprovalDeps = Pick<Deps, 'ledger' | 'config' | 'clock'>;
 
 /**
@@ -35,7 +37,7 @@ export async function checkApprovals(deps: ApprovalDeps, requestId: string): Pro
   const valid: Approval[] = [];
   const refused: { approval: Approval; why: string }[] = [];
   for (const approval of await deps.ledger.listApprovals(requestId)) {
-    const why = await whyRefused(deps.config.approvals, request, approval);
+    const why = await whyRefused(deps, request, approval);
     if (why === null) valid.push(approval);
     else refused.push({ approval, why });
   }
@@ -88,15 +90,18 @@ async function whyOver(deps: ApprovalDeps, request: ApprovalRequest): Promise<st
 
 /** Null: it counts. */
 async function whyRefused(
-  { approvers }: ApprovalsConfig,
+  { clock, config }: Pick<ApprovalDeps, 'clock' | 'config'>,
   request: ApprovalRequest,
   approval: Approval,
 ): Promise<string | null> {
   const { approver, at, jws } = approval;
+  const { approvers } = config.approvals;
   const configured = Object.hasOwn(approvers, approver) ? approvers[approver] : undefined;
   if (configured === undefined) return 'is no approver of the configuration any more';
   if (isRequester(approver, request.requestedBy)) return 'asked for it';
   if (Date.parse(at) >= Date.parse(request.expiresAt)) return 'approved after it had expired';
+  // What is decided is dated no earlier than it: a certificate would tell of a rehearsal that was never that long.
+  if (Date.parse(at) > clock.now() + AHEAD_MS) return `approved at ${at}, which has not come yet`;
   try {
     const signed = await verifyJws(jws, APPROVAL_TYPE, [configured.publicKey]);
     return isSameStatement(signed, statementOf(request, approval)) ? null : 'signed something else';

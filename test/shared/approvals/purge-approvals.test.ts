@@ -32,6 +32,7 @@ import {
 /** Protocol invariants 21 and 25, on a purge: its version waits, fenced, for two people who did not ask for it. */
 
 const DAY = 86_400;
+const MINUTE = 60_000;
 const EXPIRY = 7 * DAY;
 const SOAK = 7 * DAY;
 const PURGE = { ...KEY, version: 1, requestedBy: 'daily sweep' };
@@ -156,17 +157,34 @@ describe('a purge that needs approvals', () => {
 
   it('is certified also where the clock of the machine that decides stands behind what people approved', async () => {
     const { jobId, requestId } = await waiting();
-    const counted = world.clock.now();
     world.pass(DAY);
     await sign(requestId, 'alice', 'bob');
     const agreed = world.clock.now();
     await resume(jobId);
-    world.clock.jumpTo(counted);
+    world.clock.jumpTo(agreed - 4 * MINUTE);
     expect(await run(jobId)).toBe('destroyed');
     const { destroyAuthorizedAt, destroyedAt } = (await world.key()).versions['1'] ?? {};
     expect(Date.parse(destroyAuthorizedAt ?? '')).toBe(agreed);
     const stored = await world.ledger.getCertificate((await world.key()).keyId, 1);
     expect(stored?.issuedAt).toBe(destroyedAt);
+  });
+
+  it('waits where an approver’s clock is days ahead: no certificate tells of a rehearsal that was never that long', async () => {
+    const { jobId, requestId } = await waiting();
+    const counted = world.clock.now();
+    await sign(requestId, 'alice');
+    world.pass(DAY);
+    await sign(requestId, 'bob');
+    const agreed = world.clock.now();
+    world.clock.jumpTo(counted);
+    expect((await resume(jobId)).status).toBe('PAUSED');
+    expect((await requestPurge(world.deps, PURGE)).answer).toBe('paused');
+    // The sweep takes it up when that time has come.
+    world.clock.jumpTo(agreed);
+    expect((await resume(jobId)).status).toBe('REQUESTED');
+    expect(await run(jobId)).toBe('destroyed');
+    const { destroyAuthorizedAt } = (await world.key()).versions['1'] ?? {};
+    expect(Date.parse(destroyAuthorizedAt ?? '')).toBe(agreed);
   });
 
   it('waits on for the same request when it is taken up for nothing', async () => {
