@@ -99,7 +99,7 @@ export function createEnvironments(parts: EnvironmentParts) {
         const takeBack = scheduler.after(timeout * SECOND, timeOut);
         process.onKilled(() => end(() => reject(named('Runtime.ExitError', 'The process is gone'))));
         const context = { getRemainingTimeInMillis: () => deadline - scheduler.now() };
-        handler(structuredClone(event), context).then(
+        handler(asJson(event), context).then(
           (answer) => {
             environment.busy = false;
             end(() => resolve(answer));
@@ -113,6 +113,11 @@ export function createEnvironments(parts: EnvironmentParts) {
       });
     },
   };
+}
+
+/** What of an event comes through to a function. */
+function asJson(event: unknown): unknown {
+  return JSON.parse(JSON.stringify(event));
 }
 
 function isBug(error: unknown): boolean {

@@ -49,7 +49,8 @@ function serveWorker(options: PoolOptions): Promise<{ readonly over: boolean }> 
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(script), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      execArgv: [],
+      // A worker for each processor: threads that collect garbage for one would take the other's.
+      execArgv: ['--single-threaded-gc'],
     });
     /** What it works on, and since when. */
     let at: { readonly seed: number; readonly since: number } | null = null;
