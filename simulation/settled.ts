@@ -1,4 +1,4 @@
-import { hash, KeyObject, verify, type webcrypto } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { types } from 'node:util';
 
 /**
@@ -22,12 +22,10 @@ function nextTurn(resolve: (_: undefined) => void): void {
 
 /** By method: what it answers, or undefined: it is left to the threads. */
 const AT_ONCE: Readonly<Record<string, (...args: never[]) => unknown>> = {
-  digest(algorithm: unknown, data: Uint8Array) {
+  digest(algorithm: unknown, data: ArrayBuffer | NodeJS.ArrayBufferView) {
     if (algorithm !== 'SHA-256') return undefined;
-    return new Uint8Array(hash('sha256', data, 'buffer')).buffer;
-  },
-  verify({ name }: { name?: string }, key: webcrypto.CryptoKey, signature: Uint8Array, data: Uint8Array) {
-    return name === 'Ed25519' ? verify(null, data, KeyObject.from(key), signature) : undefined;
+    const bytes = ArrayBuffer.isView(data) ? data : new Uint8Array(data);
+    return new Uint8Array(hash('sha256', bytes, 'buffer')).buffer;
   },
 };
 

@@ -22,7 +22,13 @@ const LANES = 8;
 /** Of one key, newest first. */
 export const CENSUSES_READ = 1000;
 
-type ReadCensuses = (keyId: string) => Promise<readonly StoredCensus[]>;
+/** Of one key. `unreadable`: why the list could not be read; then it is empty. */
+interface KeyCensuses {
+  readonly list: readonly StoredCensus[];
+  readonly unreadable: KeyturnError | null;
+}
+
+type ReadCensuses = (keyId: string) => Promise<KeyCensuses>;
 
 /** What would be told of the item as it is now; null: it is gone. */
 type Describe = (
@@ -54,10 +60,14 @@ const CREATED: Readonly<Record<string, Describe>> = {
     return certificate === null ? null : describeCertificate(certificate);
   },
   census: async (ledger, [censusId = ''], { detail: { keyId } }, censusesOf) => {
-    const kept = typeof keyId === 'string' ? await censusesOf(keyId) : [];
+    const { list, unreadable } =
+      typeof keyId === 'string' ? await censusesOf(keyId) : { list: [], unreadable: null };
     const census =
-      kept.find((each) => each.censusId === censusId) ?? (await ledger.findStoredCensus(censusId));
-    return census === null ? null : describeCensus(census);
+      list.find((each) => each.censusId === censusId) ?? (await ledger.findStoredCensus(censusId));
+    if (census !== null) return describeCensus(census);
+    // It may be the very one that makes the list unreadable: lists of what is open leave out what is forged.
+    if (unreadable !== null) throw unreadable;
+    return null;
   },
 };
 
@@ -66,7 +76,7 @@ const CREATED: Readonly<Record<string, Describe>> = {
  * and the index may lag behind or have lost it. Where one of them is forged, each is looked for alone.
  */
 function readCensusesOnce(ledger: Deps['ledger']): ReadCensuses {
-  const read = new Map<string, Promise<readonly StoredCensus[]>>();
+  const read = new Map<string, Promise<KeyCensuses>>();
   return (keyId) => {
     const known = read.get(keyId) ?? readCensuses(ledger, keyId);
     read.set(keyId, known);
@@ -74,12 +84,12 @@ function readCensusesOnce(ledger: Deps['ledger']): ReadCensuses {
   };
 }
 
-async function readCensuses(ledger: Deps['ledger'], keyId: string): Promise<readonly StoredCensus[]> {
+async function readCensuses(ledger: Deps['ledger'], keyId: string): Promise<KeyCensuses> {
   try {
-    return await ledger.listStoredCensuses(keyId, CENSUSES_READ);
+    return { list: await ledger.listStoredCensuses(keyId, CENSUSES_READ), unreadable: null };
   } catch (error) {
     if (!(error instanceof KeyturnError) || error.retryable) throw error;
-    return [];
+    return { list: [], unreadable: error };
   }
 }
 
