@@ -23,7 +23,7 @@ const PASSES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   purge: { STEP_FAILED: HOUR, OPEN_TRANSACTIONS: HOUR, HELD: HOUR, KEY_CHANGED: HOUR },
 };
 
-/** A sweep on such a machine reads that a job stopped just now, or that a grace still lasts. */
+/** Such a machine reads that a job stopped just now, or that a grace still lasts: a step is refused for it, also in quiet. */
 const WRONG_CLOCKS = ['clock-jump-back', 'clock-frozen'];
 
 export const standstill: MakeRule = (book, find) => {
@@ -33,6 +33,8 @@ export const standstill: MakeRule = (book, find) => {
   const stopped = new Map<string, number>();
   /** By key: of any change of it. */
   const changed = new Map<string, number>();
+
+  const isClockWrong = () => WRONG_CLOCKS.some((fault) => book.faults.has(fault));
 
   /** When nothing kept the job any more; null: it waits for somebody, or for another job. */
   function passedAt(job: Job): number | null {
@@ -85,14 +87,14 @@ export const standstill: MakeRule = (book, find) => {
       if (before === null || before.attempt !== attempt) begun.set(jobId, at);
       if (status === 'BLOCKED' && before?.status !== 'BLOCKED') stopped.set(jobId, at);
       if (status !== 'BLOCKED' || blocker !== 'STEP_FAILED' || before?.status === 'BLOCKED') return;
-      if ((begun.get(jobId) ?? 0) > quiet && book.unusable.size === 0)
+      if ((begun.get(jobId) ?? 0) > quiet && book.unusable.size === 0 && !isClockWrong())
         find('liveness', `a step of ${nameOf(after)} failed for good, in an attempt of after the last fault`);
     },
     entry(entry) {
       if (entry.kind === 'quiet') quiet = entry.at;
     },
     end({ at }) {
-      if (Number.isNaN(quiet) || WRONG_CLOCKS.some((fault) => book.faults.has(fault))) return;
+      if (Number.isNaN(quiet) || isClockWrong()) return;
       for (const job of book.jobs.values()) lookAt(job, at);
     },
   };
