@@ -5,8 +5,7 @@ import type { Hold, TenantKey } from '../keyring/key.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import { changeKey, getKey, timestamp } from './change.ts';
-import { resweepJobId } from './job-id.ts';
-import { type JobRequest, requestResweep } from './request-job.ts';
+import { type JobRequest, nextResweep, requestResweep } from './request-job.ts';
 import type { Restore } from './restore.ts';
 import { changeRestore, getRestore } from './restore-change.ts';
 import { eachKey, type OnProgress } from './restore-lanes.ts';
@@ -154,8 +153,8 @@ export async function resweepRestored(
   const waiting = waitingHold(key);
   if (waiting === undefined || key.rotationId !== null) return false;
   // What a person called off, only a person asks for again; until then the versions stay held.
-  const before = await deps.ledger.getJob(resweepJobId(key));
-  if (before?.status === 'CANCELLED') return false;
+  const { job } = await nextResweep(deps, key);
+  if (job?.status === 'CANCELLED') return false;
   const reason = `restore ${waiting.holdId}`;
   const { answer } = await requestResweep(deps, { tenant, purpose, requestedBy, reason });
   return answer === 'started' || answer === 'resumed';

@@ -18,12 +18,13 @@ export function rollbackJobId({ keyId, active, activations }: Leaving, to: numbe
   return v5(`rollback/${keyId}/${active}/${to}/${activations}`, NAMESPACE);
 }
 
-export function resweepJobId({
-  keyId,
-  activations,
-  restoreEpoch,
-}: Pick<TenantKey, 'keyId' | 'activations' | 'restoreEpoch'>): string {
-  return v5(`resweep/${keyId}/${activations}/${restoreEpoch}`, NAMESPACE);
+/** `earlier`: re-sweeps of the same state of the key that are complete. */
+export function resweepJobId(
+  { keyId, activations, restoreEpoch }: Pick<TenantKey, 'keyId' | 'activations' | 'restoreEpoch'>,
+  earlier = 0,
+): string {
+  const name = `resweep/${keyId}/${activations}/${restoreEpoch}`;
+  return v5(earlier === 0 ? name : `${name}/${earlier}`, NAMESPACE);
 }
 
 export function purgeJobId(keyId: string, version: number): string {

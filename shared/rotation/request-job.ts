@@ -81,16 +81,36 @@ export async function requestResweep(deps: Deps, request: ResweepRequest): Promi
   const key = await registerServed(deps, request.tenant, request.purpose);
   const running = await lockHolder(deps, key);
   if (running !== null) return startOrResume(deps, running, false);
-  return createAndStart(deps, {
+  const asked = {
     ...newJob(deps, key, { requestedBy: `${request.requestedBy} (${request.reason})` }),
-    kind: 'rotate',
-    goal: 'RESWEEP',
-    jobId: resweepJobId(key),
+    kind: 'rotate' as const,
+    goal: 'RESWEEP' as const,
     from: key.active,
     to: key.active,
-    mode: 'rewrap',
+    mode: 'rewrap' as const,
     recordSets: recordSetsOf(deps, 'rotate', key),
-  });
+  };
+  for (;;) {
+    const { jobId } = await nextResweep(deps, key);
+    const answer = await createAndStart(deps, { ...asked, jobId });
+    // Complete by now: it began before it was asked for here.
+    if (answer.answer !== 'completed') return answer;
+  }
+}
+
+/**
+ * The re-sweep that a request is for, and its job if there is one. One that is complete is never begun anew: versions that it
+ * retired are certified by it.
+ */
+export async function nextResweep(
+  { ledger }: Pick<Deps, 'ledger'>,
+  key: TenantKey,
+): Promise<{ readonly jobId: string; readonly job: Job | null }> {
+  for (let earlier = 0; ; earlier++) {
+    const jobId = resweepJobId(key, earlier);
+    const job = await ledger.getJob(jobId);
+    if (job?.status !== 'COMPLETED') return { jobId, job };
+  }
 }
 
 /** Asks for the records of a key to be brought back to a RETIRING version. What may be rolled back to: rollback.ts. */
@@ -212,20 +232,16 @@ function newJob(
 
 async function createAndStart(deps: Deps, asked: Job): Promise<JobRequest> {
   const created = await deps.ledger.createJob(asked);
-  if (created.status === 'exists' && mayBeginAnew(created.item)) return beginAnew(deps, created.item, asked);
+  if (created.status === 'exists' && created.item.status === 'CANCELLED')
+    return beginAnew(deps, created.item, asked);
   return startOrResume(deps, created.item, created.status === 'created', asked.requestedBy);
 }
 
-/** A job that was called off; and a re-sweep that is done, since each request is for one that begins after it. */
-function mayBeginAnew({ status, goal }: Job): boolean {
-  return status === 'CANCELLED' || (status === 'COMPLETED' && goal === 'RESWEEP');
-}
-
-/** Under its former id, as another attempt, and as it is asked for now. Rounds are counted on: their plans stand. */
+/** What was called off: under its former id, as another attempt, and as it is asked for now. Rounds are counted on: their plans stand. */
 async function beginAnew(deps: Deps, job: Job, asked: Job): Promise<JobRequest> {
-  if (job.status === 'CANCELLED') await finishCancellation(deps, job);
+  await finishCancellation(deps, job);
   const begun = await changeJob(deps, job.jobId, (current) =>
-    mayBeginAnew(current)
+    current.status === 'CANCELLED'
       ? moveJob(current, 'REQUESTED', {
           ...asked,
           attempt: current.attempt + 1,

@@ -92,11 +92,13 @@ describe('a re-sweep', () => {
     await runRotation(world, first.job.jobId);
     // Of the same epoch: a person asks once more.
     const again = await requestResweep(world.deps, ASKED);
-    expect(again).toMatchObject({
-      answer: 'resumed',
-      job: { jobId: first.job.jobId, attempt: 2, status: 'REQUESTED' },
+    expect(again).toMatchObject({ answer: 'started', job: { attempt: 1, status: 'REQUESTED' } });
+    expect(again.job.jobId).not.toBe(first.job.jobId);
+    expect(await requestResweep(world.deps, ASKED)).toMatchObject({
+      answer: 'running',
+      job: { jobId: again.job.jobId, attempt: 1 },
     });
-    expect(await requestResweep(world.deps, ASKED)).toMatchObject({ answer: 'running', job: { attempt: 2 } });
+    expect(await world.job(first.job.jobId)).toMatchObject({ status: 'COMPLETED', attempt: 1 });
     expect(await runRotation(world, again.job.jobId)).toBe('CLEAN');
     await restore(world, 'r2');
     const other = await requestResweep(world.deps, { ...ASKED, reason: 'restore r2' });
@@ -104,6 +106,24 @@ describe('a re-sweep', () => {
     expect(other.job.jobId).not.toBe(first.job.jobId);
     await runRotation(world, other.job.jobId);
     expect(await restoreHolds()).toEqual([]);
+  });
+
+  it('that is complete stays as it is: what it retired has its certificate, though another one was called off', async () => {
+    await restore(world);
+    const first = await requestResweep(world.deps, ASKED);
+    await runRotation(world, first.job.jobId);
+    const again = await requestResweep(world.deps, ASKED);
+    await cancelJob(world.deps, again.job.jobId, 'ann');
+    world.passGrace();
+    const purge = await requestPurge(world.deps, { ...KEY, version: 1 });
+    expect(await runPurge(world, purge.job.jobId)).toBe(true);
+    const { keyId } = await world.key();
+    expect(await world.deps.ledger.getCertificate(keyId, 1)).toMatchObject({ version: 1 });
+    // What was called off is begun anew, under its id.
+    expect(await requestResweep(world.deps, ASKED)).toMatchObject({
+      answer: 'resumed',
+      job: { jobId: again.job.jobId, attempt: 2 },
+    });
   });
 
   it('is answered with the rotation that runs, which frees what had ended when its last sweep began, and no more', async () => {
