@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { startLocalEmu } from './support/emulators.ts';
 import { freePort, startEmulator } from './support/server.ts';
 
 test('an emulator that does not come up is ended, and its last lines are told', async () => {
@@ -30,4 +31,13 @@ test('what an emulator started ends with it', async () => {
   expect(process.kill(pid, 0)).toBe(true);
   await emulator.stop();
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('what the suites use of LocalEmu is loaded once it is ready', async () => {
+  const emulator = await startLocalEmu();
+  const health: unknown = await (await fetch(`${emulator.endpoint}/_localemu/health`)).json();
+  await emulator.stop();
+  expect(health).toMatchObject({
+    services: { events: 'running', iam: 'running', kms: 'running', s3: 'running', sts: 'running' },
+  });
 });

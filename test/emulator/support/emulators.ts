@@ -47,6 +47,10 @@ export async function startLocalEmu(settings: Readonly<Record<string, string>> =
       OVERRIDE_IN_DOCKER: '0',
       FILESYSTEM_ROOT: files,
       TMPDIR: files,
+      // What the suites use is loaded before it is ready: at first use that takes seconds, on a busy machine more than
+      // a client waits for an answer.
+      EAGER_SERVICE_LOADING: '1',
+      SERVICES: 'events,iam,kms,s3,sts',
       ...settings,
     },
     readyPath: '/_localemu/health',
