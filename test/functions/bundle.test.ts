@@ -69,8 +69,8 @@ async function invoke(modulePath: string) {
       const answer = await handler({ jobId: '${JOB}', tenant: '${TENANT}' }, context).catch(({ name, message }) => ({ name, message }));
       process.stdout.write('ANSWER ' + JSON.stringify(answer) + '\\n');
     }
-    // The traces' datagrams are on their way.
-    setTimeout(() => process.exit(), 200);`,
+    // Lives on until its traces have come.
+    setInterval(() => {}, 1000);`,
   );
   traces.length = 0;
   const child = spawn(process.execPath, [script, modulePath], {
@@ -95,6 +95,11 @@ async function invoke(modulePath: string) {
   });
   const output: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => output.push(String(data)));
+  const answered = () => output.join('').split('ANSWER ').length - 1;
+  await expect.poll(answered, { timeout: 60_000 }).toBe(2);
+  // Of each call its own segment, and that of its request.
+  await expect.poll(() => traces.length, { timeout: 60_000 }).toBe(4);
+  child.kill();
   await once(child, 'close');
   const lines = output.join('').split('\n').filter(Boolean);
   const answers = lines.filter((line) => line.startsWith('ANSWER '));

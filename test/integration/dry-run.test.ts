@@ -94,7 +94,7 @@ describe.each([
     expect(of('SFN StartExecution')).toBe(requests.stepFunctions.executions);
     // Its end is told right after it is written.
     const told = () => sum(since(before, counter.counts()), ['EventBridge PutEvents'], 'requests');
-    await expect.poll(told, { timeout: 10_000 }).toBe(requests.events);
+    await expect.poll(told, { timeout: 60_000 }).toBe(requests.events);
     if (name === 'DynamoDB') {
       expect(of('DynamoDB UpdateItem items')).toBe(requests.dynamodb.updates);
       expectAbout(of('DynamoDB BatchGetItem items'), requests.dynamodb.batchGets, 'reads of records');

@@ -179,7 +179,7 @@ suite('the faulty queue', () => {
       );
     const receive = async (count: number) => {
       const received: string[] = [];
-      for (const end = Date.now() + 8_000; received.length < count && Date.now() < end; ) {
+      for (const end = Date.now() + 25_000; received.length < count && Date.now() < end; ) {
         const { Messages = [] } = await client.send(
           new ReceiveMessageCommand({ QueueUrl: queueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 1 }),
         );

@@ -24,7 +24,7 @@ export interface EmulatorProgram {
   readonly startSeconds?: number;
 }
 
-const START_SECONDS = 60;
+const START_SECONDS = 180;
 const STOP_SECONDS = 5;
 const TAIL_LINES = 30;
 

@@ -38,7 +38,7 @@ async function startEngine(functions: StateFunctions) {
 }
 
 async function until(so: () => boolean | Promise<boolean>): Promise<void> {
-  await expect.poll(so, { interval: 5, timeout: 10_000 }).toBe(true);
+  await expect.poll(so, { interval: 5, timeout: 60_000 }).toBe(true);
 }
 
 describeExecutions('Step Functions', async (functions) => {

@@ -35,6 +35,8 @@ export const PURPOSE = 'default';
 /** What stands between the keyring and one of its ports. */
 export interface Fault {
   calls: number;
+  /** Calls that wait for their answer. */
+  open: number;
   /** Thrown instead of the answer. */
   error: Error | null;
   /** Runs before the call. */
@@ -57,6 +59,8 @@ export interface Harness {
   /** A whole rotation up to the activation. */
   rotate(rotationId: string): Promise<TenantKey>;
   makeKeyring(options?: Partial<KeyringOptions>): Keyring;
+  /** What was begun in the background is done, or held up by a test. */
+  settled(): Promise<void>;
 }
 
 export interface Stack {
@@ -160,6 +164,13 @@ async function makeHarness(
     events,
     keyring: makeKeyring(),
     makeKeyring,
+    settled: async () => {
+      // A call that follows on another begins within a turn of the event loop.
+      for (let quiet = 0; quiet < 3; quiet += 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (reads.open + writes.open + unwraps.open > 0) quiet = -1;
+      }
+    },
     change,
     advance: (seconds) => {
       elapsed += seconds * 1000;
@@ -182,7 +193,7 @@ async function makeHarness(
 }
 
 function newFault(): Fault {
-  return { calls: 0, error: null, before: () => {}, after: () => {} };
+  return { calls: 0, open: 0, error: null, before: () => {}, after: () => {} };
 }
 
 function faulty<A extends unknown[], R>(
@@ -193,7 +204,10 @@ function faulty<A extends unknown[], R>(
     fault.calls += 1;
     await fault.before();
     if (fault.error !== null) throw fault.error;
-    const answer = await call(...args);
+    fault.open += 1;
+    const answer = await call(...args).finally(() => {
+      fault.open -= 1;
+    });
     await fault.after();
     return answer;
   };

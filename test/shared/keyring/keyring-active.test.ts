@@ -21,7 +21,6 @@ beforeEach(async () => {
 const active = () => h.keyring.active(TENANT, PURPOSE);
 const OUTAGE = new LedgerError('LEDGER_UNAVAILABLE', 'down', { retryable: true });
 const UNAVAILABLE = { name: 'KeyError', code: 'KEY_UNAVAILABLE', retryable: true };
-const settle = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 describe('the active version', () => {
   it('is read and unwrapped once, however many ask at once', async () => {
@@ -97,7 +96,7 @@ describe('the active version', () => {
     h.advance(241);
     const keks = await Promise.all(Array.from({ length: 50 }, active));
     expect(new Set(keks.map(({ version }) => version))).toEqual(new Set([1]));
-    await settle();
+    await h.settled();
     expect(h.reads.calls).toBe(2);
     expect((await active()).version).toBe(2);
     h.advance(100);
@@ -111,7 +110,7 @@ describe('the active version', () => {
     h.reads.error = OUTAGE;
     for (let i = 0; i < 20; i++) {
       await active();
-      await settle();
+      await h.settled();
     }
     expect(h.reads.calls).toBe(2);
     expect(h.events.filter(({ type }) => type === 'refresh-failed')).toMatchObject([
@@ -119,7 +118,7 @@ describe('the active version', () => {
     ]);
     h.advance(2);
     await active();
-    await settle();
+    await h.settled();
     expect(h.reads.calls).toBe(3);
     h.advance(60);
     await expect(active()).rejects.toMatchObject(UNAVAILABLE);
@@ -236,7 +235,7 @@ describe('clear', () => {
     });
     h.reads.after = () => gate;
     const early = active();
-    await settle();
+    await h.settled();
     h.keyring.clear();
     h.reads.after = () => {};
     await h.rotate('r');
@@ -270,7 +269,7 @@ describe('limits that make no sense', () => {
     h.advance(290);
     h.reads.error = OUTAGE;
     await keyring.active(TENANT, PURPOSE);
-    await settle();
+    await h.settled();
     expect((await keyring.active(TENANT, PURPOSE)).version).toBe(1);
   });
 });

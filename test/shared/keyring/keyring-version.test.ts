@@ -63,7 +63,7 @@ describe('a version', () => {
     });
     h.reads.after = () => gate;
     const early = version(1);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await h.settled();
     await h.change((key) => ({ ...key, rotationId: null, revision: key.revision + 1 }));
     await h.rotate('r2');
     const late = version(3);

@@ -411,8 +411,8 @@ describe('the budget', () => {
     const uses = [1, 2, 3].flatMap(() => [provider.generateKek(CONTEXT), provider.inspectRootKey(ROOT_KEY)]);
     await Promise.all(uses);
     expect(performance.now() - began).toBeGreaterThan(490);
-    // Waiting for the budget is no slowness of KMS.
-    expect(counted['KmsLatency']).toBeLessThan(490);
+    // Waiting for the budget is no slowness of KMS: of all calls together it is 1.5 s.
+    expect(counted['KmsLatency']).toBeLessThan(1_490);
   });
 });
 

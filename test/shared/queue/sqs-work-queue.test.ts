@@ -51,7 +51,7 @@ describeWorkQueue('the embedded SQS', async () => {
         onError: () => undefined,
       });
     },
-    until: (isSo) => expect.poll(isSo, { timeout: 10_000 }).toBe(true),
+    until: (isSo) => expect.poll(isSo, { timeout: 60_000 }).toBe(true),
     waiting: () => depth(queues.queueUrl),
     dead: () => depth(queues.deadLetterQueueUrl),
     stop: async () => {

@@ -146,11 +146,17 @@ describe('adoption of PostgreSQL tables', () => {
       await expect(drop(read)).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
       expect((await columns()).plaintext).toEqual(['secret_plain']);
       await client.query('ROLLBACK');
+      await end();
+    });
+
+    it('waits for a reader until it has ended', async () => {
+      const { table, client, drop, columns, end } = await setUp(60_000);
       const ends = async () => {
-        await read();
+        await client.query(`BEGIN; SELECT FROM ${table}`);
         setTimeout(() => client.query('ROLLBACK'), 300);
       };
       expect(await drop(ends)).toEqual(['secret_plain']);
+      expect((await columns()).plaintext).toEqual([]);
       await end();
     });
 

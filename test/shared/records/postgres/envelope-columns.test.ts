@@ -296,13 +296,8 @@ describe('a search of a PostgreSQL database', () => {
       `CREATE TABLE widest (${Array.from({ length: 450 }, (_, c) => `c${c} text`).join(', ')})`,
     );
     await admin.query('INSERT INTO widest (c449) VALUES ($1)', [toText(envelope(1))]);
-    const began = performance.now();
     const { found } = await searchAll();
-    const seconds = (performance.now() - began) / 1000;
     expect(found).toEqual([{ table: 'public.widest', column: 'c449', ...counts(1, 1, 1) }]);
-    expect(seconds).toBeLessThan(30);
-    if (process.env['KEYTURN_SHOW_TIMES'] !== undefined)
-      console.log(`1,450 columns: ${seconds.toFixed(2)} s`);
   });
 });
 

@@ -115,7 +115,7 @@ describe('TLS to a server', () => {
     await serve(certificate);
     // The server takes its certificate anew a moment after it was told to.
     await expect
-      .poll(() => connect({ ca: path.join(dir, 'certificate.pem') }), { timeout: 5_000 })
+      .poll(() => connect({ ca: path.join(dir, 'certificate.pem') }), { timeout: 60_000 })
       .toEqual({ ssl: true });
     expect(await connect('verify-full')).toMatchObject({ code: 'STORE_TLS', retryable: false });
     expect(await connect({ ca: path.join(dir, 'stranger.pem') })).toMatchObject({ code: 'STORE_TLS' });
