@@ -57,6 +57,7 @@ export async function installFence(deps: Deps, fenced: Fenced): Promise<boolean>
 
 /** The same. False: there was none. */
 export async function removeFence(deps: Deps, fenced: Fenced): Promise<boolean> {
+  if (!(await fenced.fence.isThere())) return false;
   return recorded(deps, fenced, ['fence.remove-begun', 'fence.removed'], () => fenced.fence.remove());
 }
 

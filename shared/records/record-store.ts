@@ -168,9 +168,11 @@ export interface RecordStore {
 
   /**
    * Tells a store with a fence the lowest version of a key that writers may write from now on. What a later revision of
-   * the key said stands; of the same revision, the lower one. Returns false, and does nothing, where no fence is.
+   * the key said stands; of the same revision, the lower one. Returns since when the minimum is the one that was said, by
+   * the store's own clock: a repeat, and a later revision that says the same, change nothing and get the same. null, and
+   * nothing was done: a later word stands, or no fence is there.
    */
-  setMinimum(minimum: MinimumVersion): Promise<boolean>;
+  setMinimum(minimum: MinimumVersion): Promise<string | null>;
 
   /** null: the store has none to offer. */
   readonly fence: RecordFence | null;
@@ -195,6 +197,8 @@ export interface RecordFence {
   install(): Promise<boolean>;
   /** What `install` would run, for an owner to run. */
   statements(): Promise<readonly string[]>;
+  /** Whether there is anything for `remove` to do, also where the table itself is gone. */
+  isThere(): Promise<boolean>;
   /** All or nothing; with the last fence of the database also the minimums. False: there was none. */
   remove(): Promise<boolean>;
   /** By key id. A key that none was set for has none, and every version of it is taken. */

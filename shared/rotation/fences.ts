@@ -64,9 +64,11 @@ async function setFences({ recordSets, audit }: FenceDeps, key: TenantKey, versi
     recordSets.ofKey(tenant, purpose).map((name) => [recordSets.config(name).store, name]),
   );
   for (const [store, name] of byStore) {
-    if (!(await recordSets.store(name).setMinimum({ keyId, version, revision }))) continue;
+    const since = await recordSets.store(name).setMinimum({ keyId, version, revision });
+    if (since === null) continue;
+    // By the change, not by the call: a repeat tells of what one that died right after it did, and of nothing twice.
     await audit.record(tenant, {
-      eventId: `fence-minimum/${store}/${keyId}/${revision}/${version}`,
+      eventId: `fence-minimum/${store}/${keyId}/${version}/${since}`,
       type: 'fence.minimum-set',
       detail: { store, purpose, keyId, version, keyRevision: revision },
     });

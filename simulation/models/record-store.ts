@@ -30,7 +30,7 @@ export interface MemoryRecordStore extends AdoptableStore {
   /** The plaintext columns are there. */
   plaintextColumns: boolean;
   /** What the fence was told, by key id; null: no fence is installed. */
-  minimums: Map<string, MinimumVersion> | null;
+  minimums: Map<string, MinimumVersion & { readonly since: string }> | null;
   /** An application writes a whole row. Throws STORE_FENCED for an envelope below its key's minimum, as the trigger does. */
   put(row: MemoryRow): void;
   /** An application deletes a row. False: there was none. */
@@ -51,6 +51,7 @@ export function createMemoryRecordStore(
   { onCommit = () => {} }: RecordStoreOptions = {},
 ): MemoryRecordStore {
   const rows = new Map<string, MemoryRow>();
+  let minimumChanges = 0;
   const inOrder = () => [...rows.values()].sort((a, b) => compare(a.key, b.key));
   const find = (key: RecordKey) => rows.get(JSON.stringify(assertKey(key)));
 
@@ -195,12 +196,14 @@ export function createMemoryRecordStore(
       return { ...count, versions };
     },
     async setMinimum(minimum) {
-      if (store.minimums === null) return false;
+      if (store.minimums === null) return null;
       const known = store.minimums.get(minimum.keyId);
       const later = known === undefined || minimum.revision > known.revision;
-      const lower = minimum.revision === known?.revision && minimum.version < known.version;
-      if (later || lower) store.minimums.set(minimum.keyId, minimum);
-      return true;
+      const noHigher = minimum.revision === known?.revision && minimum.version <= known.version;
+      if (!later && !noHigher) return null;
+      const since = known?.version === minimum.version ? known.since : `change ${++minimumChanges}`;
+      store.minimums.set(minimum.keyId, { ...minimum, since });
+      return since;
     },
     async close() {},
     hasPlaintext: async () => store.plaintextColumns,

@@ -174,8 +174,10 @@ describe('a rotation with a fence', () => {
       await fenceCommand('install'),
       await fenceCommand('install'),
       await fenceCommand('remove'),
+      await fenceCommand('remove'),
     ];
     expect(again[1]?.stdout).toContain('had it already');
+    expect(again[3]?.stdout).toContain('people: had none');
     const told = async (tenant: string) => {
       const items = await stack.deps.audit.listAuditEntries(tenant, 1, 1000);
       return items.flatMap(({ entry }) => (entry?.type.startsWith('fence.') ? [entry] : []));

@@ -135,7 +135,7 @@ export function createDynamoDbRecordStore(options: DynamoDbRecordStoreOptions): 
     },
 
     // DynamoDB has nothing that looks at a write before it is made.
-    setMinimum: async () => false,
+    setMinimum: async () => null,
     fence: null,
 
     async close() {},

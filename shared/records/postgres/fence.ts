@@ -45,6 +45,7 @@ export function createFencing(connection: TableConnection, options: FenceOptions
     check: () => connection.guard(async () => stateOf(connection.recordSet, await survey(connection))),
     install: () => connection.guard(() => install(connection, options)),
     statements: () => connection.guard(async () => installation(connection, await survey(connection))),
+    isThere: () => connection.guard(() => isThere(connection, connection.db)),
     remove: () => connection.guard(() => remove(connection, options)),
     minimums: (keyIds) =>
       connection.guard(async () => {
@@ -57,13 +58,14 @@ export function createFencing(connection: TableConnection, options: FenceOptions
     fence,
     setMinimum: (minimum) =>
       connection.guard(async () => {
-        if (!(await hasMinimums(connection.db))) return false;
-        await connection.db.query(setMinimum(minimum));
-        return true;
+        if (!(await hasMinimums(connection.db))) return null;
+        const { rows } = await connection.db.query(setMinimum(minimum));
+        return sinceSchema.parse(rows)[0]?.since ?? null;
       }),
   };
 }
 
+const sinceSchema = z.array(z.object({ since: z.string() })).max(1);
 const minimumsSchema = z.array(z.object({ id: z.string(), minimum: z.int() }));
 const thereSchema = z.tuple([z.object({ there: z.boolean() })]);
 
@@ -214,22 +216,34 @@ const remainsSchema = z.tuple([
   z.object({ remains: z.object({ schema: z.boolean(), functions: z.int(), relations: z.int() }) }),
 ]);
 
-/** Also where the table was renamed or dropped since: what is left of the fence is its function. */
+async function readRemains(db: Queryable) {
+  return remainsSchema.parse((await db.query(REMAINS)).rows)[0].remains;
+}
+
+/**
+ * Also where the table was renamed or dropped since: what is left of the fence is its function. What no record set's fence
+ * needs any more, the minimums or an empty schema, is taken for a part of this one.
+ */
+async function isThere(connection: TableConnection, db: Queryable): Promise<boolean> {
+  const { schema, functions, relations } = await readRemains(db);
+  if (!schema) return false;
+  const found = await readFence(connection, db);
+  const own = found.function !== null || found.triggers.some(({ there }) => there);
+  return own || (functions === 0 && (found.minimums || relations === 0));
+}
+
 async function remove(connection: TableConnection, options: FenceOptions): Promise<boolean> {
   const { recordSet, config } = connection;
   return altering(connection, options, async (db) => {
-    const remains = async () => remainsSchema.parse((await db.query(REMAINS)).rows)[0].remains;
-    const before = await remains();
-    if (!before.schema) return false;
+    if (!(await isThere(connection, db))) return false;
     const { triggers } = await readFence(connection, db);
     if (triggers.some(({ there }) => there)) await db.query({ text: dropTrigger(recordSet, config.table) });
     await db.query({ text: dropFunction(recordSet) });
-    if ((await remains()).functions === 0) {
+    if ((await readRemains(db)).functions === 0) {
       await db.query({ text: DROP_MINIMUMS });
-      if ((await remains()).relations === 0) await db.query({ text: DROP_SCHEMA });
+      if ((await readRemains(db)).relations === 0) await db.query({ text: DROP_SCHEMA });
     }
-    const after = await remains();
-    return after.functions < before.functions || after.relations < before.relations;
+    return true;
   });
 }
 

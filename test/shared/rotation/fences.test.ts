@@ -105,26 +105,53 @@ describe('the minimum of a key', () => {
     expect(await minimum()).toBe(3);
   });
 
-  it('is in the audit of its tenant once for each revision and version that was told, and only where a fence is', async () => {
-    const told = async () => {
-      const items = await world.ledger.listAuditEntries(KEY.tenant, 1, 1000);
-      return items.flatMap(({ entry }) => (entry?.type === 'fence.minimum-set' ? [entry.detail] : []));
-    };
+  const told = async () => {
+    const items = await world.ledger.listAuditEntries(KEY.tenant, 1, 1000);
+    return items.flatMap(({ entry }) => (entry?.type === 'fence.minimum-set' ? [entry.detail] : []));
+  };
+
+  it('is in the audit of its tenant once for each change, and only where a fence is', async () => {
     const { job } = await requestRotation(world.deps, KEY);
     await runRotation(world, job.jobId);
     const key = await world.key();
-    await raiseFences(world.deps, key);
-    await raiseFences(world.deps, key);
-    await lowerFences(world.deps, key, 1);
+    const at = (revision: number) => ({ ...key, revision });
+    const { revision } = key;
     const of = { store: 'main', purpose: KEY.purpose, keyId: key.keyId };
-    const all = await told();
-    expect(all.at(-2)).toEqual({ ...of, version: 2, keyRevision: key.revision });
-    expect(all.at(-1)).toEqual({ ...of, version: 1, keyRevision: key.revision });
-    expect(all.filter(({ keyRevision }) => keyRevision === key.revision)).toHaveLength(2);
+    const [raised, ...more] = await told();
+    expect(raised).toMatchObject({ ...of, version: 2 });
+    expect(more).toEqual([]);
+    await raiseFences(world.deps, key);
+    await raiseFences(world.deps, at(revision + 1));
+    // Overtaken: nothing is lowered by it.
+    await lowerFences(world.deps, key, 1);
+    expect(await minimum()).toBe(2);
+    expect(await told()).toHaveLength(1);
+    await lowerFences(world.deps, at(revision + 1), 1);
+    await raiseFences(world.deps, at(revision + 2));
+    expect((await told()).slice(1)).toEqual([
+      { ...of, version: 1, keyRevision: revision + 1 },
+      { ...of, version: 2, keyRevision: revision + 2 },
+    ]);
     world.people.minimums = null;
     world.notes.minimums = null;
-    await raiseFences(world.deps, { ...key, revision: key.revision + 1 });
-    expect(await told()).toHaveLength(all.length);
+    await raiseFences(world.deps, at(revision + 3));
+    expect(await told()).toHaveLength(3);
+  });
+
+  it('is in the audit also where the step that changed it died before it told, and the key changed meanwhile', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    let died = false;
+    world.faults.after = (call) => {
+      if (call !== 'store.setMinimum' || died) return;
+      died = true;
+      throw new Crash('after the raise');
+    };
+    await expect(runRotation(world, job.jobId)).rejects.toThrow(Crash);
+    world.restart();
+    expect(await told()).toEqual([]);
+    await world.changeKey((current) => ({ ...current, revision: current.revision + 1 }));
+    await runRotation(world, job.jobId);
+    expect(await told()).toMatchObject([{ version: 2 }]);
   });
 
   it('is never above the active version', async () => {

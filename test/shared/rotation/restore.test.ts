@@ -333,7 +333,7 @@ describe('a restore', () => {
   it('lowers the fence of the database; out of reach, it says so, and does it when it is repeated', async () => {
     const { keyId } = await world.key();
     for (const store of [world.people, world.notes]) {
-      store.minimums = new Map([[keyId, { keyId, version: 2, revision: 1 }]]);
+      store.minimums = new Map([[keyId, { keyId, version: 2, revision: 1, since: 'then' }]]);
     }
     world.faults.before = (call) => {
       if (call === 'store.setMinimum') throw new RecordStoreError('STORE_UNAVAILABLE', 'down');

@@ -185,13 +185,18 @@ export const HAS_MINIMUMS: Statement = {
   text: `SELECT to_regclass('keyturn_fence.minimum_version') IS NOT NULL AS there`,
 };
 
-/** What a later revision said stands; of the same revision, the lower one: a repeat changes nothing. */
+/**
+ * What a later revision said stands; of the same revision, the lower one. One row where what is said stands then: since when,
+ * so that a repeat, and a later revision that says the same, are known for no change.
+ */
 export function setMinimum({ keyId, version, revision }: MinimumVersion): Statement {
   return {
     text: `
 INSERT INTO keyturn_fence.minimum_version AS m (key_id, minimum, revision) VALUES ($1::bytea, $2::int8, $3::int8)
-ON CONFLICT (key_id) DO UPDATE SET minimum = excluded.minimum, revision = excluded.revision, changed_at = now()
-WHERE excluded.revision > m.revision OR (excluded.revision = m.revision AND excluded.minimum < m.minimum)`,
+ON CONFLICT (key_id) DO UPDATE SET minimum = excluded.minimum, revision = excluded.revision,
+  changed_at = CASE WHEN excluded.minimum = m.minimum THEN m.changed_at ELSE now() END
+WHERE excluded.revision > m.revision OR (excluded.revision = m.revision AND excluded.minimum <= m.minimum)
+RETURNING to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS since`,
     values: [keyIdBytes(keyId), version, revision],
   };
 }

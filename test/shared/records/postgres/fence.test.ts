@@ -64,8 +64,9 @@ describe('a fence of PostgreSQL', () => {
 
   it('is not there before it is installed, and a minimum is nothing to a database without one', async () => {
     expect(await fence.check()).toEqual({ installed: false, problems: [] });
-    expect(await raise(2)).toBe(false);
+    expect(await raise(2)).toBeNull();
     expect(await fence.minimums([KEY_ID])).toEqual(new Map());
+    expect(await fence.isThere()).toBe(false);
     expect(await fence.remove()).toBe(false);
     await insert(1, envelope(1));
   });
@@ -80,7 +81,7 @@ describe('a fence of PostgreSQL', () => {
   it('refuses a version below the minimum of its key, by INSERT, UPDATE, COPY and MERGE alike', async () => {
     await fence.install();
     await insert(1, envelope(1));
-    expect(await raise(2)).toBe(true);
+    expect(await raise(2)).not.toBeNull();
     await expect(insert(2, envelope(1))).rejects.toMatchObject(refused);
     await expect(update(1, envelope(1))).rejects.toMatchObject(refused);
     const old = Buffer.from(envelope(1)).toString('hex');
@@ -247,6 +248,22 @@ describe('a fence of PostgreSQL', () => {
     await insert(1, envelope(1));
   });
 
+  it('says since when its minimum is what it was told, and null to who was overtaken', async () => {
+    await fence.install();
+    const raised = await raise(2, 10);
+    expect(raised).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+    expect(await raise(2, 10)).toBe(raised);
+    expect(await raise(2, 11)).toBe(raised);
+    // Of an earlier revision, though it says the same; of the same one, a higher word.
+    expect(await raise(2, 10)).toBeNull();
+    expect(await raise(3, 11)).toBeNull();
+    const lowered = await raise(1, 11);
+    const again = await raise(2, 12);
+    expect(new Set([raised, lowered, again]).size).toBe(3);
+    await query('DELETE FROM keyturn_fence.minimum_version');
+    expect(await raise(2, 12)).not.toBe(again);
+  });
+
   it('takes versions up to the greatest', async () => {
     await fence.install();
     await raise(0xffff_ffff);
@@ -321,7 +338,9 @@ describe('a fence of PostgreSQL', () => {
       expect(await fence.remove()).toBe(true);
       await expect(insert(1, envelope(1))).rejects.toMatchObject(refused);
       expect(await other.fence?.check()).toEqual({ installed: true, problems: [] });
+      expect([await fence.isThere(), await other.fence?.isThere()]).toEqual([false, true]);
       expect(await other.fence?.remove()).toBe(true);
+      expect(await other.fence?.isThere()).toBe(false);
       expect(await other.fence?.remove()).toBe(false);
     } finally {
       await other.close();
@@ -337,11 +356,13 @@ describe('a fence of PostgreSQL', () => {
     await query('CREATE TABLE keyturn_fence.mine (id int)');
     expect(await fence.remove()).toBe(true);
     expect((await query('SELECT * FROM keyturn_fence.mine')).rows).toEqual([]);
+    expect(await fence.isThere()).toBe(false);
   });
 
   it('goes with its table, and what is left of it can be removed', async () => {
     await fence.install();
     await query(`DROP TABLE ${fixture.table}`);
+    expect(await fence.isThere()).toBe(true);
     expect(await fence.remove()).toBe(true);
     expect((await query("SELECT 1 FROM pg_namespace WHERE nspname = 'keyturn_fence'")).rows).toEqual([]);
   });
@@ -449,7 +470,7 @@ describe('a fence of PostgreSQL', () => {
       const statements = (await own?.statements()) ?? [];
       for (const text of statements) await query(text);
       expect(await own?.check()).toEqual({ installed: true, problems: [] });
-      expect(await application.store.setMinimum({ keyId: KEY_ID, version: 2, revision: 1 })).toBe(true);
+      expect(await application.store.setMinimum({ keyId: KEY_ID, version: 2, revision: 1 })).not.toBeNull();
       await expect(insert(1, envelope(1))).rejects.toMatchObject(refused);
       await expect(own?.remove()).rejects.toMatchObject({ code: 'STORE_DENIED' });
     });
