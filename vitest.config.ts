@@ -19,8 +19,9 @@ const emulator = {
   test: {
     name: 'emulator',
     include: ['test/emulator/**/*.test.ts'],
-    testTimeout: 180_000,
-    hookTimeout: 300_000,
+    // Times that only a hang reaches, on a slow machine too.
+    testTimeout: 420_000,
+    hookTimeout: 420_000,
     // Each starts emulators of its own, on ports of their own; more than two at a time wait for each other's processor.
     maxWorkers: 2,
   },
@@ -35,8 +36,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/emulator/**', 'test/deployment/**', ...A_PROCESS_EACH],
           globalSetup: [POSTGRES_TEMPLATE],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           // One file after the other in two processes: starting one, and importing everything, takes a second of each file.
           isolate: false,
           maxWorkers: 2,
@@ -47,8 +48,8 @@ export default defineConfig({
         test: {
           name: 'process',
           include: A_PROCESS_EACH,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -58,8 +59,8 @@ export default defineConfig({
           name: 'deployment',
           include: ['test/deployment/**/*.test.ts'],
           globalSetup: ['test/deployment/support/global-setup.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -70,8 +71,8 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: [POSTGRES_TEMPLATE],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           // Each has a stack of its own, on ports of its own, and half of the time waits: for barriers, graces, processes.
           maxWorkers: 3,
           // After the fast ones, and not beside them.

@@ -36,7 +36,7 @@ import { chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { RECORDED_EVENTS } from '../support/recorded-events.ts';
-import { eventually } from '../support/stack.ts';
+import { eventually as lookUntil } from '../support/stack.ts';
 import { metricId, putMetrics, readAlarms } from './support/alarms.ts';
 import {
   type DeployedService,
@@ -82,6 +82,10 @@ const SILENT = [
 ];
 const STATE_MACHINES = ['RotateKeyStateMachine', 'PurgeVersionStateMachine', 'AdoptRecordsStateMachine'];
 
+/** Each function is a process here, and starts as slowly as the machine is busy. */
+const eventually = <T>(look: () => Promise<T | null | undefined | false>, what: string): Promise<T> =>
+  lookUntil(look, what, 400_000);
+
 let service: DeployedService;
 let sqs: SQSClient;
 let stepFunctions: SFNClient;
@@ -115,7 +119,7 @@ describe('a rotation that an event on the bus asks for', () => {
 
   test('goes through every step to its end', async () => {
     await requestRotation(TENANT);
-    job = await eventually(() => ended('rotate', TENANT), 'the end of the rotation', 120_000);
+    job = await eventually(() => ended('rotate', TENANT), 'the end of the rotation');
     expect(job).toMatchObject({ status: 'COMPLETED', from: 1, to: 2, mode: 'rewrap', blocker: null });
     expect(job.requestedBy).toContain('test-suite');
   });
@@ -173,7 +177,7 @@ describe('a root key that is disabled in the middle of a rotation', () => {
     await setWorker(true);
     await service.kms.send(new EnableKeyCommand({ KeyId: service.customerRootKey }));
     await putKmsEvent('EnableKey');
-    const done = await eventually(() => ended('rotate', tenant), 'the end of the rotation', 150_000);
+    const done = await eventually(() => ended('rotate', tenant), 'the end of the rotation');
     expect(done).toMatchObject({ status: 'COMPLETED', from: 1, to: 2, blocker: null });
     service.deps.keyring.clear();
     await expectValues(tenant, 2);
@@ -225,7 +229,7 @@ describe('the packaged kms-event function', () => {
 describe('what cannot be done', () => {
   test('a rotation request that is not valid starts nothing and ends in the dead letters', async () => {
     await putEvent('TenantKeyRotationRequested', { schemaVersion: 1, tenant: TENANT, unknown: true });
-    await eventually(() => depth('EventDeadLetters').then((n) => n === 1), 'the dead letter', 60_000);
+    await eventually(() => depth('EventDeadLetters').then((n) => n === 1), 'the dead letter');
     expect(await service.deps.ledger.listJobs({ kind: 'rotate' })).toHaveLength(2);
   });
 
@@ -237,7 +241,7 @@ describe('what cannot be done', () => {
     await sqs.send(
       new SendMessageCommand({ QueueUrl: queue('WorkQueue'), MessageBody: '{"v":1,"jobId":7}' }),
     );
-    await eventually(() => depth('WorkDeadLetters').then((n) => n === 1), 'the dead letter', 90_000);
+    await eventually(() => depth('WorkDeadLetters').then((n) => n === 1), 'the dead letter');
     expect(await depth('WorkQueue')).toBe(0);
   });
 
@@ -259,7 +263,7 @@ describe('what cannot be done', () => {
 
 describe('the schedule', () => {
   test('purges the old version when its grace is over', async () => {
-    const purge = await eventually(() => ended('purge', TENANT), 'the purge', 150_000);
+    const purge = await eventually(() => ended('purge', TENANT), 'the purge');
     expect(purge).toMatchObject({ status: 'COMPLETED', from: 1, blocker: null });
     const key = await keyOf(TENANT);
     expect(key.versions['1']).toMatchObject({ state: 'DESTROYED', wrapped: null });
@@ -268,7 +272,7 @@ describe('the schedule', () => {
   });
 
   test('has the monitor measure', async () => {
-    await eventually(async () => (await metricNames()).has('JobsRunning'), 'the gauges', 90_000);
+    await eventually(async () => (await metricNames()).has('JobsRunning'), 'the gauges');
   });
 });
 
@@ -276,7 +280,7 @@ describe('what the service tells', () => {
   let metrics: MeasuredMetric[];
 
   beforeAll(async () => {
-    await eventually(async () => (await metricNames()).has('SweepCompleted'), 'the end of the sweep', 60_000);
+    await eventually(async () => (await metricNames()).has('SweepCompleted'), 'the end of the sweep');
     const lines = [...(await logLines(service.ministack)).values()].flat();
     // Powertools adds one of its own.
     metrics = measured(lines).filter(({ name }) => name !== 'ColdStart');

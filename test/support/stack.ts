@@ -109,7 +109,7 @@ export async function startTestStack(
 export async function eventually<T>(
   look: () => Promise<T | null | undefined | false>,
   what: string,
-  timeoutMs = 90_000,
+  timeoutMs = 150_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {

@@ -84,7 +84,7 @@ function artifacts(template: string): string[] {
   );
 }
 
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 300_000;
 
 async function settled(client: CloudFormationClient, stackName: string, wanted: string): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
