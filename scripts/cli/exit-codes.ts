@@ -324,6 +324,11 @@ export const ERRORS = {
     exit: 'interrupted',
     meaning: 'Ctrl-C while waiting. The job goes on; `keyturn status` shows it.',
   },
+  APPROVAL_STANDS: {
+    exit: 'unavailable',
+    meaning:
+      'The approval was given and stands; what was to follow it failed, and is named. The daily sweep takes an approved purge up.',
+  },
   PACKAGE_REFUSED: {
     exit: 'refused',
     meaning: "`npm run package`: a function's bundle is over its budget, or the template over a limit.",

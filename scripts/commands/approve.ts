@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { ApprovalRequest } from '../../shared/approvals/approval.ts';
 import { approve as approveRequest, checkMayApprove, requirePinned } from '../../shared/approvals/approve.ts';
 import { resumeIfDecided } from '../../shared/approvals/resume-approved.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
@@ -21,8 +22,9 @@ import { CliError } from '../cli/cli-error.ts';
 import { defineCommand, NO_WAIT, option, required, YES } from '../cli/command.ts';
 import { confirm } from '../cli/confirm.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
+import { asKeyturnError } from '../cli/failures.ts';
 import { exitCodeOfJobs, follow } from '../cli/follow.ts';
-import { jobJson } from '../cli/job-words.ts';
+import { jobJson, keyOptions } from '../cli/job-words.ts';
 import { printPurge } from '../cli/purge-words.ts';
 
 export const approve = defineCommand({
@@ -32,7 +34,8 @@ export const approve = defineCommand({
     'Verifies the request, prints what exactly would happen, and signs that and nothing else: with the key file that\n' +
     '`keyturn approvers create` made, or, where the configuration names a kmsKey for you, with that key under your own IAM\n' +
     'credentials. Nobody approves what they asked for, or twice. With the last approval a purge goes on, verifies\n' +
-    'everything anew and is followed to its end. On a terminal it asks first, unless --yes.',
+    'everything anew and is followed to its end. On a terminal it asks first, unless --yes. Once it is given the approval\n' +
+    'stands: where what follows fails, that is said (APPROVAL_STANDS), and the daily sweep takes the purge up.',
   json: '{requestId, action, version, subject, evidence, expiresAt, status, required, approved, approvals: [{approver, at, breakGlass, verified}], job}',
   arguments: [{ name: '<request>', description: 'Its id: `keyturn approvals list`' }],
   options: [
@@ -72,7 +75,11 @@ export const approve = defineCommand({
       } finally {
         close();
       }
-      const standing = await readStanding(deps, requestId);
+      const stands = <T>(failed: string, work: () => Promise<T>) =>
+        tellingThatItStands(request, as, failed, work);
+      const standing = await stands('how the request stands could not be read', () =>
+        readStanding(deps, requestId),
+      );
       const { check } = standing;
       for (const line of approvalLines(standing)) out.line(line);
       if (!check.approved || request.action !== 'purge') {
@@ -84,15 +91,43 @@ export const approve = defineCommand({
         out.result({ ...standingJson(standing), job: null });
         return EXIT_CODES.done.code;
       }
-      const waiting = await getJob(deps, purgeJobId(request.keyId, request.version));
-      const job = await resumeIfDecided(deps, waiting, false);
-      const [followed] = await follow(deps, out, [{ answer: 'resumed', job }], wait);
-      const ended = followed?.job ?? job;
-      await printPurge(deps, out, ended, { already: false, embedded: stack !== null });
-      out.result({ ...standingJson(standing), job: jobJson(ended, null) });
-      return exitCodeOfJobs([ended]);
+      const job = await stands('the purge was not taken up', async () =>
+        resumeIfDecided(deps, await getJob(deps, purgeJobId(request.keyId, request.version)), false),
+      );
+      return stands('the purge could not be followed', async () => {
+        const [followed] = await follow(deps, out, [{ answer: 'resumed', job }], wait);
+        const ended = followed?.job ?? job;
+        await printPurge(deps, out, ended, { already: false, embedded: stack !== null });
+        out.result({ ...standingJson(standing), job: jobJson(ended, null) });
+        return exitCodeOfJobs([ended]);
+      });
     }),
 });
+
+/** What follows an approval. Whatever becomes of it, the approval stands: so it is no refusal, and is told apart. */
+async function tellingThatItStands<T>(
+  request: ApprovalRequest,
+  approver: string,
+  failed: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, message, remedy } = asKeyturnError(error);
+    if (code === 'INTERRUPTED') throw error;
+    const next =
+      request.action === 'purge'
+        ? `An approved purge is taken up by the daily sweep, or at once when whoever asked repeats \`keyturn purge ${keyOptions(request)} --version ${request.version}\`.`
+        : '';
+    const look = `\`keyturn approvals show ${request.requestId}\` shows how it stands.`;
+    throw new CliError(
+      'APPROVAL_STANDS',
+      `The approval of ${approver} stands, but ${failed}: ${code}: ${message}`,
+      { cause: error, remedy: [remedy, next, look].filter(Boolean).join(' ') },
+    );
+  }
+}
 
 interface OpenSigner {
   readonly signer: Signer;

@@ -27,13 +27,13 @@ export async function checkMayApprove(
   });
 }
 
-/** Signs, writes down, and returns how the request stands then. Throws as checkMayApprove, and the signer's errors. */
+/** Signs and writes down. Once it returns the approval stands. Throws as checkMayApprove, and the signer's errors. */
 export async function approve(
   deps: ApprovalDeps,
   requestId: string,
   approver: string,
   signer: Signer,
-): Promise<{ readonly approval: Approval; readonly check: ApprovalCheck }> {
+): Promise<Approval> {
   const { request } = await checkMayApprove(deps, requestId, approver);
   await requirePinned(deps, approver, signer);
   const breakGlass = deps.config.approvals.approvers[approver]?.breakGlass ?? false;
@@ -43,7 +43,7 @@ export async function approve(
   const jws = await signer.sign(APPROVAL_TYPE, statementOf(request, said));
   const { status, item } = await deps.ledger.createApproval({ requestId, ...said, jws });
   if (status === 'exists') throw alreadyGiven(request, item);
-  return { approval: item, check: await checkApprovals(deps, requestId) };
+  return item;
 }
 
 interface Refused {

@@ -51,8 +51,9 @@ async function approveOne(deps: Deps, requestId: string, approver: string, signe
   try {
     const { request } = await checkMayApprove(deps, requestId, approver);
     await requirePinned(deps, approver, signer);
-    const { check } = await approve(deps, requestId, approver, signer);
-    if (!check.approved || request.action !== 'purge') return;
+    await approve(deps, requestId, approver, signer);
+    const { approved } = await checkApprovals(deps, requestId);
+    if (!approved || request.action !== 'purge') return;
     const waiting = await getJob(deps, purgeJobId(request.keyId, request.version));
     await resumeIfDecided(deps, waiting, false);
   } catch (error) {

@@ -1,9 +1,11 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { approve } from '../../shared/approvals/approve.ts';
-import { requestRotation } from '../../shared/rotation/request-job.ts';
+import { LedgerError, RotationError } from '../../shared/errors/errors.ts';
+import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
+import { sweepDaily } from '../../shared/rotation/sweep-daily.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { createApprovers } from '../support/approvers.ts';
-import { runRotation } from '../support/memory-machine.ts';
+import { runPurge, runRotation } from '../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../support/memory-world.ts';
 import { capture, runOn } from './capture.ts';
 
@@ -90,5 +92,84 @@ describe('keyturn approve', () => {
     );
     expect(right.code).toBe(0);
     expect(right.stdout).toContain('Approved by 1 of 2');
+  });
+});
+
+describe('keyturn approve, of a purge that waits', () => {
+  let jobId: string;
+  beforeEach(async () => {
+    await approve(world.deps, requestId, 'alice', people.signer('alice'));
+    await approve(world.deps, requestId, 'bob', people.signer('bob'));
+    await run('holds', 'release', ...ACME, holdId, '--yes');
+    world.passGrace();
+    const { job } = await requestPurge(world.deps, { ...KEY, version: 1 });
+    ({ jobId } = job);
+    await expect(runPurge(world, jobId)).rejects.toMatchObject({ code: 'JOB_PAUSED' });
+    requestId = (await world.job(jobId)).approvalId ?? '';
+    await approve(world.deps, requestId, 'alice', people.signer('alice'));
+  });
+
+  const asBob = (deps = world.deps, captured = capture()) => {
+    const argv = [
+      'approve',
+      requestId,
+      '--as',
+      'bob',
+      '--key-file',
+      people.keyFile('bob'),
+      '--yes',
+      '--no-wait',
+    ];
+    return { captured, done: runOn(deps, argv, captured) };
+  };
+  const types = async () => {
+    const items = await world.ledger.listAuditEntries(KEY.tenant, 1, 1000);
+    return items.map(({ entry }) => entry?.type);
+  };
+
+  it('stands when the purge cannot be taken up, is told of as such, and the daily sweep goes on with it', async () => {
+    world.faults.before = (call) => {
+      if (call === 'executions.start')
+        throw new RotationError('EXECUTIONS_UNAVAILABLE', 'Step Functions is away');
+    };
+    const { captured, done } = asBob();
+    await expect(done).rejects.toMatchObject({
+      code: 'APPROVAL_STANDS',
+      message:
+        'The approval of bob stands, but the purge was not taken up: EXECUTIONS_UNAVAILABLE: Step Functions is away',
+      remedy: expect.stringContaining('keyturn purge --tenant acme --version 1'),
+    });
+    expect(captured.text().stdout).toContain('Approved by 2 of 2');
+    world.faults.before = () => {};
+    expect(await list()).toMatchObject([{ requestId, status: 'approved' }]);
+    await sweepDaily(world.deps);
+    expect(await runPurge(world, jobId)).toBe(true);
+  });
+
+  it('is no refused request, also where the domain refuses what follows', async () => {
+    const deps = { ...world.deps, recordSets: { ...world.deps.recordSets, names: [] } };
+    await expect(asBob(deps).done).rejects.toMatchObject({
+      code: 'APPROVAL_STANDS',
+      message: expect.stringContaining('the purge was not taken up: RECORD_SET_NOT_FOUND: '),
+    });
+    expect((await types()).slice(-1)).toEqual(['approval.given']);
+    expect(await types()).not.toContain('request.refused');
+  });
+
+  it('stands when how its request stands cannot be read any more', async () => {
+    let written = false;
+    world.faults.after = (call) => {
+      if (call === 'ledger.createApproval') written = true;
+      else if (written && call === 'ledger.listApprovals')
+        throw new LedgerError('LEDGER_UNAVAILABLE', 'away', { retryable: true });
+    };
+    await expect(asBob().done).rejects.toMatchObject({
+      code: 'APPROVAL_STANDS',
+      message: expect.stringContaining(
+        'stands, but how the request stands could not be read: LEDGER_UNAVAILABLE',
+      ),
+    });
+    world.faults.after = () => {};
+    expect(await list()).toMatchObject([{ requestId, status: 'approved' }]);
   });
 });

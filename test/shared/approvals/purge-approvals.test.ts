@@ -97,9 +97,8 @@ async function waiting(on: World = world) {
 const sign = (requestId: string, ...names: readonly string[]) => signOn(world.deps, requestId, ...names);
 
 async function signOn(deps: Deps, requestId: string, ...names: readonly string[]) {
-  let check = await checkApprovals(deps, requestId);
-  for (const name of names) ({ check } = await approve(deps, requestId, name, people.signer(name)));
-  return check;
+  for (const name of names) await approve(deps, requestId, name, people.signer(name));
+  return checkApprovals(deps, requestId);
 }
 
 async function resume(jobId: string) {
