@@ -28,7 +28,7 @@ beforeAll(async () => {
   await createKey(stack.deps, 'none', 'nosql');
   items = dynamoDbRecords(dynamodb);
   await items.fill('none', 1, await stack.deps.keyring.active('none', 'nosql'));
-}, 60_000);
+});
 afterAll(async () => {
   dynamodb.destroy();
   await pool.end();
@@ -104,7 +104,7 @@ describe.each([
 
     expect(again.time.rate).toMatchObject({ sameKey: true, records });
     expect(again).toMatchObject({ from: 2, to: 3 });
-  }, 60_000);
+  });
 });
 
 function sum(counts: RequestCounts, names: readonly string[], what: 'requests' | 'items'): number {

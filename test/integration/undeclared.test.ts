@@ -41,7 +41,7 @@ beforeAll(async () => {
   const card = await sealed('acme', 1);
   await stack.pool.query('INSERT INTO "Card Archive" VALUES (1, $1)', [card.toString('base64url')]);
   await stack.pool.query('INSERT INTO others VALUES (1, $1)', [await sealed('other', 1)]);
-}, 60_000);
+});
 afterAll(() => stack.remove());
 
 const purge = async () => {

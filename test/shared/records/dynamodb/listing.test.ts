@@ -204,7 +204,7 @@ it('pages end at 1 MB, and may hold nothing of the tenant', async () => {
   // 24 records of 300 KB, and the answer of a batch holds 16 MB.
   expect((await store.read(rows.map(({ key }) => key))).filter((record) => record !== null)).toHaveLength(24);
   client.destroy();
-}, 60_000);
+});
 
 describe('attributes of every type', () => {
   const B = (bytes: Uint8Array) => storedValue('B', bytes);

@@ -14,7 +14,7 @@ import {
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 for (const tableCase of [INT_KEY, COMPOUND_KEY, FIXED_TENANT]) {

@@ -8,7 +8,7 @@ import { startTestPostgres, type TestPostgres } from '../../../support/postgres.
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 const scope = { tenant: 'acme', keyId: KEY_ID };

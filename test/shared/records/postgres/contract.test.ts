@@ -6,7 +6,7 @@ import { COMPOUND_KEY, FIXED_TENANT, INT_KEY, makeFixture } from '../../../suppo
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 for (const tableCase of [INT_KEY, COMPOUND_KEY, FIXED_TENANT]) {

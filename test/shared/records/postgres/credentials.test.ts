@@ -61,7 +61,7 @@ describe('a rotated password', () => {
   let postgres: TestPostgres;
   beforeAll(async () => {
     postgres = await startTestPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres.stop());
 
   it('is used by the next connection, without a restart', async () => {

@@ -19,7 +19,7 @@ const role = 'reader';
 beforeAll(async () => {
   postgres = await startTestPostgres();
   await postgres.admin.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 // A search reads the whole database: one for each test.

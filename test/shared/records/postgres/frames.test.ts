@@ -8,7 +8,7 @@ import { INT_KEY, makeFixture } from '../../../support/postgres-records.ts';
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 const key = INT_KEY.keyOf(1);

@@ -11,7 +11,7 @@ import { INT_KEY, makeFixture, recordSetConfig, type TableCase } from '../../../
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 const TEXT_KEY: TableCase = {

@@ -13,7 +13,7 @@ import { INT_KEY, makeFixture, recordSetConfig } from '../../../support/postgres
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 const ROWS = 6_000;

@@ -75,7 +75,7 @@ describe('TLS to a server', () => {
       await writeFile(path.join(dir, `${name}.pem`), cert);
     }
     postgres = await startTestPostgres();
-  }, 60_000);
+  });
   afterAll(async () => {
     await postgres.stop();
     await rm(dir, { recursive: true });

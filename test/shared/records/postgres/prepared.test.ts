@@ -12,7 +12,7 @@ import { INT_KEY, recordSetConfig, type TableCase } from '../../../support/postg
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 const KEYS: readonly RecordKey[] = [['1'], ['2'], ['3']];

@@ -14,7 +14,7 @@ import { startTestPostgres, type TestPostgres } from '../../../support/postgres.
 let postgres: TestPostgres;
 beforeAll(async () => {
   postgres = await startTestPostgres();
-}, 60_000);
+});
 afterAll(() => postgres.stop());
 
 async function readBack(array: Buffer, type: string, shown = 'v::text'): Promise<unknown> {
