@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Deps } from '../shared/deps/deps.ts';
 import type { Need } from '../shared/deps/needs.ts';
-import { KeyturnError } from '../shared/errors/errors.ts';
+import { KeyturnError, UnreadableItemError } from '../shared/errors/errors.ts';
 import type { More } from './powertools.ts';
 
 /** The part of the Lambda context that is used. */
@@ -18,6 +18,17 @@ export class TransientError extends Error {
   constructor(message: string, cause: unknown) {
     super(message, { cause });
     this.name = 'TransientError';
+  }
+}
+
+/**
+ * It met an item of a newer release, as happens while a deployment goes on: the state machines try it again for an hour,
+ * until the function was replaced. Queues and events are tried again as with every failure.
+ */
+export class UnreadableItem extends TransientError {
+  constructor(message: string, cause: unknown) {
+    super(message, cause);
+    this.name = 'UnreadableItem';
   }
 }
 
@@ -64,6 +75,7 @@ export function translate(error: unknown): Error {
   if (error instanceof KeyturnError) {
     const message = `${error.code}: ${error.message}`;
     if (error.code === 'JOB_PAUSED' || error.code === 'JOB_CANCELLED') return new JobPaused(message, error);
+    if (error instanceof UnreadableItemError) return new UnreadableItem(message, error);
     // Somebody else changed the item in between: the repeated step reads it again.
     const retryable = error.retryable || error.code === 'REVISION_CONFLICT';
     return retryable ? new TransientError(message, error) : new PermanentError(message, error);

@@ -1,5 +1,5 @@
 import { EVENT_FUNCTIONS, STATE_FUNCTIONS } from '../functions/index.ts';
-import type { CreateHandler, Handler } from '../functions/lambda.ts';
+import { type CreateHandler, type Handler, PermanentError, TransientError } from '../functions/lambda.ts';
 import { FUNCTION_NEEDS } from '../functions/needs.ts';
 import type { Deps } from '../shared/deps/deps.ts';
 import { limitDeps, type Need } from '../shared/deps/needs.ts';
@@ -121,9 +121,8 @@ function asJson(event: unknown): unknown {
 }
 
 function isBug(error: unknown): boolean {
-  return !(error instanceof Error) || !['TransientError', 'PermanentError', 'JobPaused'].includes(error.name)
-    ? true
-    : error.message.startsWith('UNEXPECTED');
+  const answer = error instanceof TransientError || error instanceof PermanentError;
+  return !answer || error.message.startsWith('UNEXPECTED');
 }
 
 function needsOf(name: string): readonly Need[] {

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { StateMachine } from 'aws-local-stepfunctions';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { JobPaused, PermanentError, TransientError } from '../functions/lambda.ts';
+import { JobPaused, PermanentError, TransientError, translate } from '../functions/lambda.ts';
+import { UnreadableItemError } from '../shared/errors/errors.ts';
 import { STATE_MACHINES, type StateMachineName } from '../shared/executions/executions.ts';
 
 /** The deployed state machines themselves, with a stub for each function: order, loops, waits, errors, ends. */
@@ -272,11 +273,12 @@ describe('adopt-records', () => {
   });
 });
 
-const steps = STATE_MACHINES.flatMap((machine) =>
+const allSteps = STATE_MACHINES.flatMap((machine) =>
   allStates(machineOf(machine).machine)
-    .filter(([name, { Type }]) => Type === 'Task' && name !== 'StopJob')
+    .filter(([, { Type }]) => Type === 'Task')
     .map(([name]) => [machine, name] as const),
 );
+const steps = allSteps.filter(([, name]) => name !== 'StopJob');
 
 describe('a step that fails', () => {
   it.each(steps)('%s, %s: for a passing reason, is tried again', async (machine, step) => {
@@ -358,6 +360,49 @@ describe('a step that fails', () => {
     expect(calls.at(-1)).toBe('StopJob');
   });
 });
+
+describe('a step that meets an item of a newer release', () => {
+  const unreadable = new UnreadableItemError(
+    "The ledger's item of a job has what this release does not know: x",
+  );
+
+  it.each(steps)('%s, %s: is tried again until its function was replaced', async (machine, name) => {
+    const answer = ANSWERS[name] ?? (() => null);
+    const { ended, retries, calls } = await run(machine, {
+      [name]: (input, call) => {
+        if (call <= 12) throw translate(unreadable);
+        return answer(input, call);
+      },
+    });
+    expect(ended).toBe('SUCCEEDED');
+    expect(retries).toHaveLength(12);
+    expect(calls).not.toContain('StopJob');
+  });
+
+  it.each(allSteps)('%s, %s: for an hour at least, and then stops the job', (machine, name) => {
+    const [, state] = allStates(machineOf(machine).machine).find(([each]) => each === name) ?? [];
+    const rule = retrySchema
+      .parse(state?.['Retry'])
+      .find((each) => each.ErrorEquals.includes('UnreadableItem'));
+    const { IntervalSeconds = 0, MaxAttempts = 0, BackoffRate = 1, MaxDelaySeconds = 0 } = rule ?? {};
+    const waits = Array.from({ length: MaxAttempts }, (_, i) =>
+      Math.min(IntervalSeconds * BackoffRate ** i, MaxDelaySeconds),
+    );
+    expect(waits.reduce((sum, seconds) => sum + seconds, 0)).toBeGreaterThan(3600);
+    // 40 listers that are tried again at one time stay far below the 25,000 events of an execution.
+    expect(40 * 3 * MaxAttempts).toBeLessThan(5000);
+  });
+});
+
+const retrySchema = z.array(
+  z.object({
+    ErrorEquals: z.array(z.string()),
+    IntervalSeconds: z.number(),
+    MaxAttempts: z.number(),
+    BackoffRate: z.number().optional(),
+    MaxDelaySeconds: z.number().optional(),
+  }),
+);
 
 describe('the data of a machine', () => {
   /** Ids, numbers, booleans and the outcome's name: nothing of what a record holds. */

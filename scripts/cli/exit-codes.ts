@@ -125,7 +125,8 @@ export const ERRORS = {
   },
   LEDGER_ITEM_INVALID: {
     exit: 'unexpected',
-    meaning: 'An item of the ledger is not of the shape that this version writes.',
+    meaning:
+      'An item of the ledger has what this release does not know, or lacks what it must have: a newer release wrote it, or somebody by hand.',
   },
   STATE_FORGED: {
     exit: 'refused',

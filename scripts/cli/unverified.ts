@@ -33,13 +33,13 @@ export function tellingOf(ledger: Ledger, left: Set<string>): Ledger {
   };
 }
 
-/** `1 item could not be verified, and is left out: …`. Null: there is none. */
+/** `1 item could not be verified or read, and is left out: …`. Null: there is none. */
 export function unverifiedWarning(left: ReadonlySet<string>): string | null {
   if (left.size === 0) return null;
   const [one, is] = left.size === 1 ? ['item', 'is'] : ['items', 'are'];
   const names = [...left].slice(0, NAMED);
   const more = left.size > NAMED ? `, and ${count(left.size - NAMED)} more` : '';
-  return `${count(left.size)} ${one} could not be verified, and ${is} left out: ${names.join('; ')}${more} (docs/runbook.md)`;
+  return `${count(left.size)} ${one} could not be verified or read, and ${is} left out: ${names.join('; ')}${more} (docs/runbook.md)`;
 }
 
 const NAMED = 5;

@@ -1,6 +1,6 @@
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import { KeyturnError } from '../errors/errors.ts';
+import type { KeyturnError } from '../errors/errors.ts';
 import type { StoredCensus } from '../rotation/rotation.ts';
 import type { Description } from './describe.ts';
 import {
@@ -11,7 +11,7 @@ import {
   describeCertificate,
 } from './describe-words.ts';
 import type { AuditEntry } from './entry.ts';
-import type { Finding } from './findings.ts';
+import { type Finding, isFinding } from './findings.ts';
 import { differences } from './same-detail.ts';
 
 /** Entries of what is written once and never changed: whether it is still there, and still what its entry tells. */
@@ -88,7 +88,7 @@ async function readCensuses(ledger: Deps['ledger'], keyId: string): Promise<KeyC
   try {
     return { list: await ledger.listStoredCensuses(keyId, CENSUSES_READ), unreadable: null };
   } catch (error) {
-    if (!(error instanceof KeyturnError) || error.retryable) throw error;
+    if (!isFinding(error)) throw error;
     return { list: [], unreadable: error };
   }
 }
@@ -114,7 +114,7 @@ export async function compareCreated(
       const what = changed.join(', ') || 'another thing';
       return finding('CHANGED', `${entry.eventId} is not what entry ${entry.sequence} tells of it (${what})`);
     } catch (error) {
-      if (!(error instanceof KeyturnError) || error.retryable) throw error;
+      if (!isFinding(error)) throw error;
       return finding('EDITED', `${entry.eventId} in the ledger was not written by Keyturn (${error.code})`);
     }
   });

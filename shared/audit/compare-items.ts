@@ -1,13 +1,12 @@
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { Restore } from '../rotation/restore.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { describeJobChange, describeKeyChange, jobEventId, keyEventId, restoreEventId } from './describe.ts';
 import { describeRestore } from './describe-words.ts';
 import type { AuditEntry } from './entry.ts';
-import type { Finding } from './findings.ts';
+import { type Finding, isFinding } from './findings.ts';
 import { isPending, type Outbox } from './outbox.ts';
 import { stateDifferences } from './same-detail.ts';
 import type { RecordedItem } from './walk.ts';
@@ -144,7 +143,7 @@ async function compareItem(tenant: string, ledger: LedgerWalk, item: Item): Prom
     try {
       stored = await item.read();
     } catch (error) {
-      if (!(error instanceof KeyturnError) || error.retryable) throw error;
+      if (!isFinding(error)) throw error;
       return finding('EDITED', `${item.name} in the ledger was not written by Keyturn (${error.code})`);
     }
     const revision = stored?.shown.revision ?? 0;

@@ -16,7 +16,7 @@ export const auditEventShape = {
   ),
 };
 
-export const auditEntrySchema = z.object({
+export const auditEntrySchema = z.strictObject({
   tenant: text,
   sequence: z.int().min(1),
   ...auditEventShape,

@@ -1,9 +1,8 @@
 import { inLanes } from '../concurrency/in-lanes.ts';
 import type { Deps } from '../deps/deps.ts';
-import { KeyturnError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { CENSUSES_READ } from './compare-created.ts';
-import type { Finding } from './findings.ts';
+import { type Finding, isFinding } from './findings.ts';
 import type { LedgerWalk } from './walk-ledger.ts';
 
 /** What stands in the ledger once and for all, and no entry tells of. */
@@ -38,7 +37,7 @@ export async function findUnrecorded(
     try {
       for (const eventId of await list()) if (!ledger.walk.tells(eventId)) unknown.add(eventId);
     } catch (error) {
-      if (!(error instanceof KeyturnError) || error.retryable) throw error;
+      if (!isFinding(error)) throw error;
       // An entry that tells of it has a finding of its own.
       findings.push(finding('EDITED', `${what} in the ledger was not written by Keyturn (${error.code})`));
     }

@@ -1,3 +1,5 @@
+import { KeyturnError, UnreadableItemError } from '../errors/errors.ts';
+
 /** What a verification finds wrong, each at its place. */
 
 export const FINDING_CODES = [
@@ -29,6 +31,11 @@ export const FINDING_CODES = [
   'GONE',
 ] as const;
 export type FindingCode = (typeof FINDING_CODES)[number];
+
+/** Whether it says that what was read is wrong. An outage does not, and nor does what a newer release wrote. */
+export function isFinding(error: unknown): error is KeyturnError {
+  return error instanceof KeyturnError && !error.retryable && !(error instanceof UnreadableItemError);
+}
 
 export interface Finding {
   readonly code: FindingCode;

@@ -1,9 +1,8 @@
 import type { JWK } from 'jose';
 import type { Deps } from '../deps/deps.ts';
-import { KeyturnError } from '../errors/errors.ts';
 import { type ChangingItems, compareItems } from './compare-items.ts';
 import { findUnrecorded, type ListedRequests } from './find-unrecorded.ts';
-import type { Finding } from './findings.ts';
+import { type Finding, isFinding } from './findings.ts';
 import type { ExportMark } from './outbox.ts';
 import { type Archived, compareAnchors, readArchive } from './read-archive.ts';
 import type { Walk } from './walk.ts';
@@ -71,7 +70,7 @@ async function readMarkOrName(
   try {
     return await audit.getExportMark(tenant);
   } catch (error) {
-    if (!(error instanceof KeyturnError) || error.retryable) throw error;
+    if (!isFinding(error)) throw error;
     const message = `the mark of how far it was exported was not written by Keyturn (${error.code})`;
     findings.push({ code: 'FORGED', tenant, where: 'ledger', sequence: null, message });
     return null;

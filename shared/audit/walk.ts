@@ -78,7 +78,7 @@ export function startWalk(tenant: string, where: Finding['where']): Walk {
       if (!genuine)
         find('FORGED', sequence, `what stands at ${sequence} was not written by Keyturn, or not there`);
       if (entry === null) {
-        find('EDITED', sequence, `what stands at ${sequence} is no entry`);
+        find('EDITED', sequence, `what stands at ${sequence} is no entry that this release knows`);
         return null;
       }
       if (entry.sequence !== sequence || entry.tenant !== tenant) {

@@ -1,4 +1,5 @@
 import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
+import { z } from 'zod';
 import { APPROVAL_TYPE, isSameStatement, statementOf } from '../approvals/binding.ts';
 import type { ApprovalsConfig } from '../config/people.ts';
 import { CertificateError, SigningError } from '../errors/errors.ts';
@@ -64,12 +65,25 @@ export function readCertificate(jws: string): Certificate {
 function parseCertificate(content: unknown): Certificate {
   const parsed = certificateSchema.safeParse(content);
   if (parsed.success) return parsed.data;
+  if (isOfNewerRelease(content, parsed.error)) {
+    throw new CertificateError(
+      'CERTIFICATE_INVALID',
+      'It has what this release of Keyturn does not know, so that it can vouch for nothing in it',
+      { remedy: 'A newer release issued it: verify it with that one, or a later one.' },
+    );
+  }
   const where = parsed.error.issues.map(({ path }) => path.join('.') || 'the whole').join(', ');
   throw new CertificateError(
     'CERTIFICATE_INVALID',
     `It is not of the form of a certificate of version 1: ${where}`,
     { remedy: 'A later version of Keyturn may have issued it.' },
   );
+}
+
+/** By its own number, or by members that this one does not know and nothing else. */
+function isOfNewerRelease(content: unknown, { issues }: z.ZodError): boolean {
+  const numbered = z.looseObject({ certificateVersion: z.int().min(2) });
+  return numbered.safeParse(content).success || issues.every(({ code }) => code === 'unrecognized_keys');
 }
 
 async function signedContent(jws: string, keys: readonly JWK[]): Promise<unknown> {

@@ -139,6 +139,8 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
         metrics.add('StateForged', 1);
         log.error(`${what} was not written by Keyturn, or not like this`, { code: 'STATE_FORGED' });
       },
+      onUnreadable: (what) =>
+        log.warn(`${what} was written by another release, and is left out`, { code: 'LEDGER_ITEM_INVALID' }),
     }),
   );
   const { ledger, audit } = openAudit(store, clock, composition.actor);

@@ -101,7 +101,7 @@ export type LedgerErrorCode =
   | 'LEDGER_UNAVAILABLE'
   | 'LEDGER_DENIED'
   | 'LEDGER_NOT_FOUND'
-  /** An item in the table is not of the shape that this version writes. */
+  /** An item in the table is not of the shape that this release reads, or would be none that it may write. */
   | 'LEDGER_ITEM_INVALID'
   /** An item in the table was not written by the pipeline, or not like this: its MAC is missing or wrong. */
   | 'STATE_FORGED'
@@ -113,6 +113,16 @@ export class LedgerError extends KeyturnError {
   constructor(code: LedgerErrorCode, message: string, detail?: ErrorDetail) {
     super(message, detail);
     this.code = code;
+  }
+}
+
+/**
+ * An item of the ledger that was found as it should not be for this release: a newer one wrote it, or somebody by hand. This
+ * code never reads it; the code that a deployment puts in its place may (functions/lambda.ts).
+ */
+export class UnreadableItemError extends LedgerError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('LEDGER_ITEM_INVALID', message, detail);
   }
 }
 

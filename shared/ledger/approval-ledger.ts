@@ -9,6 +9,7 @@ import {
   LIST_ORDER,
   PARTITION_KEY,
   SORT_KEY,
+  STORED_WITH,
 } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import { approvalRequestSchema, approvalSchema, approvalVoidSchema, parseItem } from './items.ts';
@@ -34,6 +35,7 @@ const REQUESTS = 'approval';
 export const APPROVAL_REQUEST: Kind<ApprovalRequest> = {
   name: 'approval request',
   schema: approvalRequestSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ requestId }) => itemKeys.approvalRequest(requestId),
   // By their end, so that whoever asks for the open ones reads no others.
   listed: ({ expiresAt, requestId }) => ({ list: REQUESTS, order: `${expiresAt}#${requestId}` }),
@@ -42,12 +44,14 @@ export const APPROVAL_REQUEST: Kind<ApprovalRequest> = {
 const APPROVAL_VOID: Kind<ApprovalVoid> = {
   name: 'void approval request',
   schema: approvalVoidSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ requestId }) => itemKeys.approvalVoid(requestId),
 };
 
 const APPROVAL: Kind<Approval> = {
   name: 'approval',
   schema: approvalSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ requestId, approver }) => itemKeys.approval(requestId, approver),
 };
 
@@ -65,7 +69,7 @@ export function createApprovalLedger(table: AuthenticatedTable): ApprovalLedger 
         values: { ':list': REQUESTS, ':from': expiresFrom === '' ? '0' : expiresFrom },
         newestFirst: true,
       };
-      const read = (item: Item) => parseItem(approvalRequestSchema, item, APPROVAL_REQUEST.name);
+      const read = (item: Item) => parseItem(APPROVAL_REQUEST, item);
       return table.list(query, read, onSkipped);
     },
     voidApprovalRequest: (entry) => createOne(table, APPROVAL_VOID, entry),
@@ -77,7 +81,7 @@ export function createApprovalLedger(table: AuthenticatedTable): ApprovalLedger 
         names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
         values: { ':pk': approvalPartition(requestId), ':prefix': APPROVER_PREFIX },
       });
-      return items.map((item) => parseItem(approvalSchema, item, APPROVAL.name));
+      return items.map((item) => parseItem(APPROVAL, item));
     },
   };
 }

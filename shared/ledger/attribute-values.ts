@@ -1,5 +1,5 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import { LedgerError } from '../errors/errors.ts';
+import { LedgerError, UnreadableItemError } from '../errors/errors.ts';
 
 /** DynamoDB's attribute values from and to plain JavaScript values; only the types that this table uses. */
 
@@ -35,15 +35,25 @@ function unmarshal(value: AttributeValue, name: string): unknown {
   if (value.M !== undefined) return unmarshalItem(value.M);
   if (value.NS !== undefined) return value.NS.map((element) => readNumber(element, name));
   if (value.SS !== undefined) return value.SS;
-  throw invalid(name);
+  throw unreadable(name);
 }
 
 function readNumber(text: string, name: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw invalid(name);
+  if (!Number.isSafeInteger(value)) throw unreadable(name);
   return value;
 }
 
 function invalid(name: string): LedgerError {
-  return new LedgerError('LEDGER_ITEM_INVALID', `Attribute ${name} has a type that the ledger does not hold`);
+  return new LedgerError('LEDGER_ITEM_INVALID', notHeld(name));
+}
+
+function unreadable(name: string): UnreadableItemError {
+  return new UnreadableItemError(notHeld(name), {
+    remedy: 'A newer release of Keyturn wrote it, which is to be deployed, or it was changed by hand.',
+  });
+}
+
+function notHeld(name: string): string {
+  return `Attribute ${name} has a type that the ledger does not hold`;
 }

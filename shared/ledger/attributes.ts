@@ -54,6 +54,28 @@ export const WRITTEN_APART: ReadonlySet<string> = new Set([
   LIST_ORDER,
 ]);
 
+const PLACE = [PARTITION_KEY, SORT_KEY, MAC];
+const LISTED = [LIST_KEY, LIST_ORDER];
+
+/**
+ * What an item may have beside what it says, by how its kind is written. Whatever else is there, a newer release wrote: see
+ * items.ts.
+ */
+export const STORED_WITH = {
+  /** Put as it is, also over itself. */
+  put: new Set(PLACE),
+  listed: new Set([...PLACE, ...LISTED]),
+  created: new Set([...PLACE, WRITE_ID]),
+  /** A page's plan, in which its progress is counted. */
+  page: new Set([...PLACE, WRITE_ID, 'createdAt', REPORTS, DONE]),
+  /** Each change leaves its event there, and for as long as that is open the item is in a list. */
+  audited: new Set([...PLACE, WRITE_ID, ...LISTED, OUTBOX, OUTBOX_MAC]),
+  /** An event that is no change of another item: its outbox is all that it says. */
+  event: new Set([...PLACE, WRITE_ID, ...LISTED, OUTBOX_MAC]),
+  /** Read by itself. */
+  nothing: new Set<string>(),
+} as const satisfies Readonly<Record<string, ReadonlySet<string>>>;
+
 /** Attribute names in expressions, all by placeholder: DynamoDB reserves hundreds of words. */
 export const NAMES = {
   '#pk': PARTITION_KEY,

@@ -12,7 +12,7 @@ import {
   type Outbox,
   type PendingEvent,
 } from '../audit/outbox.ts';
-import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
+import { type Item, marshalItem } from './attribute-values.ts';
 import {
   auditPartition,
   CENSUS_PREFIX,
@@ -30,12 +30,13 @@ import {
   PARTITION_KEY,
   pad,
   SORT_KEY,
+  STORED_WITH,
 } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import type { Authenticator } from './authentication/authenticator.ts';
 import type { Guard } from './authentication/forgery.ts';
 import { itemBytes } from './authentication/item-bytes.ts';
-import { parseItem } from './items.ts';
+import { parseItem, type Readable } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind, readOne } from './stored-items.ts';
 import type { Condition, TableClient } from './table-client.ts';
@@ -45,16 +46,28 @@ import type { Condition, TableClient } from './table-client.ts';
 const text = z.string();
 const count = z.int().min(0);
 const position = z.int().min(1);
-const pendingEvent = z.object({
+const pendingEvent = z.strictObject({
   tenant: text,
   ...auditEventShape,
   afterSequence: count,
 }) satisfies z.ZodType<PendingEvent>;
 const outboxSchema = z.union([
   pendingEvent,
-  z.object({ eventId: text, sequence: position }),
+  z.strictObject({ eventId: text, sequence: position }),
 ]) satisfies z.ZodType<Outbox>;
-const withOutbox = z.object({ [OUTBOX]: outboxSchema.optional() });
+
+const ENTRY: Readable<AuditEntry> = {
+  name: 'audit entry',
+  schema: auditEntrySchema,
+  storedWith: STORED_WITH.put,
+};
+
+/** What an item tells the audit, whatever it says besides. */
+const OUTBOX_OF: Readable<{ readonly [OUTBOX]: Outbox }> = {
+  name: 'outbox',
+  schema: z.strictObject({ [OUTBOX]: outboxSchema }),
+  storedWith: STORED_WITH.nothing,
+};
 
 const { keys: KEYS, jobs: JOBS, endedJobs: ENDED_JOBS, approvals, openOutboxes: OPEN_OUTBOXES } = LISTS;
 const LISTS_WITH_OUTBOXES: readonly string[] = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
@@ -67,13 +80,20 @@ interface StoredEvent {
 
 const EVENT: Kind<StoredEvent> = {
   name: 'audit event',
-  schema: z.object({ tenant: text, eventId: text, [OUTBOX]: outboxSchema }),
+  schema: z.strictObject({ tenant: text, eventId: text, [OUTBOX]: outboxSchema }),
+  storedWith: STORED_WITH.event,
   keyOf: ({ tenant, eventId }) => itemKeys.auditEvent(tenant, eventId),
 };
 
 const MARK: Kind<ExportMark> = {
   name: 'export mark',
-  schema: z.object({ tenant: text, sequence: count, planned: position.nullable(), revision: position }),
+  schema: z.strictObject({
+    tenant: text,
+    sequence: count,
+    planned: position.nullable(),
+    revision: position,
+  }),
+  storedWith: STORED_WITH.listed,
   keyOf: ({ tenant }) => itemKeys.exportMark(tenant),
   listed: ({ tenant }) => ({ list: LISTS.exportMarks, order: `${tenant}#` }),
 };
@@ -126,7 +146,8 @@ function withEvent(fields: object, event: PendingEvent): object {
 const listed = z.object({ [LIST_KEY]: text.optional(), [LIST_ORDER]: text.optional() });
 
 function readOutbox(item: Item): Outbox | null {
-  return parseItem(withOutbox, item, 'outbox')[OUTBOX] ?? null;
+  const { [OUTBOX]: outbox } = item;
+  return outbox === undefined ? null : parseItem(OUTBOX_OF, { [OUTBOX]: outbox })[OUTBOX];
 }
 
 /**
@@ -145,7 +166,7 @@ export function createAuditLedger(
     const genuine = await authenticator.verify(itemBytes(item), item[MAC]?.S ?? '');
     // For the alarm: who reads it decides what it means.
     if (!genuine) guard.forged(`Entry ${sequence} of an audit chain`);
-    return { sequence, entry: parseEntry(item), genuine };
+    return { sequence, entry: readEntry(item, genuine), genuine };
   };
   return {
     createAuditEntry: async (entry) => {
@@ -175,8 +196,7 @@ export function createAuditLedger(
     },
     closeOutbox: (outbox, sequence) => closeOutbox(table, outbox, sequence),
     getExportMark: (tenant) => readOne(table, MARK, itemKeys.exportMark(tenant)),
-    listExportMarks: () =>
-      table.list(listQuery(LISTS.exportMarks), (item) => parseItem(MARK.schema, item, MARK.name)),
+    listExportMarks: () => table.list(listQuery(LISTS.exportMarks), (item) => parseItem(MARK, item)),
     putExportMark: async (mark) => {
       const { list, order } = MARK.listed?.(mark) ?? {};
       const condition =
@@ -215,10 +235,12 @@ function listQuery(list: string) {
   };
 }
 
-function parseEntry(item: Item): AuditEntry | null {
+/** null: it is none. A genuine one of a newer release is not passed over: nobody goes on with a chain that they cannot read. */
+function readEntry(item: Item, genuine: boolean): AuditEntry | null {
   try {
-    return auditEntrySchema.safeParse(unmarshalItem(item)).data ?? null;
-  } catch {
+    return parseItem(ENTRY, item);
+  } catch (error) {
+    if (genuine) throw error;
     return null;
   }
 }

@@ -6,7 +6,8 @@ import { CANARY } from './attributes.ts';
 
 /**
  * How a key's canary stands in its item: as one text, which is compared as a whole. Applications write it, and no MAC
- * covers it: whatever is there, of whatever type, and cannot be read counts as a use of which nothing is known.
+ * covers it: whatever is there, of whatever type, and cannot be read counts as a use of which nothing is known. What it says
+ * besides is dropped, where an item would be refused: it is news of a use, which any release takes for one.
  */
 
 /** Text that canonical JSON can hold: half a surrogate pair is none. */

@@ -6,6 +6,7 @@ import {
   LIST_KEY,
   LISTS,
   PARTITION_KEY,
+  STORED_WITH,
   storedCensusPartition,
 } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
@@ -20,6 +21,7 @@ type CensusLedger = Pick<Ledger, 'putStoredCensus' | 'listStoredCensuses' | 'fin
 const CENSUS: Kind<StoredCensus> = {
   name: 'stored census',
   schema: storedCensusSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ keyId, censusId, result }) => itemKeys.storedCensus(keyId, result.takenAt, censusId),
   listed: ({ censusId, result }) => ({ list: censusList(censusId), order: result.takenAt }),
 };
@@ -35,7 +37,7 @@ export function createCensusLedger(table: AuthenticatedTable): CensusLedger {
         newestFirst: true,
         limit,
       });
-      return items.map((item) => parseItem(storedCensusSchema, item, CENSUS.name));
+      return items.map((item) => parseItem(CENSUS, item));
     },
     findStoredCensus: async (censusId) => {
       const [item] = await table.query({
@@ -45,9 +47,7 @@ export function createCensusLedger(table: AuthenticatedTable): CensusLedger {
         values: { ':list': censusList(censusId) },
         limit: 1,
       });
-      return item === undefined
-        ? findRecent(table, censusId)
-        : parseItem(storedCensusSchema, item, CENSUS.name);
+      return item === undefined ? findRecent(table, censusId) : parseItem(CENSUS, item);
     },
   };
 }
@@ -61,7 +61,7 @@ async function findRecent(table: AuthenticatedTable, censusId: string): Promise<
     values: { ':list': LISTS.openOutboxes },
   };
   const found = await table.list(query, (item) =>
-    item['censusId']?.S === censusId ? [parseItem(storedCensusSchema, item, CENSUS.name)] : [],
+    item['censusId']?.S === censusId ? [parseItem(CENSUS, item)] : [],
   );
   return found.flat()[0] ?? null;
 }

@@ -1,5 +1,5 @@
 import type { StoredCertificate } from '../certificates/certificate.ts';
-import { itemKeys } from './attributes.ts';
+import { itemKeys, STORED_WITH } from './attributes.ts';
 import { storedCertificateSchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind, readOne } from './stored-items.ts';
@@ -12,6 +12,7 @@ type CertificateLedger = Pick<Ledger, 'createCertificate' | 'getCertificate'>;
 const CERTIFICATE: Kind<StoredCertificate> = {
   name: 'retirement certificate',
   schema: storedCertificateSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ keyId, version }) => itemKeys.certificate(keyId, version),
 };
 

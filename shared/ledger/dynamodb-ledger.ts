@@ -3,7 +3,7 @@ import type { LedgerStore } from '../audit/outbox.ts';
 import type { NewId } from '../clock/clock.ts';
 import type { Job } from '../rotation/rotation.ts';
 import { createApprovalLedger } from './approval-ledger.ts';
-import { itemKeys } from './attributes.ts';
+import { itemKeys, STORED_WITH } from './attributes.ts';
 import { createAuditLedger, createOutboxes } from './audit-ledger.ts';
 import { type AuthenticatedTable, authenticateTable } from './authentication/authenticated-table.ts';
 import { type Authenticator, WITHOUT_STATE_KEY } from './authentication/authenticator.ts';
@@ -27,6 +27,7 @@ const ENDED_JOBS = 'job-ended';
 const JOB: Kind<Job> = {
   name: 'job',
   schema: jobSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ jobId }) => itemKeys.job(jobId),
   // Jobs that are over only grow in number: whoever asks for the others does not read them.
   listed: ({ requestedAt, jobId, status }) => ({
@@ -43,12 +44,14 @@ export interface DynamoDbLedgerOptions {
   readonly newId?: NewId;
   /** Something was found that the pipeline did not write. Must not throw. */
   readonly onForged?: (what: string) => void;
+  /** A list leaves out what the pipeline wrote and this release cannot read. Must not throw. */
+  readonly onUnreadable?: (what: string) => void;
 }
 
 /** The ledger on one DynamoDB table, or any engine that speaks its protocol. `createLedgerTable` makes the table. */
 export function createDynamoDbLedger(options: DynamoDbLedgerOptions): LedgerStore {
-  const { authenticator = WITHOUT_STATE_KEY, onForged = () => {} } = options;
-  const guard = createGuard(authenticator, onForged);
+  const { authenticator = WITHOUT_STATE_KEY, onForged = () => {}, onUnreadable = () => {} } = options;
+  const guard = createGuard(authenticator, onForged, onUnreadable);
   const unguarded = createTableClient(options.client, options.tableName, options.newId);
   const on = (table: AuthenticatedTable): Ledger => ({
     ...ledgerOn(table, authenticator, guard),

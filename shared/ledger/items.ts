@@ -6,7 +6,7 @@ import {
   type ApprovalVoid,
 } from '../approvals/approval.ts';
 import type { StoredCertificate } from '../certificates/certificate.ts';
-import { LedgerError } from '../errors/errors.ts';
+import { UnreadableItemError } from '../errors/errors.ts';
 import {
   HOLD_REASONS,
   type Hold,
@@ -33,14 +33,19 @@ import { type Item, unmarshalItem } from './attribute-values.ts';
 import { readCanary, withReadableCanary } from './canary-text.ts';
 import type { PagePlan, QuarantinedRecord, RoundPlan, SegmentCensus, SegmentProgress } from './ledger.ts';
 
-/** What each kind of item must look like when it is read. Attributes besides (keys, index) are dropped. */
+/**
+ * What each kind of item must look like when it is read. What an item has beside this and beside what it is stored with
+ * (attributes.ts) is refused, also inside its parts: a newer release wrote it, it may be what forbids the next step, and
+ * whoever replaced the item without it would erase it.
+ */
 
+const exactly = z.strictObject;
 const count = z.int().min(0);
 const text = z.string();
 const timestamp = z.iso.datetime();
 const byText = z.record(z.string(), count);
 
-const censusCount = z.object({
+const censusCount = exactly({
   rows: count,
   values: count,
   versions: byText,
@@ -49,7 +54,7 @@ const censusCount = z.object({
   tombstones: count,
 });
 
-export const wrappedKekSchema = z.object({
+export const wrappedKekSchema = exactly({
   rootKeyId: text,
   // Versions that were written before materials were recorded have none.
   materialId: text.nullable().default(null),
@@ -57,7 +62,7 @@ export const wrappedKekSchema = z.object({
 });
 
 // Defaults: items of earlier releases have no such attribute.
-const keyVersion = z.object({
+const keyVersion = exactly({
   version: z.int().min(1),
   state: z.enum(VERSION_STATES),
   wrapped: wrappedKekSchema.nullable(),
@@ -77,13 +82,13 @@ const keyVersion = z.object({
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
   retiredBy: text.nullable(),
-  seen: z.object({ at: timestamp, cleanAt: timestamp.nullable() }).nullable(),
-  erased: z.array(z.object({ rootKeyId: text, materialId: text.nullable() })).nullable(),
+  seen: exactly({ at: timestamp, cleanAt: timestamp.nullable() }).nullable(),
+  erased: z.array(exactly({ rootKeyId: text, materialId: text.nullable() })).nullable(),
   approvedBy: text.nullable(),
-  agreement: z.object({ required: z.int().min(0), approvers: z.array(text) }).nullable(),
+  agreement: exactly({ required: z.int().min(0), approvers: z.array(text) }).nullable(),
 }) satisfies z.ZodType<KeyVersion>;
 
-const hold = z.object({
+const hold = exactly({
   holdId: text,
   versions: z.array(z.int().min(1)),
   reason: z.enum(HOLD_REASONS),
@@ -95,7 +100,7 @@ const hold = z.object({
   endedEpoch: count.nullable(),
 }) satisfies z.ZodType<Hold>;
 
-export const tenantKeySchema = z.object({
+export const tenantKeySchema = exactly({
   keyId: z.uuid(),
   tenant: text,
   purpose: text,
@@ -107,11 +112,11 @@ export const tenantKeySchema = z.object({
   canary: z.unknown().optional().transform(readCanary),
   holds: z.array(hold),
   createdAt: timestamp,
-  serves: z.array(z.object({ store: text, table: text, columns: z.array(text) })),
+  serves: z.array(exactly({ store: text, table: text, columns: z.array(text) })),
   versions: z.record(z.string().regex(/^[1-9][0-9]*$/), keyVersion),
 }) satisfies z.ZodType<TenantKey>;
 
-const foundColumn = z.object({
+const foundColumn = exactly({
   table: text,
   column: text,
   materialized: z.boolean(),
@@ -121,14 +126,14 @@ const foundColumn = z.object({
   more: z.exactOptional(count),
 }) satisfies z.ZodType<FoundColumn>;
 
-const unsearched = z.object({
+const unsearched = exactly({
   table: text,
   columns: z.array(text),
   reason: z.enum(UNSEARCHED_REASONS),
   more: z.exactOptional(count),
 }) satisfies z.ZodType<Unsearched>;
 
-const censusResult = z.object({
+const censusResult = exactly({
   takenAt: timestamp,
   takenBy: text,
   reach: z.enum(['tenant', 'everywhere']),
@@ -137,7 +142,7 @@ const censusResult = z.object({
     censusCount.extend({ store: text, table: text, columns: z.array(text), others: count }),
   ),
   excluded: z.array(
-    z.object({
+    exactly({
       store: text,
       table: text,
       columns: z.array(text),
@@ -152,7 +157,7 @@ const censusResult = z.object({
   foreign: count,
 }) satisfies z.ZodType<CensusResult>;
 
-export const storedCensusSchema = z.object({
+export const storedCensusSchema = exactly({
   censusId: text,
   keyId: z.uuid(),
   tenant: text,
@@ -166,7 +171,7 @@ export const storedCensusSchema = z.object({
   result: censusResult,
 }) satisfies z.ZodType<StoredCensus>;
 
-export const jobSchema = z.object({
+export const jobSchema = exactly({
   jobId: text,
   kind: z.enum(JOB_KINDS),
   tenant: text,
@@ -184,7 +189,7 @@ export const jobSchema = z.object({
   chunkSize: count,
   segments: count,
   recordsPerSecond: z.int().min(1).nullable(),
-  times: z.object({ barrierSeconds: count, graceSeconds: count, stallSeconds: count }),
+  times: exactly({ barrierSeconds: count, graceSeconds: count, stallSeconds: count }),
   requestedBy: text,
   requestedAt: timestamp,
   startedAt: timestamp.nullable(),
@@ -193,18 +198,18 @@ export const jobSchema = z.object({
   completedAt: timestamp.nullable(),
   purgeNotBefore: timestamp.nullable(),
   restoreEpoch: count,
-  blocker: z.object({ code: z.enum(BLOCKER_CODES), message: text, at: timestamp }).nullable(),
+  blocker: exactly({ code: z.enum(BLOCKER_CODES), message: text, at: timestamp }).nullable(),
   pause: z
     .object({ reason: z.enum(PAUSE_REASONS), rootKeyId: text.nullable(), by: text.nullable(), at: timestamp })
     .nullable()
     .default(null),
   census: censusResult.nullable(),
   approvalId: text.nullable(),
-  cancelled: z.object({ by: text, at: timestamp }).nullable(),
+  cancelled: exactly({ by: text, at: timestamp }).nullable(),
   revision: z.int().min(1),
 }) satisfies z.ZodType<Job>;
 
-export const restoreSchema = z.object({
+export const restoreSchema = exactly({
   restoreId: text,
   store: text,
   backupTime: timestamp,
@@ -218,12 +223,10 @@ export const restoreSchema = z.object({
   revision: z.int().min(1),
 }) satisfies z.ZodType<Restore>;
 
-export const roundSchema = z.object({
+export const roundSchema = exactly({
   jobId: text,
   round: count,
-  segments: z.array(
-    z.object({ index: count, recordSet: text, segment: text, search: z.exactOptional(text) }),
-  ),
+  segments: z.array(exactly({ index: count, recordSet: text, segment: text, search: z.exactOptional(text) })),
   createdAt: timestamp,
 }) satisfies z.ZodType<RoundPlan>;
 
@@ -233,16 +236,16 @@ const pagePlanShape = {
   segment: count,
   page: count,
   after: text.nullable(),
-  chunks: z.array(z.object({ records: count, until: text })),
+  chunks: z.array(exactly({ records: count, until: text })),
   next: text.nullable(),
 };
 
-export const pagePlanSchema = z.object(pagePlanShape) satisfies z.ZodType<PagePlan>;
+export const pagePlanSchema = exactly(pagePlanShape) satisfies z.ZodType<PagePlan>;
 
 const counts = { rewrapped: count, skipped: count, quarantined: count };
 
 /** A page as it stands in its item: what its reports say is read by page-reports.ts. */
-export const pageSchema = z.object({
+export const pageSchema = exactly({
   ...pagePlanShape,
   createdAt: timestamp,
   // Sets; DynamoDB has no empty one.
@@ -251,7 +254,7 @@ export const pageSchema = z.object({
 });
 export type StoredPage = z.output<typeof pageSchema>;
 
-export const segmentSchema = z.object({
+export const segmentSchema = exactly({
   jobId: text,
   round: count,
   segment: count,
@@ -262,19 +265,19 @@ export const segmentSchema = z.object({
   updatedAt: timestamp,
 }) satisfies z.ZodType<SegmentProgress>;
 
-export const segmentCensusSchema = z.object({
+export const segmentCensusSchema = exactly({
   jobId: text,
   census: text,
   segment: count,
   recordSet: text,
   count: censusCount,
   search: z.exactOptional(
-    z.object({ store: text, found: z.array(foundColumn), unsearched: z.array(unsearched) }),
+    exactly({ store: text, found: z.array(foundColumn), unsearched: z.array(unsearched) }),
   ),
   takenAt: timestamp,
 }) satisfies z.ZodType<SegmentCensus>;
 
-export const quarantinedSchema = z.object({
+export const quarantinedSchema = exactly({
   keyId: text,
   tenant: text,
   purpose: text,
@@ -287,7 +290,7 @@ export const quarantinedSchema = z.object({
   at: timestamp,
 }) satisfies z.ZodType<QuarantinedRecord>;
 
-export const approvalRequestSchema = z.object({
+export const approvalRequestSchema = exactly({
   requestId: text,
   action: z.enum(APPROVAL_ACTIONS),
   tenant: text,
@@ -303,7 +306,7 @@ export const approvalRequestSchema = z.object({
   evidence: z.record(z.string(), z.unknown()),
 }) satisfies z.ZodType<ApprovalRequest>;
 
-export const storedCertificateSchema = z.object({
+export const storedCertificateSchema = exactly({
   tenant: text,
   purpose: text,
   keyId: text,
@@ -312,13 +315,13 @@ export const storedCertificateSchema = z.object({
   jws: text,
 }) satisfies z.ZodType<StoredCertificate>;
 
-export const approvalVoidSchema = z.object({
+export const approvalVoidSchema = exactly({
   requestId: text,
   at: timestamp,
   why: text,
 }) satisfies z.ZodType<ApprovalVoid>;
 
-export const approvalSchema = z.object({
+export const approvalSchema = exactly({
   requestId: text,
   approver: text,
   breakGlass: z.boolean(),
@@ -326,14 +329,52 @@ export const approvalSchema = z.object({
   jws: text,
 }) satisfies z.ZodType<Approval>;
 
-/** Throws LEDGER_ITEM_INVALID naming the attribute, never its value. */
-export function parseItem<T>(schema: z.ZodType<T>, item: Item, what: string): T {
-  const parsed = schema.safeParse(unmarshalItem(withReadableCanary(item)));
+/** What is needed to read an item. */
+export interface Readable<T> {
+  /** For messages. */
+  readonly name: string;
+  readonly schema: z.ZodType<T>;
+  /** Names of the attributes that it is stored with, and which say nothing of it: of STORED_WITH. */
+  readonly storedWith: ReadonlySet<string>;
+}
+
+/** Throws LEDGER_ITEM_INVALID naming the kind of item and the attribute, never its value. */
+export function parseItem<T>(kind: Readable<T>, item: Item): T {
+  const own = Object.entries(withReadableCanary(item)).filter(([name]) => !kind.storedWith.has(name));
+  return parseFields(kind, unmarshalItem(Object.fromEntries(own)));
+}
+
+/** As parseItem, of plain values. */
+export function parseFields<T>({ name, schema }: Pick<Readable<T>, 'name' | 'schema'>, fields: object): T {
+  const parsed = schema.safeParse(fields);
   if (parsed.success) return parsed.data;
-  const names = parsed.error.issues.map((issue) => issue.path.join('.'));
-  throw new LedgerError(
-    'LEDGER_ITEM_INVALID',
-    `The ledger's item of a ${what} has no valid ${[...new Set(names)].join(', ')}`,
-    { remedy: 'It was written by another version of Keyturn or changed by hand: restore it from a backup' },
+  const { issues } = parsed.error;
+  const unknown = issues.flatMap(unknownNames);
+  if (unknown.length > 0) {
+    throw new UnreadableItemError(
+      `The ledger's item of a ${name} has what this release does not know: ${listed(unknown)}`,
+      { remedy: 'A newer release of Keyturn wrote it: deploy that release, or finish the deployment.' },
+    );
+  }
+  throw new UnreadableItemError(
+    `The ledger's item of a ${name} has no valid ${listed(issues.map(({ path }) => path.join('.')))}`,
+    {
+      remedy:
+        'A newer release of Keyturn wrote it, which is to be deployed, or it was changed by hand: restore it from a backup.',
+    },
   );
+}
+
+/** Of attributes, with where they are. Of several forms the one that only lacks them is meant. */
+function unknownNames(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union') {
+    const known = issue.errors.find((form) => form.every(({ code }) => code === 'unrecognized_keys')) ?? [];
+    return known.flatMap(unknownNames).map((name) => [...issue.path, name].join('.'));
+  }
+  if (issue.code !== 'unrecognized_keys') return [];
+  return issue.keys.map((name) => [...issue.path, name].join('.'));
+}
+
+function listed(names: readonly string[]): string {
+  return [...new Set(names)].join(', ');
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CanaryUse, TenantKey } from '../keyring/key.ts';
 import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
-import { CANARY, CLEAR_USED, CONDITIONS, itemKeys, LISTS, MARK_USED } from './attributes.ts';
+import { CANARY, CLEAR_USED, CONDITIONS, itemKeys, LISTS, MARK_USED, STORED_WITH } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
 import { canaryText, readCanary, withReadableCanary } from './canary-text.ts';
 import { tenantKeySchema } from './items.ts';
@@ -20,6 +20,7 @@ type KeyLedger = Pick<
 const KEY: Kind<TenantKey> = {
   name: 'key',
   schema: tenantKeySchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ tenant, purpose }) => itemKeys.key(tenant, purpose),
   fieldsOf: (key) => ({ ...key, [CANARY]: canaryText(key.canary) }),
   notThere: CONDITIONS.noKeyThere,

@@ -11,6 +11,7 @@ import {
   pageRange,
   REPORT_CHUNKS,
   SORT_KEY,
+  STORED_WITH,
   segmentPrefix,
 } from './attributes.ts';
 import type { Authenticator } from './authentication/authenticator.ts';
@@ -19,7 +20,9 @@ import {
   pagePlanSchema,
   pageSchema,
   parseItem,
+  type Readable,
   roundSchema,
+  type StoredPage,
   segmentCensusSchema,
   segmentSchema,
 } from './items.ts';
@@ -30,6 +33,7 @@ import type {
   PageProgress,
   PageRef,
   RoundPlan,
+  SegmentCensus,
   SegmentProgress,
 } from './ledger.ts';
 import { readPage, reportText } from './page-reports.ts';
@@ -55,19 +59,35 @@ type ProgressLedger = Pick<
 const ROUND: Kind<RoundPlan> = {
   name: 'round',
   schema: roundSchema,
+  storedWith: STORED_WITH.created,
   keyOf: ({ jobId, round }) => itemKeys.round(jobId, round),
 };
 
 const PAGE: Kind<PagePlan> = {
   name: 'page',
   schema: pagePlanSchema,
+  storedWith: STORED_WITH.page,
   keyOf: ({ jobId, round, segment, page }) => itemKeys.page(jobId, round, segment, page),
 };
 
 const SEGMENT: Kind<SegmentProgress> = {
   name: 'segment',
   schema: segmentSchema,
+  storedWith: STORED_WITH.put,
   keyOf: ({ jobId, round, segment }) => itemKeys.segment(jobId, round, segment),
+};
+
+/** The same item, with what was reported of it. */
+const REPORTED_PAGE: Readable<StoredPage> = {
+  name: 'page',
+  schema: pageSchema,
+  storedWith: STORED_WITH.created,
+};
+
+const SEGMENT_CENSUS: Readable<SegmentCensus> = {
+  name: 'census',
+  schema: segmentCensusSchema,
+  storedWith: STORED_WITH.put,
 };
 
 const NOTHING_DONE = { rewrapped: 0, skipped: 0, quarantined: 0 };
@@ -80,7 +100,7 @@ export function createProgressLedger(
   authenticator: Authenticator,
   guard: Guard,
 ): ProgressLedger {
-  const pageOf = (item: Item): Promise<PageProgress> => readPage(guard, parseItem(pageSchema, item, 'page'));
+  const pageOf = (item: Item): Promise<PageProgress> => readPage(guard, parseItem(REPORTED_PAGE, item));
   return {
     createRound: (plan) => createOne(table, ROUND, plan),
     getRound: async (jobId, round) => readOne(table, ROUND, itemKeys.round(jobId, round)),
@@ -120,7 +140,7 @@ export function createProgressLedger(
     },
     listSegments: async (jobId, round) => {
       const items = await queryPrefix(table, jobPartition(jobId), segmentPrefix(round));
-      return items.map((item) => parseItem(segmentSchema, item, 'segment'));
+      return items.map((item) => parseItem(SEGMENT, item));
     },
     advanceSegment: (next, expectedLowWater) => advanceSegment(table, next, expectedLowWater),
     putSegmentCensus: async (census) => {
@@ -128,7 +148,7 @@ export function createProgressLedger(
     },
     listSegmentCensus: async (jobId, census) => {
       const items = await queryPrefix(table, jobPartition(jobId), censusPrefix(census));
-      return items.map((item) => parseItem(segmentCensusSchema, item, 'census'));
+      return items.map((item) => parseItem(SEGMENT_CENSUS, item));
     },
   };
 }

@@ -1,11 +1,17 @@
-import { itemKeys, PARTITION_KEY, quarantinePartition } from './attributes.ts';
-import { parseItem, quarantinedSchema } from './items.ts';
-import type { Ledger } from './ledger.ts';
+import { itemKeys, PARTITION_KEY, quarantinePartition, STORED_WITH } from './attributes.ts';
+import { parseItem, quarantinedSchema, type Readable } from './items.ts';
+import type { Ledger, QuarantinedRecord } from './ledger.ts';
 import type { TableClient } from './table-client.ts';
 
 /** Records that were set aside, in their key's partition. Writing one again replaces what was known of it. */
 
 type QuarantineLedger = Pick<Ledger, 'putQuarantined' | 'listQuarantined' | 'deleteQuarantined'>;
+
+const QUARANTINED: Readable<QuarantinedRecord> = {
+  name: 'quarantined record',
+  schema: quarantinedSchema,
+  storedWith: STORED_WITH.put,
+};
 
 export function createQuarantineLedger(table: TableClient): QuarantineLedger {
   return {
@@ -19,7 +25,7 @@ export function createQuarantineLedger(table: TableClient): QuarantineLedger {
         names: { '#pk': PARTITION_KEY },
         values: { ':pk': quarantinePartition(keyId) },
       });
-      return items.map((item) => parseItem(quarantinedSchema, item, 'quarantined record'));
+      return items.map((item) => parseItem(QUARANTINED, item));
     },
     deleteQuarantined: async ({ keyId, recordSet, recordId, field }) => {
       await table.delete(itemKeys.quarantine(keyId, recordSet, recordId, field));

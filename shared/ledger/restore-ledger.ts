@@ -1,6 +1,13 @@
 import type { TenantKey } from '../keyring/key.ts';
 import type { Restore } from '../rotation/restore.ts';
-import { itemKeys, KEY_PREFIX, PARTITION_KEY, RESTORE_PARTITION, SORT_KEY } from './attributes.ts';
+import {
+  itemKeys,
+  KEY_PREFIX,
+  PARTITION_KEY,
+  RESTORE_PARTITION,
+  SORT_KEY,
+  STORED_WITH,
+} from './attributes.ts';
 import { parseItem, restoreSchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { createOne, type Kind, readOne, replaceOne } from './stored-items.ts';
@@ -13,6 +20,7 @@ type RestoreLedger = Pick<Ledger, 'createRestore' | 'getRestore' | 'replaceResto
 const RESTORE: Kind<Restore> = {
   name: 'restore',
   schema: restoreSchema,
+  storedWith: STORED_WITH.audited,
   keyOf: ({ restoreId }) => itemKeys.restore(restoreId),
 };
 
@@ -27,7 +35,7 @@ export function createRestoreLedger(table: TableClient): RestoreLedger {
         names: { '#pk': PARTITION_KEY },
         values: { ':pk': RESTORE_PARTITION },
       });
-      const restores = items.map((item) => parseItem(restoreSchema, item, 'restore'));
+      const restores = items.map((item) => parseItem(RESTORE, item));
       return restores.toSorted((a, b) => compare(b.begunAt, a.begunAt) || compare(b.restoreId, a.restoreId));
     },
   };
@@ -40,7 +48,7 @@ export async function scanKeys(table: TableClient, kind: Kind<TenantKey>): Promi
     names: { '#pk': PARTITION_KEY, '#sk': SORT_KEY },
     values: { ':prefix': KEY_PREFIX, ':sk': itemKeys.key('', '').sk },
   });
-  return items.map((item) => parseItem(kind.schema, item, kind.name));
+  return items.map((item) => parseItem(kind, item));
 }
 
 /** By code units: the same order on every machine, whatever its locale. */

@@ -1,19 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { z } from 'zod';
 import { LedgerError } from '../errors/errors.ts';
 import { type Item, marshalItem } from './attribute-values.ts';
 import { CONDITIONS, type ItemKey, LIST_INDEX, LIST_KEY, LIST_ORDER, WRITE_ID } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
-import { parseItem } from './items.ts';
+import { parseItem, type Readable } from './items.ts';
 import type { CreateResult, OnSkipped } from './ledger.ts';
 import type { TableClient } from './table-client.ts';
 
 /** How one kind of item is read and written: create-only, or replaced on condition of its revision. */
 
-export interface Kind<T> {
-  /** For messages. */
-  readonly name: string;
-  readonly schema: z.ZodType<T>;
+export interface Kind<T> extends Readable<T> {
   readonly keyOf: (value: T) => ItemKey;
   /** Its attributes; left out: the value's own members. */
   readonly fieldsOf?: (value: T) => object;
@@ -26,7 +22,7 @@ export interface Kind<T> {
 export async function readOne<T>(table: TableClient, kind: Kind<T>, key: ItemKey): Promise<T | null> {
   const item = await table.get(key);
   if (item === null) return null;
-  const value = parseItem(kind.schema, item, kind.name);
+  const value = parseItem(kind, item);
   const own = kind.keyOf(value);
   // What an item says of itself is what is used: one that was put in another's place must not pass for it.
   if (own.pk !== key.pk || own.sk !== key.sk) {
@@ -61,7 +57,7 @@ export async function createOne<T extends object>(
   }
   // The client sends a request again when the reply was lost: then what stands there is this very call's item.
   const status = stored[WRITE_ID]?.S === writeId ? 'created' : 'exists';
-  return { status, item: parseItem(kind.schema, stored, kind.name) };
+  return { status, item: parseItem(kind, stored) };
 }
 
 /** Throws REVISION_CONFLICT unless the stored revision is the one before, or the stored item is this one already. */
@@ -90,8 +86,8 @@ export function conflict(name: string): LedgerError {
 
 /** Whether the stored item says exactly what `value` says: a repeat of a write that was committed. */
 export function isSame<T extends object>(kind: Kind<T>, stored: Item, value: T): boolean {
-  const ours = parseItem(kind.schema, marshalItem(storedFields(kind, value)), kind.name);
-  return isDeepStrictEqual(parseItem(kind.schema, stored, kind.name), ours);
+  const ours = parseItem(kind, marshalItem(storedFields(kind, value)));
+  return isDeepStrictEqual(parseItem(kind, stored), ours);
 }
 
 /** One partition of the list index, newest first; eventually consistent. What cannot be verified is left out. */
@@ -108,7 +104,7 @@ export async function listAll<T>(
     values: { ':list': list },
     newestFirst: true,
   };
-  return table.list(query, (item) => parseItem(kind.schema, item, kind.name), onSkipped);
+  return table.list(query, (item) => parseItem(kind, item), onSkipped);
 }
 
 /** Without the primary key. */

@@ -10,6 +10,7 @@ import {
   ProviderError,
   RecordStoreError,
   RotationError,
+  UnreadableItemError,
 } from '../../shared/errors/errors.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { prepareWorlds } from '../support/memory-world.ts';
@@ -132,6 +133,20 @@ describe('an error of a step', () => {
       });
     },
   );
+
+  it('of an item of a newer release is tried again for as long as a deployment may take', () => {
+    const error = new UnreadableItemError(
+      "The ledger's item of a key has what this release does not know: x",
+    );
+    const translated = translate(error);
+    expect(translated).toBeInstanceOf(TransientError);
+    expect(translated).toMatchObject({
+      name: 'UnreadableItem',
+      message: `LEDGER_ITEM_INVALID: ${error.message}`,
+    });
+    // An item that is too large, for one, is so for good.
+    expect(translate(new LedgerError('LEDGER_ITEM_INVALID', 'too large')).name).toBe('PermanentError');
+  });
 
   const permanent: readonly KeyturnError[] = [
     new ProviderError('PROVIDER_DENIED', 'no'),

@@ -1,4 +1,4 @@
-import { KeyturnError, LedgerError } from '../../errors/errors.ts';
+import { LedgerError, UnreadableItemError } from '../../errors/errors.ts';
 import { type Item, marshalItem } from '../attribute-values.ts';
 import {
   CANARY,
@@ -18,8 +18,9 @@ import { isFull, itemBytes, outboxBytes } from './item-bytes.ts';
 
 export interface AuthenticatedTable extends TableClient {
   /**
-   * As `query`, without the items that cannot be verified or `read`: each is told of as forged. For lists that nothing is
-   * decided by, so that one item that somebody damaged does not keep all the others from who looks after them.
+   * As `query`, without the items that cannot be verified, each of which is told of as forged, and those that cannot be
+   * `read`, as a newer release's. For lists that nothing is decided by, so that one item does not keep all the others from
+   * who looks after them.
    */
   list<T>(query: Query, read: (item: Item) => T, onSkipped?: OnSkipped): Promise<readonly T[]>;
   /** Changes attributes that no MAC covers (WRITTEN_APART), and may be called without the state key. */
@@ -56,9 +57,11 @@ export function authenticateTable(
     list: async (query, read, onSkipped = () => {}) => {
       const items = await table.query(query);
       const readOne = async (item: Item) => {
-        const value = (await isGenuine(item)) ? readIfValid(item, read) : null;
+        const genuine = await isGenuine(item);
+        const value = genuine ? readIfKnown(item, read) : null;
         if (value !== null) return [value.read];
-        guard.forged(nameOf(item));
+        if (genuine) guard.unreadable(nameOf(item));
+        else guard.forged(nameOf(item));
         onSkipped(nameOf(item));
         return [];
       };
@@ -82,11 +85,11 @@ export function authenticateTable(
   };
 }
 
-function readIfValid<T>(item: Item, read: (item: Item) => T): { readonly read: T } | null {
+function readIfKnown<T>(item: Item, read: (item: Item) => T): { readonly read: T } | null {
   try {
     return { read: read(item) };
   } catch (error) {
-    if (error instanceof KeyturnError && error.code === 'LEDGER_ITEM_INVALID') return null;
+    if (error instanceof UnreadableItemError) return null;
     throw error;
   }
 }

@@ -8,10 +8,16 @@ export interface Guard {
   isGenuine(bytes: Uint8Array, mac: string | undefined): Promise<boolean>;
   /** Tells of it, and gives the error to throw. */
   forged(what: string): LedgerError;
+  /** Tells of what the pipeline wrote, and this release cannot read. */
+  unreadable(what: string): void;
 }
 
-/** `onForged` must not throw. */
-export function createGuard(authenticator: Authenticator, onForged: (what: string) => void): Guard {
+/** What is told must not throw. */
+export function createGuard(
+  authenticator: Authenticator,
+  onForged: (what: string) => void,
+  onUnreadable: (what: string) => void,
+): Guard {
   const forged = (what: string): LedgerError => {
     onForged(what);
     return new LedgerError('STATE_FORGED', `${what} was not written by Keyturn, or not like this`, {
@@ -21,6 +27,7 @@ export function createGuard(authenticator: Authenticator, onForged: (what: strin
   };
   return {
     forged,
+    unreadable: onUnreadable,
     isGenuine: (bytes, mac) => authenticator.verify(bytes, mac ?? ''),
     async requireGenuine(bytes, mac, what) {
       if (!(await authenticator.verify(bytes, mac ?? ''))) throw forged(what);

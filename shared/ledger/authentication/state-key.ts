@@ -6,7 +6,7 @@ import { type ErrorDetail, KeyturnError, LedgerError } from '../../errors/errors
 import type { Timestamp } from '../../keyring/key.ts';
 import { keyCheck } from '../../keyring/key-check.ts';
 import type { RootKeyProvider, RootKeyStatus, WrappedKek } from '../../providers/root-key-provider.ts';
-import { itemKeys, LIST_INDEX, LIST_KEY, LISTS } from '../attributes.ts';
+import { itemKeys, LIST_INDEX, LIST_KEY, LISTS, STORED_WITH } from '../attributes.ts';
 import { wrappedKekSchema } from '../items.ts';
 import { createOne, type Kind, readOne, replaceOne } from '../stored-items.ts';
 import { createTableClient, type TableClient } from '../table-client.ts';
@@ -33,7 +33,7 @@ interface StateKey {
 
 const STATE_KEY: Kind<StateKey> = {
   name: 'state key',
-  schema: z.object({
+  schema: z.strictObject({
     wrapped: wrappedKekSchema,
     formerWrapped: wrappedKekSchema.nullable(),
     provider: z.string(),
@@ -41,6 +41,7 @@ const STATE_KEY: Kind<StateKey> = {
     createdAt: z.iso.datetime(),
     revision: z.int().min(1),
   }),
+  storedWith: STORED_WITH.created,
   keyOf: () => itemKeys.state(),
 };
 

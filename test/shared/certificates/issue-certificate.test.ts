@@ -328,6 +328,34 @@ describe('verifying it', () => {
     expect(report.verified.join()).not.toContain('approval');
   });
 
+  it('of a newer release is said to be one, and is vouched for in nothing', async () => {
+    const world = await makeRetired();
+    await purged(world);
+    const certificate = await certificateOf(world);
+    const key = await world.deps.signer.publicKey();
+    const { purge } = certificate;
+    for (const newer of [
+      { ...certificate, certificateVersion: 2 },
+      { ...certificate, later: 'SECRET' },
+      { ...certificate, purge: { ...purge, later: 'SECRET' } },
+    ]) {
+      const jws = await world.deps.signer.sign('keyturn-retirement-certificate+jws', newer);
+      const error: unknown = await verifyCertificate(jws, [key], null).catch((e: unknown) => e);
+      expect(error).toMatchObject({
+        code: 'CERTIFICATE_INVALID',
+        message: expect.stringContaining('this release of Keyturn does not know'),
+        remedy: expect.stringContaining('A newer release issued it'),
+      });
+      expect(String(error)).not.toContain('SECRET');
+    }
+    // What lacks something, too, is no certificate of any release.
+    const { times: _, ...rest } = certificate;
+    const jws = await world.deps.signer.sign('keyturn-retirement-certificate+jws', { ...rest, later: 1 });
+    await expect(verifyCertificate(jws, [key], null)).rejects.toMatchObject({
+      message: expect.stringContaining('times'),
+    });
+  });
+
   it('fails with another key, and for what that key signed as something else', async () => {
     const world = await makeRetired();
     await purged(world);

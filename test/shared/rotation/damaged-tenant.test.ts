@@ -4,7 +4,9 @@ import { marshalItem } from '../../../shared/ledger/attribute-values.ts';
 import { type ItemKey, itemKeys } from '../../../shared/ledger/attributes.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../../shared/ledger/table.ts';
+import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { createKey } from '../../../shared/rotation/create-key.ts';
+import { endRestore } from '../../../shared/rotation/end-restore.ts';
 import { monitor } from '../../../shared/rotation/monitor.ts';
 import { requestRotation } from '../../../shared/rotation/request-job.ts';
 import { sweepDaily } from '../../../shared/rotation/sweep-daily.ts';
@@ -12,8 +14,9 @@ import { testState } from '../../../simulation/models/state-key.ts';
 import { runOn } from '../../scripts/capture.ts';
 import { startTestDynamoDb } from '../../support/dynamodb.ts';
 import { fill, KEY, prepareWorlds, TENANT, type World, type WorldMaker } from '../../support/memory-world.ts';
+import { newerItems } from '../../support/newer-item.ts';
 
-/** One tenant's items are forged: every other tenant is served as ever, and somebody is told. On a real DynamoDB. */
+/** One tenant's items are forged, or a newer release's: every other tenant is served as ever, and somebody is told. On a real DynamoDB. */
 
 const dynamodb = await startTestDynamoDb();
 let worlds: WorldMaker;
@@ -54,6 +57,7 @@ async function damage(key: ItemKey, attributes: object): Promise<void> {
 }
 
 const ACME = itemKeys.key(TENANT, KEY.purpose);
+const AT = '2020-01-01T00:00:00.000Z';
 const NAME = `The item ${ACME.pk} / KEY of the ledger`;
 
 describe('where one key is forged', () => {
@@ -77,7 +81,7 @@ describe('where one key is forged', () => {
     for (const argv of [['status'], ['keys', 'list']]) {
       const { stderr } = await runOn(world.deps, argv);
       expect(stderr).toBe(
-        `warning: 1 item could not be verified, and is left out: ${NAME} (docs/runbook.md)\n`,
+        `warning: 1 item could not be verified or read, and is left out: ${NAME} (docs/runbook.md)\n`,
       );
     }
     const { stdout } = await runOn(world.deps, ['keys', 'list']);
@@ -123,5 +127,35 @@ describe('where one tenant has a forged', () => {
     await world.ledger.putQuarantined({ ...record, keyId: other, tenant: 'other', recordId: ['2'] });
     await damage(itemKeys.quarantine(keyId, 'people', ['1'], 'email'), { code: 'Y' });
     expect(await monitor(world.deps)).toMatchObject({ QuarantinedRecords: 1, unverified: 1 });
+  });
+});
+
+describe('where a newer release wrote one key, and its', () => {
+  const grow = (key: ItemKey) => newerItems(dynamodb.client, tableName).grow(key);
+
+  it('job, the sweep counts both as failed and takes care of the others; nothing is forged', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    world.pass(100 * DAY);
+    const key = await grow(ACME);
+    const grown = await grow(itemKeys.job(job.jobId));
+    expect(await sweepDaily(world.deps)).toMatchObject({ rotations: 1, failed: 2 });
+    expect((await world.ledger.listJobs()).map(({ tenant }) => tenant)).toEqual(['other']);
+    expect(await monitor(world.deps)).toMatchObject({ JobsRunning: 1, unverified: 2 });
+    expect(forged).toEqual([]);
+    const { stored } = newerItems(dynamodb.client, tableName);
+    expect([await stored(ACME), await stored(itemKeys.job(job.jobId))]).toEqual([key, grown]);
+  });
+
+  it('restore, no purge and no restore goes on as if there were none', async () => {
+    const { restore } = await beginRestore(world.deps, {
+      store: 'main',
+      backupTime: AT,
+      requestedBy: 'person:olaf',
+    });
+    await grow(itemKeys.restore(restore.restoreId));
+    const unreadable = { code: 'LEDGER_ITEM_INVALID' };
+    await expect(endRestore(world.deps, restore.restoreId, 'person:olaf')).rejects.toMatchObject(unreadable);
+    const again = { store: 'main', backupTime: AT, requestedBy: 'person:olaf' };
+    await expect(beginRestore(world.deps, again)).rejects.toMatchObject(unreadable);
   });
 });
