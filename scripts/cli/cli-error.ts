@@ -16,6 +16,8 @@ export type CliErrorCode =
   | 'STACK_START_FAILED'
   | 'STACK_STOP_FAILED'
   | 'INTERRUPTED'
+  /** Nothing of it was there to be verified. */
+  | 'AUDIT_NOT_FOUND'
   /** What was to follow an approval failed, and not the approval. */
   | 'APPROVAL_STANDS'
   /** A bundle or the template is not what may be deployed. */

@@ -304,6 +304,11 @@ export const ERRORS = {
   USAGE: { exit: 'input', meaning: 'The command line has an unknown command, option or value.' },
   INPUT_INVALID: { exit: 'input', meaning: 'An input of a command is not of the form it needs.' },
   INPUT_NOT_FOUND: { exit: 'notFound', meaning: 'A file that was named cannot be read.' },
+  AUDIT_NOT_FOUND: {
+    exit: 'notFound',
+    meaning:
+      'There was no audit chain to verify. That proves nothing: a wrong name or place looks like this.',
+  },
   TENANT_NOT_FOUND: { exit: 'notFound', meaning: 'No row and no key belongs to this tenant.' },
   NOT_CONFIRMED: {
     exit: 'refused',

@@ -24,8 +24,9 @@ export const auditVerify = defineCommand({
     'it tells of: keys and their holds, jobs, restores, requests for approval, approvals, voids, certificates and censuses.\n' +
     'Names each finding with its place: FORGED, EDITED, GAP, REORDERED, REPEATED, UNRECORDED, TAIL_CUT, REWRITTEN,\n' +
     'ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK, CHANGED, GONE. With --offline the archive alone is read, without a stack;\n' +
-    'that needs --key, and cannot see an end that was cut off together with its anchors. Ends with exit code 4 when anything\n' +
-    'is found. What came since the last export can only be compared with itself, its MACs, and what it tells of.',
+    'that needs --key, and cannot see an end that was cut off together with its anchors. What came since the last export can\n' +
+    'only be compared with itself, its MACs, and what it tells of. Ends with exit code 4 when anything is found, and with 3\n' +
+    'when there was nothing to read: that proves nothing.',
   json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
   options: [
     option(TENANT, 'Only this tenant; otherwise all'),
@@ -53,13 +54,17 @@ export const auditVerify = defineCommand({
     const { out } = cli;
     const keys = key === undefined ? null : await readPublicKeys(key);
     if (offline) {
-      const code = await show(out, verifyArchives(await open(cli, archive), tenant, required(keys)));
+      const opened = await open(cli, archive);
+      const code = await show(out, verifyArchives(opened, tenant, required(keys)), { tenant, opened });
       out.line(OFFLINE);
       return code;
     }
     if (archive !== undefined) throw usage('--archive goes with --offline');
     return cli.withSession(async ({ deps }) =>
-      show(out, verifyChains(deps, tenant, keys ?? [await deps.signer.publicKey()])),
+      show(out, verifyChains(deps, tenant, keys ?? [await deps.signer.publicKey()]), {
+        tenant,
+        opened: deps.archive,
+      }),
     );
   },
 });
@@ -83,7 +88,12 @@ function usage(message: string): CliError {
   return new CliError('USAGE', message, { remedy: '`keyturn certificate key` prints the public key.' });
 }
 
-async function show(out: Output, reports: AsyncGenerator<VerifyReport>): Promise<number> {
+interface Asked {
+  readonly tenant: string | null;
+  readonly opened: AuditArchive;
+}
+
+async function show(out: Output, reports: AsyncGenerator<VerifyReport>, asked: Asked): Promise<number> {
   const all: VerifyReport[] = [];
   for await (const report of reports) {
     all.push(report);
@@ -91,6 +101,7 @@ async function show(out: Output, reports: AsyncGenerator<VerifyReport>): Promise
     out.line(first);
     for (const line of findings) out.line(out.paint('red', line));
   }
+  if (all.every(isEmpty)) throw nothingRead(asked);
   const findings = all.reduce((sum, report) => sum + report.findings.length, 0);
   const read = counted(all.length, 'chain');
   out.line(
@@ -100,4 +111,21 @@ async function show(out: Output, reports: AsyncGenerator<VerifyReport>): Promise
   );
   out.result(all);
   return findings === 0 ? EXIT_CODES.done.code : EXIT_CODES.refused.code;
+}
+
+function isEmpty({ entries, archived, anchors, findings }: VerifyReport): boolean {
+  return (entries ?? 0) + archived + anchors + findings.length === 0;
+}
+
+/** No proof of anything: a wrong name and an archive that somebody deleted whole look like this. */
+function nothingRead({ tenant, opened }: Asked): CliError {
+  const whose = tenant === null ? '' : ` of the tenant ${JSON.stringify(tenant)}`;
+  return new CliError(
+    'AUDIT_NOT_FOUND',
+    `There is no audit chain${whose} to verify; archive: ${opened.place}`,
+    {
+      remedy:
+        'Nothing was read, so nothing is proved. Check the name, and the folder or the bucket and its prefix.',
+    },
+  );
 }
