@@ -7,6 +7,7 @@ import {
   LIST_INDEX,
   LIST_KEY,
   LIST_ORDER,
+  LISTS,
   PARTITION_KEY,
   SORT_KEY,
   STORED_WITH,
@@ -29,17 +30,18 @@ type ApprovalLedger = Pick<
   | 'listApprovals'
 >;
 
-/** Partition of the list index. */
-const REQUESTS = 'approval';
-
 export const APPROVAL_REQUEST: Kind<ApprovalRequest> = {
   name: 'approval request',
   schema: approvalRequestSchema,
   storedWith: STORED_WITH.audited,
   keyOf: ({ requestId }) => itemKeys.approvalRequest(requestId),
   // By their end, so that whoever asks for the open ones reads no others.
-  listed: ({ expiresAt, requestId }) => ({ list: REQUESTS, order: `${expiresAt}#${requestId}` }),
+  listed: ({ expiresAt, requestId }) => ({ list: LISTS.approvals, order: orderOf({ expiresAt, requestId }) }),
 };
+
+function orderOf({ expiresAt, requestId }: Pick<ApprovalRequest, 'expiresAt' | 'requestId'>): string {
+  return `${expiresAt}#${requestId}`;
+}
 
 const APPROVAL_VOID: Kind<ApprovalVoid> = {
   name: 'void approval request',
@@ -60,17 +62,26 @@ export function createApprovalLedger(table: AuthenticatedTable): ApprovalLedger 
     createApprovalRequest: (request) => createOne(table, APPROVAL_REQUEST, request),
     getApprovalRequest: async (requestId) =>
       readOne(table, APPROVAL_REQUEST, itemKeys.approvalRequest(requestId)),
-    listApprovalRequests: async ({ expiresFrom = '' } = {}, onSkipped) => {
-      const query = {
-        index: LIST_INDEX,
-        condition: '#list = :list AND #order >= :from',
-        names: { '#list': LIST_KEY, '#order': LIST_ORDER },
-        // A key attribute cannot be compared with an empty text.
-        values: { ':list': REQUESTS, ':from': expiresFrom === '' ? '0' : expiresFrom },
-        newestFirst: true,
-      };
+    listApprovalRequests: async ({ expiresFrom = '', limit } = {}, onSkipped) => {
       const read = (item: Item) => parseItem(APPROVAL_REQUEST, item);
-      return table.list(query, read, onSkipped);
+      const listed = (list: string) =>
+        table.list(
+          {
+            index: LIST_INDEX,
+            condition: '#list = :list AND #order >= :from',
+            names: { '#list': LIST_KEY, '#order': LIST_ORDER },
+            // A key attribute cannot be compared with an empty text.
+            values: { ':list': list, ':from': expiresFrom === '' ? '0' : expiresFrom },
+            newestFirst: true,
+            ...(limit === undefined ? {} : { limit }),
+          },
+          read,
+          onSkipped,
+        );
+      // In this order: what moves from the one to the other meanwhile is in both, not in neither.
+      const requests = [...(await listed(LISTS.untoldApprovals)), ...(await listed(LISTS.approvals))];
+      const unique = new Map(requests.map((request) => [request.requestId, request]));
+      return [...unique.values()].sort((a, b) => (orderOf(a) < orderOf(b) ? 1 : -1)).slice(0, limit);
     },
     voidApprovalRequest: (entry) => createOne(table, APPROVAL_VOID, entry),
     getApprovalVoid: async (requestId) => readOne(table, APPROVAL_VOID, itemKeys.approvalVoid(requestId)),

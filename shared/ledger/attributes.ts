@@ -17,6 +17,8 @@ export const LISTS = {
   jobs: 'job',
   endedJobs: 'job-ended',
   approvals: 'approval',
+  /** Requests for approval whose outbox is open: who looks for those reads none of the others, which only grow in number. */
+  untoldApprovals: 'approval-untold',
   exportMarks: 'audit-export',
   /** Items that are in no list of their own, for as long as their outbox is open. */
   openOutboxes: 'outbox-open',

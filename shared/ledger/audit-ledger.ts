@@ -69,8 +69,14 @@ const OUTBOX_OF: Readable<{ readonly [OUTBOX]: Outbox }> = {
   storedWith: STORED_WITH.nothing,
 };
 
-const { keys: KEYS, jobs: JOBS, endedJobs: ENDED_JOBS, approvals, openOutboxes: OPEN_OUTBOXES } = LISTS;
-const LISTS_WITH_OUTBOXES: readonly string[] = [KEYS, JOBS, approvals, OPEN_OUTBOXES];
+/** Where an item of a list stands for as long as its outbox is open; of no such list, or of none: among the open outboxes. */
+const WHILE_OPEN: ReadonlyMap<string, string> = new Map([
+  [LISTS.keys, LISTS.keys],
+  [LISTS.jobs, LISTS.jobs],
+  [LISTS.endedJobs, LISTS.jobs],
+  [LISTS.approvals, LISTS.untoldApprovals],
+]);
+const LISTS_WITH_OUTBOXES: ReadonlySet<string> = new Set([...WHILE_OPEN.values(), LISTS.openOutboxes]);
 
 interface StoredEvent {
   readonly tenant: string;
@@ -133,12 +139,10 @@ export function createOutboxes<Table extends TableClient>(
 /** And keeps the item in a list where the export finds it for as long as the outbox is open. */
 function withEvent(fields: object, event: PendingEvent): object {
   const { [LIST_KEY]: list, [LIST_ORDER]: order } = listed.parse(fields);
-  const own = list !== undefined && LISTS_WITH_OUTBOXES.includes(list);
-  const open = own ? list : list === ENDED_JOBS ? JOBS : OPEN_OUTBOXES;
   return {
     ...fields,
     [OUTBOX]: event,
-    [LIST_KEY]: open,
+    [LIST_KEY]: WHILE_OPEN.get(list ?? '') ?? LISTS.openOutboxes,
     [LIST_ORDER]: order ?? `${event.at}#${event.eventId}`,
   };
 }
@@ -184,13 +188,13 @@ export function createAuditLedger(
     createAuditEvent: async (pending) => {
       const { tenant, eventId } = pending;
       const stored = { tenant, eventId, [OUTBOX]: pending };
-      const listed = { [LIST_KEY]: OPEN_OUTBOXES, [LIST_ORDER]: `${pending.at}#${eventId}` };
+      const listed = { [LIST_KEY]: LISTS.openOutboxes, [LIST_ORDER]: `${pending.at}#${eventId}` };
       const { status, item } = await createOne(table, EVENT, stored, listed);
       return { status, item: item[OUTBOX] };
     },
     listOpenOutboxes: async () => {
       const lists = await Promise.all(
-        LISTS_WITH_OUTBOXES.map((list) => table.list(listQuery(list), readOpenOutbox)),
+        [...LISTS_WITH_OUTBOXES].map((list) => table.list(listQuery(list), readOpenOutbox)),
       );
       return lists.flat(2);
     },
@@ -275,22 +279,27 @@ const place = z.object({
 
 async function closeOutbox(table: TableClient, outbox: OpenOutbox, sequence: number): Promise<void> {
   const { eventId } = outbox.event;
-  const { pk, sk, list, status, censusId } = place.parse(JSON.parse(outbox.place));
+  const parsed = place.parse(JSON.parse(outbox.place));
+  const { pk, sk, list } = parsed;
   const closed = { ':closed': { eventId, sequence }, ':eventId': eventId };
-  let expression = 'SET #outbox = :closed';
-  let values: object = closed;
-  if (pk.startsWith(CENSUS_PREFIX)) {
-    // Into the list in which it is found by its id.
-    expression = `${expression}, #list = :list`;
-    values = { ...closed, ':list': censusList(censusId) };
-  } else if (list === OPEN_OUTBOXES) expression = `${expression} REMOVE #list, #order`;
-  // It was kept among the others only for its outbox; its event says its revision, so it is still what was listed.
-  else if (list === JOBS && status === 'COMPLETED') {
-    expression = `${expression}, #list = :list`;
-    values = { ...closed, ':list': ENDED_JOBS };
-  }
+  const own = ownList(parsed);
+  const expression =
+    own !== null
+      ? 'SET #outbox = :closed, #list = :list'
+      : list === LISTS.openOutboxes
+        ? 'SET #outbox = :closed REMOVE #list, #order'
+        : 'SET #outbox = :closed';
+  const values = own === null ? closed : { ...closed, ':list': own };
   await table.update({ pk, sk }, expression, {
     expression: CONDITIONS.outboxIs,
     values: marshalItem(values),
   });
+}
+
+/** The list that it was kept out of for its outbox only; null: it was not. Its event says its revision, so it is still what was listed. */
+function ownList({ pk, list, status, censusId }: Place): string | null {
+  // Where it is found by its id.
+  if (pk.startsWith(CENSUS_PREFIX)) return censusList(censusId);
+  if (list === LISTS.untoldApprovals) return LISTS.approvals;
+  return list === LISTS.jobs && status === 'COMPLETED' ? LISTS.endedJobs : null;
 }

@@ -202,9 +202,9 @@ export interface Ledger {
   /** Create-only on requestId. */
   createApprovalRequest(request: ApprovalRequest): Promise<CreateResult<ApprovalRequest>>;
   getApprovalRequest(requestId: string): Promise<ApprovalRequest | null>;
-  /** Those that expire at `expiresFrom` or later (all of them where it is left out), the last to expire first. */
+  /** Those that expire at `expiresFrom` or later (all of them where it is left out), the last to expire first, at most `limit`. */
   listApprovalRequests(
-    filter?: { readonly expiresFrom?: Timestamp },
+    filter?: { readonly expiresFrom?: Timestamp; readonly limit?: number },
     onSkipped?: OnSkipped,
   ): Promise<readonly ApprovalRequest[]>;
   /** Create-only on requestId: the first reason stands. */

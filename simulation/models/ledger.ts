@@ -201,10 +201,11 @@ function ledgerOn(items: AllItems, chains: AuditChains): LedgerStore {
     },
     createApprovalRequest: async (request) => create(approvalRequests, id(request.requestId), request),
     getApprovalRequest: async (requestId) => get(approvalRequests, id(requestId)),
-    listApprovalRequests: async ({ expiresFrom = '' } = {}) =>
+    listApprovalRequests: async ({ expiresFrom = '', limit } = {}) =>
       [...approvalRequests.stored.values()]
         .filter(({ expiresAt }) => expiresAt >= expiresFrom)
-        .sort((a, b) => order(b.expiresAt, a.expiresAt) || order(b.requestId, a.requestId)),
+        .sort((a, b) => order(b.expiresAt, a.expiresAt) || order(b.requestId, a.requestId))
+        .slice(0, limit),
     voidApprovalRequest: async (entry) => create(approvalVoids, id(entry.requestId), entry),
     getApprovalVoid: async (requestId) => get(approvalVoids, id(requestId)),
     createApproval: async (approval) =>

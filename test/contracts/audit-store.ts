@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { linkEntry } from '../../shared/audit/chain.ts';
 import type { LedgerStore, PendingEvent } from '../../shared/audit/outbox.ts';
-import { testJob, testKey } from './ledger.ts';
+import { testJob, testKey, testRequest } from './ledger.ts';
 
 /** What every ledger must do for the audit. `makeLedger` gives an empty one. */
 
@@ -106,6 +106,23 @@ export function describeAuditStore(name: string, makeLedger: () => Promise<Ledge
         expect(await ledger.findStoredCensus('c2')).toBeNull();
         await closeAll();
       }
+    });
+
+    it('lists a request for approval once, while its outbox is open and when it is closed', async () => {
+      const made = ['r1', 'r2', 'r3'].map((requestId) => testRequest({ requestId }));
+      for (const request of made)
+        await ledger.leaving(pending(`request/${request.requestId}`)).createApprovalRequest(request);
+      const listed = async () => (await ledger.listApprovalRequests()).map(({ requestId }) => requestId);
+      expect(await open()).toEqual(['request/r1', 'request/r2', 'request/r3']);
+      expect(await listed()).toEqual(['r3', 'r2', 'r1']);
+      const [first] = await ledger.listOpenOutboxes();
+      if (first !== undefined) await ledger.closeOutbox(first, 7);
+      expect(await open()).toHaveLength(2);
+      expect(await listed()).toEqual(['r3', 'r2', 'r1']);
+      await closeAll();
+      expect(await open()).toEqual([]);
+      expect(await listed()).toEqual(['r3', 'r2', 'r1']);
+      expect(await ledger.getApprovalRequest('r1')).toEqual(made[0]);
     });
 
     it('keeps an event of no item once, and shows it until it is closed', async () => {

@@ -732,8 +732,8 @@ function describeCertificates(ledger: () => Ledger): void {
   });
 }
 
-function describeApprovals(ledger: () => Ledger): void {
-  const request = (changes: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
+export function testRequest(changes: Partial<ApprovalRequest> = {}): ApprovalRequest {
+  return {
     requestId: 'r1',
     action: 'purge',
     tenant: 'acme',
@@ -753,7 +753,10 @@ function describeApprovals(ledger: () => Ledger): void {
       undeclared: null,
     },
     ...changes,
-  });
+  };
+}
+
+function describeApprovals(ledger: () => Ledger): void {
   const approval = (changes: Partial<Approval> = {}): Approval => ({
     requestId: 'r1',
     approver: 'alice',
@@ -765,23 +768,28 @@ function describeApprovals(ledger: () => Ledger): void {
 
   it('keeps the first request of an id, with its evidence as it was', async () => {
     expect(await ledger().getApprovalRequest('r1')).toBeNull();
-    expect(await ledger().createApprovalRequest(request())).toEqual({ status: 'created', item: request() });
-    expect(await ledger().createApprovalRequest(request({ summary: 'other' }))).toEqual({
-      status: 'exists',
-      item: request(),
+    expect(await ledger().createApprovalRequest(testRequest())).toEqual({
+      status: 'created',
+      item: testRequest(),
     });
-    expect(await ledger().getApprovalRequest('r1')).toEqual(request());
+    expect(await ledger().createApprovalRequest(testRequest({ summary: 'other' }))).toEqual({
+      status: 'exists',
+      item: testRequest(),
+    });
+    expect(await ledger().getApprovalRequest('r1')).toEqual(testRequest());
   });
 
   it('lists the requests that expire from a time on, the last first', async () => {
     const ends = ['2026-01-03', '2026-01-01', '2026-01-02'].map((day) => `${day}T00:00:00.000Z`);
     for (const [i, expiresAt] of ends.entries())
-      await ledger().createApprovalRequest(request({ requestId: `r${i}`, expiresAt }));
-    const ids = async (filter?: { expiresFrom: string }) =>
+      await ledger().createApprovalRequest(testRequest({ requestId: `r${i}`, expiresAt }));
+    const ids = async (filter?: { expiresFrom?: string; limit?: number }) =>
       (await ledger().listApprovalRequests(filter)).map(({ requestId }) => requestId);
     expect(await ids()).toEqual(['r0', 'r2', 'r1']);
     expect(await ids({ expiresFrom: ends[2] ?? '' })).toEqual(['r0', 'r2']);
     expect(await ids({ expiresFrom: '2026-01-04T00:00:00.000Z' })).toEqual([]);
+    expect(await ids({ limit: 2 })).toEqual(['r0', 'r2']);
+    expect(await ids({ expiresFrom: ends[2] ?? '', limit: 1 })).toEqual(['r0']);
   });
 
   it('keeps one word of each approver, the first', async () => {

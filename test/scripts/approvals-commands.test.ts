@@ -65,6 +65,21 @@ describe('keyturn approvals', () => {
     expect(shown.stdout).not.toContain('keyturn approve');
   });
 
+  it('reads so many as it is told to, and says that there are more', async () => {
+    const placed = await run('holds', 'place', ...ACME, '--version', '1', '--reason', 'another', '--json');
+    world.pass(60);
+    await run('holds', 'release', ...ACME, JSON.parse(placed.stdout).hold.holdId, '--yes');
+    for (const all of [[], ['--all']]) {
+      const one = await run('approvals', 'list', ...all, '--limit', '1', '--json');
+      expect(JSON.parse(one.stdout)).toMatchObject({ more: true, requests: [{}] });
+      expect(one.stderr).toContain('only the 1 requests that expire last were read, and there are more');
+      expect(one.stdout).not.toContain(requestId);
+      const both = await run('approvals', 'list', ...all, '--limit', '2', '--json');
+      expect(JSON.parse(both.stdout)).toMatchObject({ more: false, requests: [{}, { requestId }] });
+      expect(both.stderr).toBe('');
+    }
+  });
+
   it('lists nothing that is void, unless it is told to', async () => {
     world.pass(60 * 60 * 24 * 365);
     expect(await list()).toEqual([]);

@@ -4,7 +4,7 @@ import { marshalItem } from '../../../shared/ledger/attribute-values.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
 import { createLedgerTable } from '../../../shared/ledger/table.ts';
 import { testState } from '../../../simulation/models/state-key.ts';
-import { describeLedger, testJob, testKey, testPage } from '../../contracts/ledger.ts';
+import { describeLedger, testJob, testKey, testPage, testRequest } from '../../contracts/ledger.ts';
 import { connect, startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
 
 let dynamodb: TestDynamoDb;
@@ -173,28 +173,58 @@ describe('an item that was changed by hand', () => {
   });
 });
 
+/** A ledger that says how many items its queries have read. */
+async function makeCountingLedger() {
+  const tableName = dynamodb.newTableName();
+  const client = connect(dynamodb.server.endpoint);
+  await createLedgerTable(client, tableName);
+  let read = 0;
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const reply = await next(args);
+      const output: unknown = reply.output;
+      if (typeof output === 'object' && output !== null && 'Items' in output && Array.isArray(output.Items))
+        read += output.Items.length;
+      return reply;
+    },
+    { step: 'initialize' },
+  );
+  const ledger = createDynamoDbLedger({ client, tableName, authenticator: testState });
+  return {
+    ledger,
+    readBy: async (work: () => Promise<unknown>) => {
+      const before = read;
+      await work();
+      return read - before;
+    },
+  };
+}
+
 describe('the list of jobs', () => {
   it('does not read the jobs that are over for whoever asks for the others', async () => {
-    const tableName = dynamodb.newTableName();
-    const client = connect(dynamodb.server.endpoint);
-    await createLedgerTable(client, tableName);
-    const ledger = createDynamoDbLedger({ client, tableName, authenticator: testState });
+    const { ledger, readBy } = await makeCountingLedger();
     for (let i = 0; i < 5; i++) await ledger.createJob(testJob({ jobId: `ended-${i}`, status: 'COMPLETED' }));
     await ledger.createJob(testJob({ jobId: 'runs' }));
-    let read = 0;
-    client.middlewareStack.add(
-      (next) => async (args) => {
-        const reply = await next(args);
-        const output: unknown = reply.output;
-        if (typeof output === 'object' && output !== null && 'Items' in output && Array.isArray(output.Items))
-          read += output.Items.length;
-        return reply;
-      },
-      { step: 'initialize' },
-    );
-    expect(await ledger.listJobs({ statuses: ['REQUESTED', 'BLOCKED'] })).toHaveLength(1);
-    expect(read).toBe(1);
-    expect(await ledger.listJobs()).toHaveLength(6);
-    expect(read).toBe(7);
+    expect(await readBy(() => ledger.listJobs({ statuses: ['REQUESTED', 'BLOCKED'] }))).toBe(1);
+    expect(await readBy(() => ledger.listJobs())).toBe(6);
+  });
+});
+
+describe('requests for approval, which stay for ever', () => {
+  it('are not read for their outboxes once these are closed, nor beyond the limit of who lists them', async () => {
+    const { ledger, readBy } = await makeCountingLedger();
+    const ask = (requestId: string) =>
+      ledger
+        .leaving({
+          ...{ tenant: 'acme', eventId: requestId, at: '2026-01-01T00:00:00.000Z', actor: 'test' },
+          ...{ type: 'test.event', detail: {}, afterSequence: 0 },
+        })
+        .createApprovalRequest(testRequest({ requestId }));
+    for (let i = 0; i < 20; i++) await ask(`old-${i}`);
+    for (const outbox of await ledger.listOpenOutboxes()) await ledger.closeOutbox(outbox, 1);
+    expect(await readBy(() => ledger.listOpenOutboxes())).toBe(0);
+    await ask('new');
+    expect(await readBy(() => ledger.listOpenOutboxes())).toBe(1);
+    expect(await readBy(() => ledger.listApprovalRequests({ limit: 3 }))).toBe(4);
   });
 });
