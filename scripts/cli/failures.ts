@@ -30,8 +30,8 @@ export function reportFailure(
   { json, stdout, stderr }: { json: boolean; stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream },
 ): number {
   const { code, message, remedy } = shownError(error);
-  stderr.write(`keyturn: ${code}: ${printable(message)}\n`);
-  if (remedy !== null) stderr.write(`  ${printable(remedy)}\n`);
+  stderr.write(`keyturn: ${code}: ${indented(message)}\n`);
+  if (remedy !== null) stderr.write(`  ${indented(remedy)}\n`);
   if (process.env['DEBUG'] === 'keyturn') stderr.write(`${stackOf(error)}\n`);
   if (json) stdout.write(`${JSON.stringify({ error: { code, message, remedy } })}\n`);
   return exitCodeOf(error);
@@ -42,4 +42,9 @@ function stackOf(error: unknown): string {
   const lines: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) lines.push(at.stack ?? at.message);
   return lines.join('\ncaused by ');
+}
+
+/** Some errors have lines of their own: what a tool printed. None of them can pass for a line of keyturn's. */
+function indented(text: string): string {
+  return text.split('\n').map(printable).join('\n  ');
 }

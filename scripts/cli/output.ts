@@ -68,10 +68,15 @@ export function createOutput({ stdout, stderr, stdin }: Streams, json: boolean):
   };
 }
 
-/** Names come from databases: control characters in them must not reach the terminal. Colours stay. */
+/**
+ * One line. Names come from databases: what would begin another line, move the cursor or turn the direction of writing
+ * must not reach the terminal, or a tenant's name could say what we never said. Colours stay.
+ */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}(\[[0-9;]*m)?/gu, (found, colour: string | undefined) => {
-    const kept = found.startsWith('\n') || found.startsWith('\t') || (found.startsWith('\u001b') && colour);
-    return kept ? found : `\ufffd${colour ?? ''}`;
-  });
+  return text.replace(UNPRINTABLE, (found, colour: string | undefined) =>
+    found === '\t' || (found.startsWith('\u001b') && colour) ? found : `\ufffd${colour ?? ''}`,
+  );
 }
+
+/** Control characters, separators of lines and paragraphs, and what overrides or isolates a direction (UAX #9). */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069](\[[0-9;]*m)?/gu;

@@ -56,7 +56,10 @@ async function refresh(out: Output, deps: Deps, read: () => Promise<Overview>): 
     if (next instanceof Error) out.warn(`${next.message}; trying again`);
     else show(out, next);
     const now = time(new Date(deps.clock.now()).toISOString());
-    if (!out.json) out.line(out.paint('dim', `\n${now}  Ctrl-C ends this view`));
+    if (!out.json) {
+      out.line();
+      out.line(out.paint('dim', `${now}  Ctrl-C ends this view`));
+    }
     await deps.clock.sleep(REFRESH_MS, abort.signal).catch(() => undefined);
   }
 }

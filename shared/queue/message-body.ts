@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { RotationError } from '../errors/errors.ts';
 import type { Authenticator } from '../ledger/authentication/authenticator.ts';
 import { canonicalBytes } from '../signing/canonical-json.ts';
+import { asciiJson } from './ascii-json.ts';
 import { type ChunkMessage, chunkMessageSchema } from './work-queue.ts';
 
 /**
@@ -12,7 +13,7 @@ const bodySchema = chunkMessageSchema.extend({ mac: z.string() });
 
 export async function writeBody(authenticator: Authenticator, message: ChunkMessage): Promise<string> {
   const mac = await authenticator.mac(bytesOf(message));
-  return JSON.stringify({ ...message, mac });
+  return asciiJson({ ...message, mac });
 }
 
 /** Throws MESSAGE_INVALID; it ends in the dead-letter queue. `onForged` must not throw. */

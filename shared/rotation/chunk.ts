@@ -1,3 +1,4 @@
+import { asciiJson } from '../queue/ascii-json.ts';
 import type { RecordKey } from '../records/record-store.ts';
 
 /** SQS bills a message by 64 KiB; this leaves room for the rest of it. */
@@ -16,7 +17,7 @@ export function cutChunks(
   let current: RecordKey[] = [];
   let bytes = 0;
   for (const key of keys) {
-    const keyBytes = Buffer.byteLength(JSON.stringify(key)) + 1;
+    const keyBytes = asciiJson(key).length + 1;
     if (current.length > 0 && (current.length === size || bytes + keyBytes > CHUNK_KEY_BYTES)) {
       chunks.push(current);
       if (chunks.length === most) return { chunks, rest: true };

@@ -107,6 +107,17 @@ export function describeWorkQueue(name: string, start: () => Promise<QueueUnderT
       expect(ids.size).toBe(26);
     });
 
+    it('delivers keys and tenants of any characters', async () => {
+      const odd = ['\u{1f511}', '\ufffe\uffff', '\u0000\u0001\u007f\u0085', '\u2028', 'ü"\\', ''];
+      const sent = odd.map((text, chunk) =>
+        chunkMessage(chunk, { tenant: `t${text}`, keys: [[text], [text, text]] }),
+      );
+      await queue.send(sent);
+      const { seen } = work(() => true);
+      await settled();
+      expect(inOrder(seen)).toEqual(sent);
+    });
+
     it('delivers what is sent while it is worked on', async () => {
       const { seen } = work(() => true);
       await queue.send(chunkMessages(3));

@@ -65,9 +65,18 @@ describe('output that is no terminal', () => {
 
 describe('text for a terminal', () => {
   it('keeps colours and shows other control characters', () => {
-    expect(printable('a\u001b[31mred\u001b[39m\tb\n')).toBe('a\u001b[31mred\u001b[39m\tb\n');
+    expect(printable('a\u001b[31mred\u001b[39m\tb')).toBe('a\u001b[31mred\u001b[39m\tb');
     expect(printable('a\u001b]0;title\u0007\r\u001b[2Jb')).not.toMatch(/\p{Cc}/u);
   });
+
+  it.each(['\n', '\r\n', '\u0085', '\u2028', '\u2029', '\u202e', '\u2066'])(
+    'lets no name begin a line of its own, or turn one: %j',
+    (character) => {
+      const { out, text } = capture();
+      out.line(`rotate evil${character}Version 9 of acme is destroyed`);
+      expect(text().stdout).toMatch(/^rotate evil\ufffd+Version 9 of acme is destroyed\n$/);
+    },
+  );
 
   it('aligns a table by what is seen of its cells', () => {
     expect(

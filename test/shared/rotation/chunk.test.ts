@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { asciiJson } from '../../../shared/queue/ascii-json.ts';
 import { CHUNK_KEY_BYTES, cutChunks } from '../../../shared/rotation/chunk.ts';
 
 const bytesOf = (keys: readonly (readonly string[])[]) =>
-  keys.reduce((sum, key) => sum + Buffer.byteLength(JSON.stringify(key)) + 1, 0);
+  keys.reduce((sum, key) => sum + Buffer.byteLength(asciiJson(key)) + 1, 0);
 
 const anyKeys = fc.array(
   fc.array(
