@@ -44,7 +44,7 @@ export function depsOf(
   now: () => number,
 ): Deps {
   const gated = {
-    ...openAudit(process.port('ledger', ports.ledger), process.clock, actor),
+    ...openAudit(process.wholePort('ledger', ports.ledger), process.clock, actor),
     archive: process.port('archive', ports.archive),
     provider: process.port('provider', ports.provider),
     queue: process.port('queue', ports.queue),

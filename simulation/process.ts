@@ -22,6 +22,8 @@ export interface Process {
   call<T>(label: string, run: () => T | Promise<T>): Promise<T>;
   /** All asynchronous methods of a port as such calls. */
   port<T extends object>(name: string, target: T): T;
+  /** The same of a plain object, made at once: for whoever copies all of it. */
+  wholePort<T extends object>(name: string, target: T): T;
 }
 
 export type ProcessKind = 'function' | 'application' | 'person' | 'service';
@@ -109,45 +111,90 @@ export function createProcess(
         const trouble = world.trouble(self, label);
         if (kind === 'function' && faults.fires('zombie', `${name} ${label}`))
           self.freeze(faults.dice.between(1, 20) * HOUR);
-        after(trouble.there, async () => {
+        after(trouble.there, () => {
           if (dies('kill-before-call', label)) return;
-          const answer = await effectOf(world, name, run, trouble);
-          const said = answer.ok ? 'ok' : codeOf(answer.error);
-          world.trace(`${name} ${label} ${said}`);
-          if (dies('kill-after-call', label)) return;
-          const settle = () => (answer.ok ? resolve(answer.value) : reject(answer.error));
-          if (trouble.back === 0) settle();
-          else after(trouble.back, settle);
+          const answer = (said: string, settle: () => void): void => {
+            world.trace(`${name} ${label} ${said}`);
+            if (dies('kill-after-call', label)) return;
+            if (trouble.back === 0) settle();
+            else after(trouble.back, settle);
+          };
+          const fail = (error: unknown) => answer(codeOf(error), () => reject(error));
+          if (trouble.before !== undefined) return fail(trouble.before);
+          return effectOf(world.acting, name, run, fail, (value) =>
+            trouble.after === undefined ? answer('ok', () => resolve(value)) : fail(trouble.after),
+          );
         });
       }),
     port: (port, target) => portOf(self, port, target),
+    wholePort: (port, target) => wholePortOf(self, port, target),
   };
   return self;
 }
 
-type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
-
-async function effectOf<T>(
-  { acting }: ProcessWorld,
-  name: string,
+/** Tells one of the two what it came to, and waits only for what takes its time. */
+function effectOf<T>(
+  acting: ProcessWorld['acting'],
+  by: string,
   run: () => T | Promise<T>,
-  { before, after }: Trouble,
-): Promise<Answer<T>> {
-  if (before !== undefined) return { ok: false, error: before };
-  acting.by = name;
-  try {
-    const value = await run();
-    return after === undefined ? { ok: true, value } : { ok: false, error: after };
-  } catch (error) {
-    return { ok: false, error };
-  } finally {
+  fail: (error: unknown) => void,
+  succeed: (value: T) => void,
+): void | Promise<void> {
+  const failed = (error: unknown) => {
     acting.by = '';
+    fail(error);
+  };
+  const succeeded = (value: T) => {
+    acting.by = '';
+    succeed(value);
+  };
+  acting.by = by;
+  let effect: T | Promise<T>;
+  try {
+    effect = run();
+  } catch (error) {
+    return failed(error);
   }
+  return effect instanceof Promise ? effect.then(succeeded, failed) : succeeded(effect);
 }
 
 export function codeOf(error: unknown): string {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
   return error instanceof Error ? error.name : 'UNKNOWN';
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+interface Member {
+  readonly name: string;
+  readonly label: string;
+  readonly method: Method;
+}
+
+/** Of each target once: all processes of a world have the same ones. */
+const members = new WeakMap<object, readonly Member[]>();
+
+function membersOf(port: string, target: object): readonly Member[] {
+  const known = members.get(target);
+  if (known !== undefined) return known;
+  const found = Object.entries(target).flatMap(([name, value]) =>
+    typeof value === 'function' && !LOCAL.has(name)
+      ? [{ name, label: `${port}.${name}`, method: value as Method }]
+      : [],
+  );
+  members.set(target, found);
+  return found;
+}
+
+function wholePortOf<T extends object>(process: Process, port: string, target: T): T {
+  const whole = { ...target };
+  const set = whole as Record<string, unknown>;
+  for (const { name, label, method } of membersOf(port, target))
+    set[name] =
+      name === 'leaving'
+        ? (...args: unknown[]) => portOf(process, port, method(...args) as object)
+        : (...args: unknown[]) => process.call(label, () => method(...args));
+  return whole;
 }
 
 function portOf<T extends object>(process: Process, port: string, target: T): T {

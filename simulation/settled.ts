@@ -6,18 +6,20 @@ import { types } from 'node:util';
  * which works in threads of its own. What is used of it most is done at once instead, by the same OpenSSL; other calls are
  * counted, and waited for in turns of the event loop.
  */
-export async function settled(): Promise<void> {
-  await new Promise(afterMicrotasks);
-  while (working > 0) await new Promise(nextTurn);
+export function settled(): Promise<void> {
+  return new Promise(afterMicrotasks);
 }
+
+type Resolve = (_: undefined) => void;
 
 /** What is put from a microtask comes when no microtask is left: https://nodejs.org/api/process.html#processnexttickcallback-args */
-function afterMicrotasks(resolve: (_: undefined) => void): void {
-  process.nextTick(resolve, undefined);
+function afterMicrotasks(resolve: Resolve): void {
+  process.nextTick(resolveIfIdle, resolve);
 }
 
-function nextTurn(resolve: (_: undefined) => void): void {
-  setImmediate(resolve, undefined);
+function resolveIfIdle(resolve: Resolve): void {
+  if (working === 0) resolve(undefined);
+  else setImmediate(resolveIfIdle, resolve);
 }
 
 /** By method: what it answers, or undefined: it is left to the threads. */
