@@ -108,8 +108,9 @@ export async function startCountedStack(counter: RequestCounter): Promise<Stack>
     log: silentLog,
     // The sweep function would start purges in between.
     sweepSeconds: 86_400,
-    // On a machine that is busy with other things a batch takes minutes: delivered again, its requests would count twice.
-    visibilitySeconds: 900,
+    // On a busy machine a batch takes a minute: delivered again, its requests would count twice. One that failed is
+    // waited for as long.
+    visibilitySeconds: 150,
     postgresSettings: { fsync: 'off' },
     instrument: counter.instrument,
     decorate: (deps) => {

@@ -63,8 +63,9 @@ export const census = defineCommand({
         out.result(takenJson(taken));
         return failed(taken) ? EXIT_CODES.refused.code : EXIT_CODES.done.code;
       }
-      const keys = (await deps.ledger.listKeys()).filter(({ active }) => active > 0);
-      if (keys.length === 0) out.line('There are no keys to count.');
+      // From the table itself: a list could miss a key that was made just now.
+      const keys = (await deps.ledger.scanKeys()).filter(({ active }) => active > 0);
+      if (keys.length === 0) out.line('There are no keys to count: nothing was read.');
       const found: (Taken | Failed)[] = [];
       for (const key of keys) {
         const taken = await take(deps, out, key, input).catch(
@@ -80,6 +81,8 @@ export const census = defineCommand({
       const codes = found.map((each) =>
         'error' in each ? each.exitCode : failed(each) ? EXIT_CODES.refused.code : EXIT_CODES.done.code,
       );
+      // Another ledger, region or stage than was meant looks like this.
+      if (keys.length === 0 && expectOnlyActive) return EXIT_CODES.refused.code;
       return Math.max(EXIT_CODES.done.code, ...codes);
     });
   },

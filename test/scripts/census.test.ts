@@ -144,6 +144,18 @@ describe('keyturn census', () => {
   });
 });
 
+describe('a census of all keys where there is none', () => {
+  it('proves nothing', async () => {
+    const { deps } = await worlds.makeWorld(createMemoryLedger());
+    // Another ledger than the one that was meant.
+    const world = { deps: { ...deps, ledger: createMemoryLedger() } };
+    const all = ['census', '--all', '--everywhere'];
+    const ended = await runOn(world.deps, all);
+    expect(ended).toMatchObject({ code: 0, stdout: 'There are no keys to count: nothing was read.\n' });
+    expect((await runOn(world.deps, [...all, '--expect-only-active'])).code).toBe(4);
+  });
+});
+
 describe('the progress of a census', () => {
   it('is a line now and then, with rate and time left', () => {
     const captured = capture();
