@@ -44,6 +44,11 @@ export function verifyLines({ tenant, entries, archived, anchors, findings }: Ve
   ];
 }
 
+/** What nothing that was found says anything of. */
+export function unreadLines({ unread }: VerifyReport): string[] {
+  return unread.map((what) => `  not looked at: ${what}`);
+}
+
 export function exportLines(report: ExportReport): string[] {
   const { entries, tenants, settled, pending, left, failed, broken } = report;
   const lines = [`Exported ${counted(entries, 'entry', 'entries')} of ${counted(tenants, 'tenant')}.`];

@@ -7,7 +7,7 @@ import { openArchive } from '../../shared/audit/open-archive.ts';
 import { verifyArchives, verifyChains } from '../../shared/audit/verify-all.ts';
 import type { VerifyReport } from '../../shared/audit/verify-chain.ts';
 import { loadConfig } from '../../shared/config/load.ts';
-import { verifyLines } from '../cli/audit-words.ts';
+import { unreadLines, verifyLines } from '../cli/audit-words.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { type Cli, defineCommand, option, TENANT } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
@@ -26,8 +26,9 @@ export const auditVerify = defineCommand({
     'ANCHOR_INVALID, ANCHOR_MISSING, ROLLED_BACK, CHANGED, GONE. With --offline the archive alone is read, without a stack;\n' +
     'that needs --key, and cannot see an end that was cut off together with its anchors. What came since the last export can\n' +
     'only be compared with itself, its MACs, and what it tells of. Ends with exit code 4 when anything is found, and with 3\n' +
-    'when there was nothing to read: that proves nothing.',
-  json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}]}',
+    'when there was nothing to read: that proves nothing. Of a key that has more than 1,000 censuses it does not ask whether\n' +
+    'the older ones have entries, and says so ("not looked at").',
+  json: 'an array of {tenant, entries, archived, anchors, findings: [{code, tenant, where, sequence, message}], unread: [text]}',
   options: [
     option(TENANT, 'Only this tenant; otherwise all'),
     option('--offline', 'Read the archive alone, without a stack'),
@@ -100,17 +101,25 @@ async function show(out: Output, reports: AsyncGenerator<VerifyReport>, asked: A
     const [first = '', ...findings] = verifyLines(report);
     out.line(first);
     for (const line of findings) out.line(out.paint('red', line));
+    for (const line of unreadLines(report)) out.line(out.paint('yellow', line));
   }
   if (all.every(isEmpty)) throw nothingRead(asked);
   const findings = all.reduce((sum, report) => sum + report.findings.length, 0);
   const read = counted(all.length, 'chain');
   out.line(
     findings === 0
-      ? out.paint('green', `${read} read: nothing was changed.`)
+      ? out.paint(
+          'green',
+          `${read} read: nothing was changed${all.some(isPartial) ? ' in what was looked at' : ''}.`,
+        )
       : out.paint('red', `${read} read: ${counted(findings, 'finding')}. docs/runbook.md says what to do.`),
   );
   out.result(all);
   return findings === 0 ? EXIT_CODES.done.code : EXIT_CODES.refused.code;
+}
+
+function isPartial({ unread }: VerifyReport): boolean {
+  return unread.length > 0;
 }
 
 function isEmpty({ entries, archived, anchors, findings }: VerifyReport): boolean {

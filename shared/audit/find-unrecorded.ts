@@ -22,14 +22,21 @@ const LOOK_EVERY_MS = 1000;
 /** Somebody who can write items can write many. */
 const MOST_NAMED = 20;
 
+export interface Unrecorded {
+  readonly findings: readonly Finding[];
+  /** What was not looked at. For people. */
+  readonly unread: readonly string[];
+}
+
 export async function findUnrecorded(
   deps: UnrecordedDeps,
   tenant: string,
   ledger: LedgerWalk,
   { keys, requestIds }: ListedRequests,
-): Promise<readonly Finding[]> {
+): Promise<Unrecorded> {
   const unknown = new Set<string>();
   const findings: Finding[] = [];
+  const unread: string[] = [];
   const finding = (code: Finding['code'], message: string): Finding => ({
     ...{ code, tenant, where: 'ledger', sequence: null, message },
   });
@@ -45,14 +52,16 @@ export async function findUnrecorded(
   await inLanes([...new Set([...requestIds, ...ledger.requestIds])], LANES, (requestId) =>
     see(`what belongs to approval-request/${requestId}`, () => eventsOfRequest(deps, requestId)),
   );
-  await inLanes(keys, LANES, (key) => see(`what belongs to key/${key.keyId}`, () => eventsOfKey(deps, key)));
+  await inLanes(keys, LANES, (key) =>
+    see(`what belongs to key/${key.keyId}`, () => eventsOfKey(deps, key, unread)),
+  );
   await leaveKnown(deps, tenant, ledger, unknown);
   const named = [...unknown].slice(0, MOST_NAMED);
   for (const eventId of named) {
     const more = unknown.size > MOST_NAMED && eventId === named[0] ? ` (the first of ${unknown.size})` : '';
     findings.push(finding('UNRECORDED', `${eventId} is in the ledger, and no entry tells of it${more}`));
   }
-  return findings;
+  return { findings, unread: unread.sort() };
 }
 
 async function eventsOfRequest({ ledger }: UnrecordedDeps, requestId: string): Promise<readonly string[]> {
@@ -68,15 +77,23 @@ async function eventsOfRequest({ ledger }: UnrecordedDeps, requestId: string): P
 
 async function eventsOfKey(
   { ledger }: UnrecordedDeps,
-  { keyId, versions }: TenantKey,
+  { keyId, purpose, versions }: TenantKey,
+  unread: string[],
 ): Promise<readonly string[]> {
   const events: string[] = [];
   for (const { version } of Object.values(versions)) {
     if ((await ledger.getCertificate(keyId, version)) !== null)
       events.push(`certificate/${keyId}/${version}`);
   }
-  const censuses = await ledger.listStoredCensuses(keyId, CENSUSES_READ);
-  return [...events, ...censuses.map(({ censusId }) => `census/${censusId}`)];
+  const censuses = await ledger.listStoredCensuses(keyId, CENSUSES_READ + 1);
+  const oldest = censuses[CENSUSES_READ - 1];
+  if (censuses.length > CENSUSES_READ && oldest !== undefined) {
+    const { takenAt } = oldest.result;
+    unread.push(
+      `whether the censuses of key/${keyId} (${purpose}) that are older than its newest ${CENSUSES_READ}, before ${takenAt}, have entries`,
+    );
+  }
+  return [...events, ...censuses.slice(0, CENSUSES_READ).map(({ censusId }) => `census/${censusId}`)];
 }
 
 /** Takes out what the chain tells of by now, and what still waits in its outbox. */

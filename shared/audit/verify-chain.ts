@@ -15,6 +15,8 @@ export interface VerifyReport {
   readonly archived: number;
   readonly anchors: number;
   readonly findings: readonly Finding[];
+  /** What of the ledger was not looked at, so that nothing found there says nothing of it. For people. */
+  readonly unread: readonly string[];
 }
 
 export type VerifyDeps = Pick<Deps, 'archive' | 'audit' | 'clock' | 'ledger'>;
@@ -56,8 +58,9 @@ export async function verifyChain(
       ...compareArchive(tenant, walk, archived),
       ...items,
       ...ledger.findings,
-      ...unrecorded,
+      ...unrecorded.findings,
     ],
+    unread: unrecorded.unread,
   };
 }
 
@@ -85,7 +88,7 @@ export async function verifyArchive(
 ): Promise<VerifyReport> {
   // There is no mark beside it: a copy that was made while its last anchor was being written is to be made again.
   const { walk, anchors, findings } = await readArchive(archive, tenant, publicKeys, async () => null);
-  return { tenant, entries: null, archived: walk.last, anchors: anchors.length, findings };
+  return { tenant, entries: null, archived: walk.last, anchors: anchors.length, findings, unread: [] };
 }
 
 /** Segment and anchor may both be gone; the ledger knows that they were there. */

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StoredCensus } from '../../shared/rotation/rotation.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
 import { prepareWorlds, type World, type WorldMaker } from '../support/memory-world.ts';
 import { runOn } from './capture.ts';
@@ -27,6 +28,26 @@ describe('keyturn audit verify', () => {
   it('reads the chain of a tenant', async () => {
     const { code, stdout } = await runOn(world.deps, ['audit', 'verify', '--tenant', 'acme']);
     expect(stdout).toContain('1 chain read: nothing was changed.');
+    expect(code).toBe(0);
+  });
+
+  it('says what it did not look at, and does not answer for that', async () => {
+    const { keyId } = (await world.deps.ledger.getKey('acme', 'default')) ?? { keyId: '' };
+    const census = (n: number): StoredCensus => ({
+      ...{ censusId: `c${n}`, keyId, tenant: 'acme', purpose: 'default', active: 1, version: 1 },
+      ...{ restoreEpoch: 0, jobId: null, attempt: null, round: null },
+      result: {
+        takenAt: new Date(n * 1000).toISOString(),
+        ...{ takenBy: 'test', reach: 'tenant', coverage: {}, excluded: [], undeclared: null },
+        ...{ onVersion: 0, stale: 0, malformed: 0, foreign: 0 },
+      },
+    });
+    for (let n = 0; n <= 1000; n++) await world.deps.ledger.putStoredCensus(census(n));
+    const { code, stdout } = await runOn(world.deps, ['audit', 'verify', '--tenant', 'acme']);
+    expect(stdout).toContain(
+      `  not looked at: whether the censuses of key/${keyId} (default) that are older than`,
+    );
+    expect(stdout).toContain('1 chain read: nothing was changed in what was looked at.');
     expect(code).toBe(0);
   });
 

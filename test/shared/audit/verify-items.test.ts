@@ -4,6 +4,7 @@ import type { Finding } from '../../../shared/audit/findings.ts';
 import { openAudit } from '../../../shared/audit/open-audit.ts';
 import { type LedgerStore, SERVICE } from '../../../shared/audit/outbox.ts';
 import { verifyChains } from '../../../shared/audit/verify-all.ts';
+import type { VerifyReport } from '../../../shared/audit/verify-chain.ts';
 import { LedgerError } from '../../../shared/errors/errors.ts';
 import { changeVersion } from '../../../shared/keyring/change-version.ts';
 import type { Hold, TenantKey } from '../../../shared/keyring/key.ts';
@@ -91,14 +92,16 @@ interface Seen {
 
 /** What a verification finds on a ledger whose reads answer otherwise. */
 async function verify(store: LedgerStore, seen: Seen = {}): Promise<readonly Finding[]> {
+  return (await reportsOf(store, seen)).flatMap(({ findings }) => findings);
+}
+
+async function reportsOf(store: LedgerStore, seen: Seen = {}): Promise<readonly VerifyReport[]> {
   const { ledger, audit } = openAudit(store, clock, 'person:auditor');
   const deps = {
     ...{ archive: createMemoryArchive(), clock },
     ...{ ledger: { ...ledger, ...seen.ledger }, audit: { ...audit, ...seen.audit } },
   };
-  const findings: Finding[] = [];
-  for await (const report of verifyChains(deps, null, [])) findings.push(...report.findings);
-  return findings;
+  return Array.fromAsync(verifyChains(deps, null, []));
 }
 
 const brief = (findings: readonly Finding[]) => findings.map(({ code, message }) => `${code} ${message}`);
@@ -290,6 +293,20 @@ describe('an item', () => {
     expect(await verify(store, { ledger: { listStoredCensuses, findStoredCensus } })).toEqual([]);
     // Of what the chain tells, and of what it does not tell.
     expect(lists).toBe(2);
+  });
+
+  it('that are more censuses of a key than it reads are said not to have been looked at', async () => {
+    const { ledger } = openAudit(store, clock, 'person:ada');
+    const at = (n: number) => new Date(Date.parse(AT) + n).toISOString();
+    const put = (n: number) =>
+      ledger.putStoredCensus({ ...census, censusId: `c${n}`, result: { ...census.result, takenAt: at(n) } });
+    for (let n = 2; n <= 1000; n++) await put(n);
+    const said = async () => (await reportsOf(store)).map(({ findings, unread }) => ({ findings, unread }));
+    const nothing = { findings: [], unread: [] };
+    expect(await said()).toEqual([nothing, nothing]);
+    await put(1001);
+    const left = `whether the censuses of key/${KEY_ID} (default) that are older than its newest 1000, before ${at(2)}, have entries`;
+    expect(await said()).toEqual([nothing, { findings: [], unread: [left] }]);
   });
 
   it('that is a census beside a forged one is looked for by its id', async () => {
