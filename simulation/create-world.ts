@@ -23,6 +23,9 @@ import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
 import { depsOf, keyringOn, type Ports } from './process-deps.ts';
 import { ledgerTelling, storeTelling } from './refusals.ts';
+import { type DeploymentPhase, NO_DEPLOYMENT, type Release, startDeployment } from './releases/deployment.ts';
+import { asNextRelease, queueOfNextRelease, readingNextMessages } from './releases/next-release.ts';
+import { asThisRelease } from './releases/this-release.ts';
 import type { Scheduler } from './scheduler.ts';
 import { createStoredKeks } from './stored-keks.ts';
 import { createTrouble } from './trouble.ts';
@@ -52,6 +55,7 @@ const CAUSES = { rewrap: 'pipeline', adoption: 'pipeline', tombstone: 'give-up' 
 export function createWorld(plan: Plan, parts: WorldParts): World {
   const { scheduler, faults, history, violated } = parts;
   const config = configSchema.parse(plan.config);
+  const configsOf = { this: config, next: configOfNextRelease(config) };
   const dice = createDice(plan.seed, 'world');
   const acting = { by: '' };
   const processes: ProcessWorld = {
@@ -100,7 +104,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     dice: createDice(plan.seed, 'bus'),
     known: { tenants: plan.tenants, rootKeys: () => [...rootKeys.keys.keys()] },
   });
-  const ports: Ports = {
+  const common: Ports = {
     ledger: ledgerTelling(lagging(ledger, faults), { history, acting }),
     archive: createMemoryArchive({ onPut: (name, bytes) => history.add({ kind: 'archived', name, bytes }) }),
     provider: rootKeys.provider,
@@ -118,6 +122,24 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     newId,
     random,
   };
+  const applications = new Set<Process>();
+  const deployment = !plan.faults.has('mixed-code')
+    ? NO_DEPLOYMENT
+    : startDeployment({
+        ...{ scheduler, faults, quietAfter: plan.quietAfter },
+        dice: createDice(plan.seed, 'deployment'),
+        onPhase: (phase) => {
+          history.add({ kind: 'deployment', phase });
+          environments.replace();
+          for (const process of applications) replaceApplication(process, phase);
+        },
+      });
+  /** While it goes on each is restarted once; then those that are not of the release that all are to be of. */
+  const replaceApplication = (process: Process, phase: DeploymentPhase): void => {
+    if (phase === 'rolling') scheduler.after(dice.below(20 * 60_000), () => process.kill());
+    else if ((deployment.releaseOf(process) === 'next') !== (phase === 'done')) process.kill();
+  };
+  const portsOf = portsByRelease(common, plan.faults.has('mixed-code'));
   let processesMade = 0;
   const makeProcess = (kind: ProcessKind, name: string): Process => {
     const unique = `${name}#${++processesMade}`;
@@ -129,11 +151,19 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     );
   };
   const makeDeps = (process: Process, actor: string): Deps =>
-    depsOf(process, ports, configOf(config, faults, process), actor, scheduler.now);
+    depsOf(
+      process,
+      portsOf[deployment.releaseOf(process)],
+      configsOf[deployment.releaseOf(process)],
+      actor,
+      scheduler.now,
+    );
   const environments = createEnvironments({
     ...{ scheduler, faults, makeDeps },
     dice: createDice(plan.seed, 'environments'),
     makeProcess: (name) => makeProcess('function', name),
+    handlerIn: (process, handler) =>
+      deployment.releaseOf(process) === 'next' ? readingNextMessages(handler, testState) : handler,
     onBug: (where, error) => violated('bug', `${where}: ${String(error)} ${causeOf(error)}`),
   });
   return {
@@ -156,6 +186,10 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     signers: APPROVER_SIGNERS,
     start(kind, name, main) {
       const process = makeProcess(kind, name);
+      if (kind === 'application') {
+        applications.add(process);
+        process.onKilled(() => applications.delete(process));
+      }
       main(process, makeDeps(process, `${kind}:${name}`)).catch((error: unknown) => {
         if (error instanceof KeyturnError) parts.trace(`${process.name} ended: ${error.code}`);
         else violated('bug', `${process.name}: ${String(error)} ${causeOf(error)}`);
@@ -164,7 +198,10 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     },
     keyringOf: (process) =>
       keyringOn(
-        { ledger: process.port('ledger', ports.ledger), provider: process.port('provider', ports.provider) },
+        {
+          ledger: process.port('ledger', portsOf[deployment.releaseOf(process)].ledger),
+          provider: process.port('provider', common.provider),
+        },
         process.clock,
         config,
         scheduler.now,
@@ -172,9 +209,17 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
   };
 }
 
-/** Another release's settings, in some processes of a simulation that has both. */
-function configOf(config: Config, faults: Faults, process: Process): Config {
-  if (!faults.fires('mixed-code', process.name)) return config;
+/** What the processes of each release reach the world through; `mixed`: there are both. */
+function portsByRelease(ports: Ports, mixed: boolean): Readonly<Record<Release, Ports>> {
+  if (!mixed) return { this: ports, next: ports };
+  return {
+    this: { ...ports, ledger: asThisRelease(ports.ledger) },
+    next: { ...ports, ledger: asNextRelease(ports.ledger), queue: queueOfNextRelease(ports.queue) },
+  };
+}
+
+/** The next release comes with other settings. */
+function configOfNextRelease(config: Config): Config {
   const { chunkSize, segments, maxRounds, mode, ...rotation } = config.rotation;
   return {
     ...config,

@@ -33,6 +33,8 @@ export interface EnvironmentParts {
   readonly faults: Faults;
   readonly dice: Dice;
   readonly makeProcess: (name: string) => Process;
+  /** What the function is behind in a process. */
+  readonly handlerIn: (process: Process, handler: Handler<unknown>) => Handler<unknown>;
   /** Everything; a function gets what it declares. */
   readonly makeDeps: (process: Process, actor: string) => Deps;
   /** An error that is no answer: a bug. */
@@ -58,12 +60,13 @@ export function createEnvironments(parts: EnvironmentParts) {
     if (create === undefined) throw new Error(`There is no function ${name}`);
     const process = parts.makeProcess(name);
     const deps = parts.makeDeps(process, `function:${name}`);
-    const environment = { process, handler: create(limitDeps(deps, needsOf(name))), busy: false };
+    const handler = parts.handlerIn(process, create(limitDeps(deps, needsOf(name))));
+    const environment = { process, handler, busy: false };
     const all = warm.get(name) ?? [];
     warm.set(name, all);
     all.push(environment);
     process.onKilled(() => {
-      all.splice(all.indexOf(environment), 1);
+      if (all.includes(environment)) all.splice(all.indexOf(environment), 1);
     });
     return environment;
   }
@@ -74,6 +77,10 @@ export function createEnvironments(parts: EnvironmentParts) {
   }
 
   return {
+    /** Calls from now on are of new environments; those that run go on where they are, as after a deployment. */
+    replace(): void {
+      for (const all of warm.values()) all.splice(0);
+    },
     /** Settles always: with the answer, or as Lambda says that there is none. */
     invoke(name: string, event: unknown, { timeout = DEFAULT_TIMEOUT_SECONDS }: InvokeOptions = {}) {
       const environment = take(name);

@@ -13,8 +13,8 @@ export const FAULT_RATES = {
   zombie: 0.0015,
   /** An application that stands still, with what it has cached. */
   'frozen-application': 0.01,
-  /** Another release of the code, with other settings, beside this one. */
-  'mixed-code': 0.3,
+  /** A process of the next release, while that is deployed beside this one (releases/). */
+  'mixed-code': 0.5,
   // Queue
   'queue-duplicate': 0.2,
   'queue-reorder': 0.3,

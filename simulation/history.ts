@@ -95,6 +95,8 @@ export type HappenedEvent =
   | { readonly kind: 'archived'; readonly name: string; readonly bytes: Uint8Array }
   /** A root key can be used or not, from now on. */
   | { readonly kind: 'root-key'; readonly rootKeyId: string; readonly state: string }
+  /** Of the next release (releases/deployment.ts): it goes on, was taken back, or is over. */
+  | { readonly kind: 'deployment'; readonly phase: 'rolling' | 'rolled-back' | 'done' }
   | { readonly kind: 'fault'; readonly fault: string; readonly where: string }
   /** Faults stop here. What follows must come to its end. */
   | { readonly kind: 'quiet' }

@@ -62,6 +62,8 @@ function describe(event: HappenedEvent): string {
     case 'backup':
     case 'backup-lapsed':
       return `= ${event.kind} ${event.backupId}`;
+    case 'deployment':
+      return `= deployment ${event.phase}`;
     case 'restored':
       return `= restored ${event.backupId} by restore ${event.restoreId}`;
     case 'root-key':

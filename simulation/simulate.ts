@@ -8,6 +8,7 @@ import type { History, HistoryEntry } from './history.ts';
 import { createInvariants } from './invariants.ts';
 import type { Action, Plan } from './plan.ts';
 import { createRecorder } from './recorder.ts';
+import { createKeeper } from './releases/kept.ts';
 import { createScheduler } from './scheduler.ts';
 import { settled } from './settled.ts';
 import type { World } from './world.ts';
@@ -58,11 +59,13 @@ export async function simulate(plan: Plan, { keepTrace = false } = {}): Promise<
   };
   const invariants = createInvariants(violated);
   const checker = createChecker(({ rule, what }) => violated(rule, what));
+  const keeper = plan.faults.has('mixed-code') ? createKeeper(violated) : null;
   const history: History = {
     entries: recorder.entries,
     add(event) {
       const entry = recorder.add(event);
       invariants.see(event);
+      keeper?.see(event);
       checker.see(entry);
     },
   };

@@ -17,6 +17,7 @@ export type HistoryEntry = { readonly seq: number /** True time, milliseconds. *
   | { readonly kind: 'published'; readonly event: unknown }
   | { readonly kind: 'archived'; readonly name: string; readonly bytes: Uint8Array }
   | { readonly kind: 'root-key'; readonly rootKeyId: string; readonly state: string }
+  | { readonly kind: 'deployment'; readonly phase: string }
   | { readonly kind: 'fault'; readonly fault: string; readonly where: string }
   | { readonly kind: 'quiet' }
   | { readonly kind: 'end' }

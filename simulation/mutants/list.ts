@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.ts';
 import { PEOPLE_MUTANTS } from './people.ts';
 import { PURGE_MUTANTS } from './purge.ts';
 import { RECORD_MUTANTS } from './records.ts';
+import { RELEASE_MUTANTS } from './releases.ts';
 import { ROTATION_MUTANTS } from './rotation.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -9,4 +10,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...PURGE_MUTANTS,
   ...RECORD_MUTANTS,
   ...PEOPLE_MUTANTS,
+  ...RELEASE_MUTANTS,
 ];

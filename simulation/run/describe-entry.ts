@@ -42,6 +42,8 @@ function textOf(entry: HistoryEntry): string {
       return `root key ${entry.rootKeyId} is ${entry.state}`;
     case 'fault':
       return `FAULT ${entry.fault}: ${entry.where}`;
+    case 'deployment':
+      return `DEPLOYMENT ${entry.phase}`;
     case 'config':
       return `config ${shorten(JSON.stringify(entry.rotation))}`;
     case 'quiet':

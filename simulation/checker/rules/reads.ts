@@ -32,6 +32,8 @@ const ROOT_KEY = [
 const REFUSALS = ['kms-one-version-fails', 'grant-revoked'];
 /** Allowed where the version is suspended, or was a moment ago. */
 const SUSPENDED = 'VERSION_STATE';
+/** Allowed as long as there are two releases: a newer one wrote the key. */
+const UNREADABLE = 'LEDGER_ITEM_INVALID';
 
 export const reads: MakeRule = (book, find) => {
   /** Also of rows that are gone by now. */
@@ -40,6 +42,7 @@ export const reads: MakeRule = (book, find) => {
   const resumed = new Map<string, number>();
   const frozen = new Set<string>();
   let failed = false;
+  let deploying = false;
   let quiet = Number.POSITIVE_INFINITY;
 
   /** What was asked before faults stopped may be told a while later; by whoever was frozen in between, hours later. */
@@ -55,6 +58,7 @@ export const reads: MakeRule = (book, find) => {
     row: Row | null,
   ): boolean {
     if (TRANSIENT.includes(code)) return mayPass(at, by);
+    if (code === UNREADABLE) return deploying;
     const named = book.opener.parse(envelope);
     const version = named === null ? undefined : book.keys.get(named.keyId)?.versions.get(named.version);
     if (named === null || version === undefined) return false;
@@ -101,6 +105,7 @@ export const reads: MakeRule = (book, find) => {
     entry(entry) {
       if (entry.kind === 'read') see(entry);
       else if (entry.kind === 'quiet') quiet = entry.at;
+      else if (entry.kind === 'deployment') deploying = entry.phase !== 'done';
       else if (entry.kind === 'fault') {
         failed ||= OUT_OF_REACH.test(entry.fault);
         if (entry.fault === 'frozen-application') frozen.add(entry.where);
