@@ -15,8 +15,9 @@ export const cancel = defineCommand({
   details:
     'A rotation that has not activated its version gives that up, and the key is as it was. After the activation both\n' +
     'versions stay, and the older one is not purged before a later rotation ends with a clean census. The version of a purge\n' +
-    'is RETIRING again; an adoption leaves sealed what is sealed. No policy asks again for what was called off: people do,\n' +
-    'by the same command as before. Refused with exit code 4 once a destruction is authorized, or the job is completed.',
+    'is RETIRING again; an adoption leaves sealed what is sealed. No policy and no event begins anew what was\n' +
+    'called off: people do, by the same command as before. Refused with exit code 4 once a destruction is authorized, or the\n' +
+    'job is completed.',
   json: '{job: {jobId, kind, goal, status, cancelled: {by, at}, …}}',
   options: [option(TENANT, 'Whose key'), PURPOSE(), JOB()],
   examples: [

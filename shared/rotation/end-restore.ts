@@ -5,7 +5,7 @@ import type { Hold, TenantKey } from '../keyring/key.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import { changeKey, getKey, timestamp } from './change.ts';
-import { type JobRequest, nextResweep, requestResweep } from './request-job.ts';
+import { type JobRequest, nextResweep, requestResweep, unlessCancelled } from './request-job.ts';
 import type { Restore } from './restore.ts';
 import { changeRestore, getRestore } from './restore-change.ts';
 import { eachKey, type OnProgress } from './restore-lanes.ts';
@@ -156,7 +156,8 @@ export async function resweepRestored(
   const { job } = await nextResweep(deps, key);
   if (job?.status === 'CANCELLED') return false;
   const reason = `restore ${waiting.holdId}`;
-  const { answer } = await requestResweep(deps, { tenant, purpose, requestedBy, reason });
+  const asked = { tenant, purpose, requestedBy, reason, mayTakeUp: unlessCancelled };
+  const { answer } = await requestResweep(deps, asked);
   return answer === 'started' || answer === 'resumed';
 }
 

@@ -2,15 +2,15 @@ import type { RotationRequestEvent } from '../bus/rotation-request.ts';
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { getKey } from './change.ts';
-import { rotationJobId } from './job-id.ts';
-import { type JobRequest, requestRotation } from './request-job.ts';
+import { type JobRequest, requestRotation, unlessCancelled } from './request-job.ts';
 
-/** `rotated-since`: the key was rotated after the request was made, so that there is nothing left to do. */
+/**
+ * `rotated-since`: the key was rotated after the request was made, so that there is nothing left to do. `stopped`: a person
+ * called the rotation off, and only a person begins it anew.
+ */
 export type RotationAnswer =
   | { readonly answer: JobRequest['answer']; readonly jobId: string }
-  | { readonly answer: 'rotated-since'; readonly jobId: null }
-  /** The rotation that this, or another request, asked for was called off since. */
-  | { readonly answer: 'cancelled-since'; readonly jobId: string };
+  | { readonly answer: 'rotated-since'; readonly jobId: null };
 
 /**
  * Answers a request from the bus. It may come twice, late or out of order, also days later from a dead-letter queue: it
@@ -26,17 +26,13 @@ export async function requestByEvent(
     deps.log.info('rotation request: rotated since', { tenant, purpose });
     return { answer: 'rotated-since', jobId: null };
   }
-  const asked = await deps.ledger.getJob(rotationJobId(key));
-  if (asked?.cancelled && Date.parse(asked.cancelled.at) > Date.parse(time)) {
-    deps.log.info('rotation request: cancelled since', { tenant, purpose, jobId: asked.jobId });
-    return { answer: 'cancelled-since', jobId: asked.jobId };
-  }
   const why = reason === undefined ? `request ${requestId}` : `request ${requestId}, ${reason}`;
   const { answer, job } = await requestRotation(deps, {
     tenant,
     purpose,
     ...(mode !== undefined && { mode }),
     requestedBy: `${requestedBy} (${why})`,
+    mayTakeUp: unlessCancelled,
   });
   deps.log.info('rotation request', { tenant, purpose, jobId: job.jobId, status: answer });
   return { answer, jobId: job.jobId };

@@ -24,14 +24,28 @@ import { configuredTimes, MACHINES, recordSetsOf, startExecution, takeUpAgain } 
 
 /**
  * What a request got: a new job, the one that runs already, one that stopped or rested taken up again, one that is
- * done, or one that rests on: `job.pause` says what it waits for.
+ * done, or one that rests on: `job.pause` says what it waits for. `stopped`: it is BLOCKED or CANCELLED, and not this
+ * asker's to take up; or somebody called it off in the same moment.
  */
 export interface JobRequest {
-  readonly answer: 'started' | 'running' | 'resumed' | 'completed' | 'paused';
+  readonly answer: 'started' | 'running' | 'resumed' | 'completed' | 'paused' | 'stopped';
   readonly job: Job;
 }
 
-export interface RotationRequest {
+/**
+ * Whether the asker may take up a job that is BLOCKED, or begin one anew that is CANCELLED. It is asked at the write, of the job
+ * as it is then: a person may have called it off since the asker looked. Left out: a person asks, and may.
+ */
+export type MayTakeUp = (stopped: Job) => boolean;
+
+/** No more than what stopped by itself: what a person called off, only a person begins anew. */
+export const unlessCancelled: MayTakeUp = ({ status }) => status !== 'CANCELLED';
+
+interface Asker {
+  readonly mayTakeUp?: MayTakeUp;
+}
+
+export interface RotationRequest extends Asker {
   readonly tenant: string;
   readonly purpose: string;
   readonly mode?: RotationMode;
@@ -46,15 +60,16 @@ export async function requestRotation(deps: Deps, request: RotationRequest): Pro
   const key = await registerServed(deps, request.tenant, request.purpose);
   requireActive(key);
   const running = await lockHolder(deps, key);
-  if (running !== null) return startOrResume(deps, running, false);
-  return createAndStart(deps, {
+  if (running !== null) return startOrResume(deps, running, request);
+  const asked = {
     ...newJob(deps, key, request),
-    kind: 'rotate',
+    kind: 'rotate' as const,
     jobId: rotationJobId(key),
     from: key.active,
     mode: request.mode ?? deps.config.rotation.mode,
     recordSets: recordSetsOf(deps, 'rotate', key),
-  });
+  };
+  return createAndStart(deps, asked, request);
 }
 
 /** Of a key whose creation was cut off there is no version to leave, and no step could make one. */
@@ -64,7 +79,7 @@ function requireActive({ tenant, purpose, active }: TenantKey): void {
   throw new KeyError('VERSION_STATE', message, { remedy: 'Finish it with `keyturn keys create`.' });
 }
 
-export interface ResweepRequest {
+export interface ResweepRequest extends Asker {
   readonly tenant: string;
   readonly purpose: string;
   readonly requestedBy: string;
@@ -80,7 +95,7 @@ export interface ResweepRequest {
 export async function requestResweep(deps: Deps, request: ResweepRequest): Promise<JobRequest> {
   const key = await registerServed(deps, request.tenant, request.purpose);
   const running = await lockHolder(deps, key);
-  if (running !== null) return startOrResume(deps, running, false);
+  if (running !== null) return startOrResume(deps, running, request);
   const asked = {
     ...newJob(deps, key, { requestedBy: `${request.requestedBy} (${request.reason})` }),
     kind: 'rotate' as const,
@@ -92,7 +107,7 @@ export async function requestResweep(deps: Deps, request: ResweepRequest): Promi
   };
   for (;;) {
     const { jobId } = await nextResweep(deps, key);
-    const answer = await createAndStart(deps, { ...asked, jobId });
+    const answer = await createAndStart(deps, { ...asked, jobId }, request);
     // Complete by now: it began before it was asked for here.
     if (answer.answer !== 'completed') return answer;
   }
@@ -141,7 +156,7 @@ async function lockHolder(deps: Deps, key: TenantKey): Promise<Job | null> {
   return null;
 }
 
-export interface PurgeRequest {
+export interface PurgeRequest extends Asker {
   readonly tenant: string;
   readonly purpose: string;
   readonly version: number;
@@ -159,15 +174,16 @@ export async function requestPurge(deps: Deps, request: PurgeRequest): Promise<J
       ? withRequester(stopped.requestedBy, request.requestedBy)
       : request.requestedBy;
   checkApprovable(key, request.version, deps.config, requesters);
-  return createAndStart(deps, {
+  const asked = {
     ...newJob(deps, key, request),
-    kind: 'purge',
+    kind: 'purge' as const,
     times: configuredTimes(deps, 'purge'),
     jobId,
     from: request.version,
-    mode: 'rewrap',
+    mode: 'rewrap' as const,
     recordSets: recordSetsOf(deps, 'purge', key),
-  });
+  };
+  return createAndStart(deps, asked, request);
 }
 
 export interface AdoptionRequest {
@@ -230,18 +246,24 @@ function newJob(
   };
 }
 
-async function createAndStart(deps: Deps, asked: Job): Promise<JobRequest> {
+async function createAndStart(deps: Deps, asked: Job, asker: Asker = {}): Promise<JobRequest> {
   const created = await deps.ledger.createJob(asked);
   if (created.status === 'exists' && created.item.status === 'CANCELLED')
-    return beginAnew(deps, created.item, asked);
-  return startOrResume(deps, created.item, created.status === 'created', asked.requestedBy);
+    return beginAnew(deps, created.item, asked, asker);
+  const request = await startOrResume(deps, created.item, { ...asker, askedBy: asked.requestedBy });
+  return created.status === 'created' ? { ...request, answer: 'started' } : request;
 }
 
 /** What was called off: under its former id, as another attempt, and as it is asked for now. Rounds are counted on: their plans stand. */
-async function beginAnew(deps: Deps, job: Job, asked: Job): Promise<JobRequest> {
+async function beginAnew(
+  deps: Deps,
+  job: Job,
+  asked: Job,
+  { mayTakeUp = () => true }: Asker,
+): Promise<JobRequest> {
   await finishCancellation(deps, job);
   const begun = await changeJob(deps, job.jobId, (current) =>
-    current.status === 'CANCELLED'
+    current.status === 'CANCELLED' && mayTakeUp(current)
       ? moveJob(current, 'REQUESTED', {
           ...asked,
           attempt: current.attempt + 1,
@@ -250,6 +272,7 @@ async function beginAnew(deps: Deps, job: Job, asked: Job): Promise<JobRequest> 
         })
       : current,
   );
+  if (begun.status === 'CANCELLED') return { answer: 'stopped', job: begun };
   if (isRunning(begun.status)) await startExecution(deps, begun);
   return { answer: 'resumed', job: begun };
 }
@@ -263,20 +286,21 @@ function isOver({ status, kind }: Job): boolean {
 export async function startOrResume(
   deps: Deps,
   job: Job,
-  created: boolean,
-  askedBy: string | null = null,
+  { mayTakeUp = () => true, askedBy = null }: Asker & { readonly askedBy?: string | null } = {},
 ): Promise<JobRequest> {
   const paused = job.status === 'PAUSED';
   const over = isOver(job);
+  const may = (current: Job) => isOver(current) && (current.status !== 'BLOCKED' || mayTakeUp(current));
   const current = paused
     ? await resumeIfDecided(deps, await resumeIfUsable(deps, job), true, askedBy)
     : over
-      ? await takeUpAgain(deps, job.jobId, isOver, job.kind === 'purge' ? askedBy : null)
+      ? await takeUpAgain(deps, job.jobId, may, job.kind === 'purge' ? askedBy : null)
       : job;
   if (current.status === 'COMPLETED') return { answer: 'completed', job: current };
   if (current.status === 'PAUSED') return { answer: 'paused', job: current };
+  if (!isRunning(current.status)) return { answer: 'stopped', job: current };
   await startExecution(deps, current);
-  return { answer: created ? 'started' : over || paused ? 'resumed' : 'running', job: current };
+  return { answer: over || paused ? 'resumed' : 'running', job: current };
 }
 
 /**

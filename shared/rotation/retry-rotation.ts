@@ -3,7 +3,7 @@ import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { finishRetired } from './pause-job.ts';
 import { isGone } from './rollback-rules.ts';
-import type { BlockerCode, Job, JobKind } from './rotation.ts';
+import { type BlockerCode, isRunning, type Job, type JobKind } from './rotation.ts';
 import { registerServed } from './served.ts';
 import { startExecution, takeUpAgain } from './take-up.ts';
 
@@ -80,6 +80,8 @@ export async function retryRotation(deps: Deps, listed: Job): Promise<Retry> {
     return job.blocker?.code === 'VERSION_NOT_RETIRING' ? 'idle' : 'waiting';
   await registerServed(deps, tenant, purpose);
   const next = await takeUpAgain(deps, jobId, ({ status }) => status === 'BLOCKED');
+  // Called off in between.
+  if (!isRunning(next.status)) return 'elsewhere';
   await startExecution(deps, next);
   return 'resumed';
 }
@@ -109,6 +111,7 @@ export async function finishErased(deps: Deps, listed: Job): Promise<boolean> {
   const key = await getKey(deps, job.tenant, job.purpose);
   if (key.versions[String(job.from)]?.state !== 'DESTROYED') return false;
   const next = await takeUpAgain(deps, job.jobId, ({ status }) => status === 'BLOCKED');
+  if (!isRunning(next.status)) return false;
   await startExecution(deps, next);
   return true;
 }

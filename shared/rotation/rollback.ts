@@ -37,7 +37,7 @@ export async function requestRollback(deps: Deps, request: RollbackRequest): Pro
   checkReturnable(key, to);
   const holder = key.rotationId === null ? null : await getJob(deps, key.rotationId);
   if (holder !== null && isRollbackTo(holder, to)) {
-    return { cancelled: [], request: await startOrResume(deps, holder, false) };
+    return { cancelled: [], request: await startOrResume(deps, holder) };
   }
   const cancelled: Job[] = [];
   for (const jobId of await inTheWay(deps, key, to))

@@ -12,7 +12,7 @@ import { purgeJobId, rotationJobId } from './job-id.ts';
 import { reconcileRootKeys } from './reconcile-root-keys.ts';
 import { recoverJob, requestPurge, requestRotation } from './request-job.ts';
 import { finishErased, retryRotation, waitsForSomebody } from './retry-rotation.ts';
-import { isRunning, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
+import { isRunning, type Job, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
 import { registerServed } from './served.ts';
 
 export interface DailySweep {
@@ -132,7 +132,11 @@ async function rotateDue(deps: Deps, key: TenantKey, result: DailySweep): Promis
     result.waiting += 1;
     return;
   }
-  const { answer } = await requestRotation(deps, { tenant, purpose, requestedBy: DAILY_SWEEP });
+  const { answer } = await requestRotation(deps, {
+    ...{ tenant, purpose, requestedBy: DAILY_SWEEP },
+    mayTakeUp: (stopped) => !waitsForSomebody(stopped, deps.clock.now()),
+  });
+  if (answer === 'stopped') result.waiting += 1;
   if (answer === 'started' || answer === 'resumed') result.rotations += 1;
 }
 
@@ -147,12 +151,16 @@ async function purgeDue(deps: Deps, key: TenantKey, result: DailySweep): Promise
       const job = await deps.ledger.getJob(purgeJobId(keyId, version));
       const asked = job?.status === 'BLOCKED' ? job.requestedBy : DAILY_SWEEP;
       const nobody = whyNobodyCan(deps.config, asked) !== null;
-      const waits = nobody || (job !== null && waitsForSomebody(job, deps.clock.now(), rest.retiringAt));
-      if (waits && state !== 'DESTROY_PENDING') {
+      const isDecided = state === 'DESTROY_PENDING';
+      const mayTakeUp = (stopped: Job) =>
+        isDecided || !waitsForSomebody(stopped, deps.clock.now(), rest.retiringAt);
+      if ((nobody && !isDecided) || (job !== null && !mayTakeUp(job))) {
         result.waiting += 1;
         return;
       }
-      const { answer } = await requestPurge(deps, { tenant, purpose, version, requestedBy: DAILY_SWEEP });
+      const request = { tenant, purpose, version, requestedBy: DAILY_SWEEP, mayTakeUp };
+      const { answer } = await requestPurge(deps, request);
+      if (answer === 'stopped') result.waiting += 1;
       if (answer === 'started' || answer === 'resumed') result.purges += 1;
     });
   }

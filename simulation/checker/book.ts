@@ -1,4 +1,4 @@
-import type { ConfigEntry, HistoryEntry } from './entries.ts';
+import type { ConfigEntry, HistoryEntry, ItemEntry } from './entries.ts';
 import {
   type Approval,
   type Job,
@@ -62,7 +62,12 @@ export interface Activation extends Moment {
 /** An entry, and what it changes. */
 export type Change =
   | { readonly is: 'key'; readonly entry: HistoryEntry; readonly before: Key | null; readonly after: Key }
-  | { readonly is: 'job'; readonly entry: HistoryEntry; readonly before: Job | null; readonly after: Job }
+  | {
+      readonly is: 'job';
+      readonly entry: HistoryEntry & ItemEntry;
+      readonly before: Job | null;
+      readonly after: Job;
+    }
   | {
       readonly is: 'restore';
       readonly entry: HistoryEntry;

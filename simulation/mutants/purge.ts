@@ -305,6 +305,25 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'sweep-begins-anew',
+    breaks: 'the daily sweep begins a purge anew that a person called off',
+    rules: ['6'],
+    profile: 'called-off',
+    edits: [
+      {
+        file: 'shared/rotation/request-job.ts',
+        from: "    current.status === 'CANCELLED' && mayTakeUp(current)",
+        to: "    current.status === 'CANCELLED'",
+      },
+      // Its first look, too; else only a cancel in that very moment would show it.
+      {
+        file: 'shared/rotation/sweep-daily.ts',
+        from: ' || (job !== null && !mayTakeUp(job))',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'held-purges-are-forgotten',
     breaks:
       'a purge that a hold stopped, or a restore, is not begun anew when nothing holds its version any more',

@@ -132,6 +132,8 @@ credentials, and the bus \`keyturn\`.
 What becomes of it:
 
 - **A rotation starts.** While one of this key runs, the answer is the running one; one that is blocked is taken up again.
+- **A person called that rotation off** (\`keyturn cancel\`, before its version was activated): nothing happens, whenever the request
+  was sent. Only a person begins it anew, with \`keyturn rotate\`.
 - **Repeated, doubled, late:** still one rotation. A request asks for a rotation of the version that was active when it was sent
   (the event's \`time\`); where the key was rotated since, there is nothing left to do. \`requestId\` is for the audit: it
   stands in the job, as \`keyturn status --json\` shows it.

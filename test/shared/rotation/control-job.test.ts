@@ -370,16 +370,15 @@ describe('a request from the bus', () => {
     },
   });
 
-  it('from before a cancellation does not begin the rotation anew; one from after it does', async () => {
+  it('does not begin a rotation anew that a person called off: another person does', async () => {
     const before = event(world.clock.timestamp());
     const { jobId } = await requestByEvent(world.deps, before as never);
     world.pass(10);
     await cancelJob(world.deps, jobId ?? '', BY);
-    expect(await requestByEvent(world.deps, before as never)).toEqual({ answer: 'cancelled-since', jobId });
-    world.pass(10);
-    expect(await requestByEvent(world.deps, event(world.clock.timestamp()) as never)).toEqual({
-      answer: 'resumed',
-      jobId,
-    });
+    const after = event(world.clock.timestamp());
+    for (const late of [before, after])
+      expect(await requestByEvent(world.deps, late as never)).toEqual({ answer: 'stopped', jobId });
+    expect(await requestRotation(world.deps, KEY)).toMatchObject({ answer: 'resumed', job: { jobId } });
+    expect(await requestByEvent(world.deps, after as never)).toEqual({ answer: 'running', jobId });
   });
 });

@@ -275,6 +275,11 @@ const VIOLATIONS: Record<string, [rule: string, what: RegExp, make: (entries: En
     /went from SWEEPING to COMPLETED/,
     (s) => without(without(s, jobIs(ROTATION, 'BARRIER')), jobIs(ROTATION, 'CENSUS')),
   ],
+  'a job that a person called off, and the sweep begins anew': [
+    '6',
+    /rotate late was called off, and sweep#4 begins it anew/,
+    (s) => begunAnew(s, 'sweep#4'),
+  ],
   'a job whose revision is left out': [
     '6',
     /rotation-1 was committed as revision/,
@@ -763,6 +768,17 @@ const late = (changes: object) =>
     ...changes,
   });
 
+/** A rotation that was called off, and is asked for again by that process. */
+function begunAnew(s: Entries, by: string): Entries {
+  const quiet = of('quiet');
+  return [
+    late({}),
+    late({ status: 'CANCELLED', revision: 2 }),
+    { ...late({ revision: 3, attempt: 2 }), by },
+    late({ status: 'CANCELLED', revision: 4 }),
+  ].reduce((story, entry) => insert(story, quiet, entry, true), s);
+}
+
 function blocked(code: string, changes: object) {
   return late({ status: 'BLOCKED', blocker: { code, at: '2026-01-01T00:00:00.000Z' }, ...changes });
 }
@@ -827,6 +843,7 @@ const EXCUSES: Record<string, (entries: Entries) => Entries> = {
     const taken = { ...(key as Value), rotationId: 'another', revision: (key as Value).revision + 1 };
     return insert(story, of('quiet'), item('keys', 'key', taken), true);
   },
+  'a job that a person called off, and another begins anew': (s) => begunAnew(s, 'rotate 4 #1#12'),
   'a purge that was asked for right before the end': (s) =>
     s.filter((entry) => !jobIs(PURGE, 'COMPLETED')(entry) && entry.kind !== 'quiet'),
 };
