@@ -2,7 +2,7 @@ import { type Config, configSchema } from '../shared/config/schema.ts';
 import type { Deps } from '../shared/deps/deps.ts';
 import { KeyturnError } from '../shared/errors/errors.ts';
 import type { TenantKey } from '../shared/keyring/key.ts';
-import { APPROVER_SIGNERS, createMemorySigner } from './actors/approvers.ts';
+import { APPROVER_SIGNERS, SERVICE_SIGNER } from './actors/approvers.ts';
 import { createMoments } from './actors/moments.ts';
 import { createMachineClock } from './clocks.ts';
 import { createDice } from './dice.ts';
@@ -111,7 +111,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     queue: queue.port,
     executions: executions.port,
     bus: bus.port,
-    signer: createMemorySigner('service'),
+    signer: SERVICE_SIGNER,
     state: testState,
     stores: Object.fromEntries(
       Object.entries(stores).map(([name, store]) => [

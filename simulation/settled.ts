@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { hash, KeyObject, verify, type webcrypto } from 'node:crypto';
 import { types } from 'node:util';
 
 /**
@@ -29,7 +29,16 @@ const AT_ONCE: Readonly<Record<string, (...args: never[]) => unknown>> = {
     const bytes = ArrayBuffer.isView(data) ? data : new Uint8Array(data);
     return new Uint8Array(hash('sha256', bytes, 'buffer')).buffer;
   },
+  verify(algorithm: unknown, key: webcrypto.CryptoKey, signature: Uint8Array, data: Uint8Array) {
+    if (key.algorithm.name !== 'Ed25519' || !key.usages.includes('verify')) return undefined;
+    return isEd25519(algorithm) ? verify(null, data, KeyObject.from(key), signature) : undefined;
+  },
 };
+
+function isEd25519(algorithm: unknown): boolean {
+  if (typeof algorithm !== 'object' || algorithm === null) return algorithm === 'Ed25519';
+  return 'name' in algorithm && algorithm.name === 'Ed25519';
+}
 
 let working = 0;
 

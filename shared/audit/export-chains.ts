@@ -75,6 +75,13 @@ export async function exportChains(
   return report;
 }
 
+/** Entries that were read for a plan: those after `done` up to `end`. */
+interface Segment {
+  readonly done: number;
+  readonly end: number;
+  readonly entries: readonly AuditEntry[];
+}
+
 async function attempt(deps: ExportDeps, report: ExportReport, work: () => Promise<void>): Promise<boolean> {
   try {
     await work();
@@ -99,6 +106,7 @@ async function exportChain(
   if (mark !== null && mark.planned === null && mark.sequence === last) return 0;
   let at = await deps.audit.getExportMark(tenant);
   let exported = 0;
+  let planned: Segment | null = null;
   while (remainingMs() >= MARGIN_MS) {
     const done = at?.sequence ?? 0;
     if (done > last) {
@@ -109,13 +117,19 @@ async function exportChain(
     }
     if (at === null || at.planned === null) {
       if (done === last) return exported;
-      const planned = Math.min(last, done + SEGMENT_ENTRIES);
+      const end = Math.min(last, done + SEGMENT_ENTRIES);
       // Nothing is planned that could not be exported: what does not belong there may be taken away again.
-      await readLinked(deps, tenant, done, planned);
-      at = await move(deps, { tenant, sequence: done, planned, revision: (at?.revision ?? 0) + 1 });
+      planned = { done, end, entries: await readLinked(deps, tenant, done, end) };
+      at = await move(deps, { tenant, sequence: done, planned: end, revision: (at?.revision ?? 0) + 1 });
       continue;
     }
-    exported += await exportSegment(deps, tenant, done, at.planned);
+    // What was read for the plan is not read again, unless somebody else planned otherwise.
+    const entries: readonly AuditEntry[] =
+      planned?.done === done && planned.end === at.planned
+        ? planned.entries
+        : await readLinked(deps, tenant, done, at.planned);
+    await exportSegment(deps, tenant, done, entries);
+    exported += entries.length;
     at = await move(deps, { tenant, sequence: at.planned, planned: null, revision: at.revision + 1 });
   }
   return exported;
@@ -126,18 +140,17 @@ async function move(deps: ExportDeps, mark: ExportMark): Promise<ExportMark | nu
   return (await deps.audit.putExportMark(mark)) ? mark : deps.audit.getExportMark(mark.tenant);
 }
 
-/** The entries after `done` up to `planned`. */
+/** The entries after `done`. */
 async function exportSegment(
-  deps: ExportDeps,
+  { archive, clock, signer }: ExportDeps,
   tenant: string,
   done: number,
-  planned: number,
-): Promise<number> {
-  const entries = await readLinked(deps, tenant, done, planned);
+  entries: readonly AuditEntry[],
+): Promise<void> {
   const end = entries.at(-1);
-  if (end === undefined) return 0;
-  const { archive } = deps;
-  const name = segmentName(tenant, done + 1, planned);
+  if (end === undefined) return;
+  const { sequence, hash } = end;
+  const name = segmentName(tenant, done + 1, sequence);
   const bytes = writeSegment(entries);
   if (!(await archive.put(name, bytes))) {
     // By a try that came so far, or by somebody else at the same time.
@@ -146,12 +159,11 @@ async function exportSegment(
       throw broken(tenant, `is not what stands in the archive as ${name}`);
     }
   }
-  const at = new Date(deps.clock.now()).toISOString();
-  const anchor: Anchor = { tenant, sequence: planned, hash: end.hash, at };
-  const jws = await deps.signer.sign(ANCHOR_TYPE, anchor);
+  const at = new Date(clock.now()).toISOString();
+  const anchor: Anchor = { tenant, sequence, hash, at };
+  const jws = await signer.sign(ANCHOR_TYPE, anchor);
   // One that is there says the same, at an earlier time.
-  await archive.put(anchorName(tenant, planned), Buffer.from(jws));
-  return entries.length;
+  await archive.put(anchorName(tenant, sequence), Buffer.from(jws));
 }
 
 /** Genuine, as they were hashed, and linked to what was exported before. What is exported, the anchor is signed over. */

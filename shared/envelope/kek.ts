@@ -53,7 +53,7 @@ export function parseKid(kid: Uint8Array): { readonly keyId: string; readonly ve
   const version = new DataView(kid.buffer, kid.byteOffset).getUint32(16);
   if (version === 0) throw new EnvelopeError('ENVELOPE_MALFORMED', 'a kid names version 1 or later');
   const hex = Buffer.from(kid.buffer, kid.byteOffset, 16).toString('hex');
-  const keyId = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  const keyId = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   return { keyId, version };
 }
 

@@ -36,6 +36,9 @@ const signers = APPROVERS.map((name) => [name, createMemorySigner(`approver ${na
 /** By approver. Made once a process of the machine: a simulation changes nothing in them. */
 export const APPROVER_SIGNERS: Readonly<Record<string, Signer>> = Object.fromEntries(signers);
 
+/** The service's own; it changes as little. */
+export const SERVICE_SIGNER: Signer = createMemorySigner('service');
+
 /** For `approvals.approvers` of a configuration. */
 export const CONFIGURED_APPROVERS: Readonly<Record<string, { readonly publicKey: Ed25519Jwk }>> =
   Object.fromEntries(signers.map(([name, { jwk }]) => [name, { publicKey: jwk }]));

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { settled } from '../../simulation/settled.ts';
 
@@ -25,4 +26,27 @@ test('what is left to the threads is waited for', async () => {
   await settled();
   expect(done).toBe(true);
   await digest;
+});
+
+test('an Ed25519 signature is verified at once, and only over the very bytes that were signed', async () => {
+  const pair = generateKeyPairSync('ed25519');
+  const publicKey = pair.publicKey.toCryptoKey('Ed25519', false, ['verify']);
+  const signature = Uint8Array.from(sign(null, MESSAGE, pair.privateKey));
+  const verify = (bytes: Uint8Array<ArrayBuffer>, by: Uint8Array<ArrayBuffer>) =>
+    crypto.subtle.verify({ name: 'Ed25519' }, publicKey, by, bytes);
+  let answer: boolean | undefined;
+  const asked = verify(MESSAGE, signature).then((is) => {
+    answer = is;
+  });
+  await null;
+  await null;
+  expect(answer).toBe(true);
+  await asked;
+  expect(await verify(new TextEncoder().encode('abd'), signature)).toBe(false);
+  expect(
+    await verify(
+      MESSAGE,
+      signature.map((byte) => byte ^ 1),
+    ),
+  ).toBe(false);
 });
