@@ -46,7 +46,8 @@ export const INT_KEY: TableCase = {
 
 export const COMPOUND_KEY: TableCase = {
   name: 'compound key (uuid, text), text columns, several fields, odd names',
-  ddl: `CREATE TABLE %T ("Region" uuid, "no" text, "Ten""ant" int4, "first field" text, second varchar, "Drittes Ü" text,
+  ddl: `CREATE COLLATION IF NOT EXISTS public.folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    CREATE TABLE %T ("Region" uuid, "no" text, "Ten""ant" int4, "first field" text, second varchar COLLATE public.folded, "Drittes Ü" text,
     "Plain 1" varchar(100), p2 char(10), p3 date, UNIQUE ("no", "Region"), PRIMARY KEY ("Region", "no"))`,
   key: ['Region', 'no'],
   tenant: { column: 'Ten"ant' },

@@ -81,6 +81,7 @@ function withColumns(catalog: Catalog, names: readonly string[]): Catalog {
     type: 'bytea',
     maxLength: null,
     notNull: false,
+    deterministic: true,
     generated: false,
     canSelect: true,
     canUpdate: true,

@@ -11,6 +11,8 @@ const columnSchema = z.object({
   /** n of varchar(n) and char(n). */
   maxLength: z.int().nullable(),
   notNull: z.boolean(),
+  /** Its collation tells texts of different bytes apart. */
+  deterministic: z.boolean(),
   generated: z.boolean(),
   canSelect: z.boolean(),
   canUpdate: z.boolean(),

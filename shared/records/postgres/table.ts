@@ -120,8 +120,17 @@ function findBlindSpots(config: RecordSetConfig, catalog: Catalog): readonly Pro
   const columns = new Map(catalog.columns.map((column) => [column.name, column]));
   for (const name of config.key) {
     if (columns.get(name)?.notNull === false) {
-      report('KEY_COLUMNS_NOT_UNIQUE', `key column "${name}" may be NULL`);
+      report(
+        'KEY_COLUMNS_NOT_UNIQUE',
+        `key column "${name}" may be NULL (NOT NULL of the column itself is needed, and validated)`,
+      );
     }
+  }
+  if ('column' in config.tenant && columns.get(config.tenant.column)?.deterministic === false) {
+    report(
+      'COLUMN_TYPE',
+      `tenant column "${config.tenant.column}" has a nondeterministic collation, by which the rows of two tenants can be one's`,
+    );
   }
   const wanted = [...config.key].sort().join('\0');
   const keyExists = config.key.every((name) => columns.has(name));

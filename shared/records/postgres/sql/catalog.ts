@@ -1,3 +1,11 @@
+/**
+ * A column that holds no NULL: not one whose domain is NOT NULL, since such a column can hold NULL all the same (CREATE
+ * DOMAIN says how), and not one whose constraint is NOT VALID, which PostgreSQL 18 marks as NOT NULL too.
+ */
+const NOT_NULL = `a.attnotnull AND NOT EXISTS (
+        SELECT FROM pg_constraint n
+        WHERE n.conrelid = c.oid AND n.contype = 'n' AND n.conkey @> ARRAY[a.attnum] AND NOT n.convalidated)`;
+
 /** $1: the quoted table. No row when it does not exist. One JSON document of it, read in catalog.ts. */
 export const CATALOG = `
 SELECT json_build_object(
@@ -11,7 +19,8 @@ SELECT json_build_object(
       'name', a.attname,
       'type', CASE t.typtype WHEN 'd' THEN b.typname ELSE t.typname END,
       'maxLength', CASE WHEN a.atttypmod > 4 AND t.typname IN ('varchar', 'bpchar') THEN a.atttypmod - 4 END,
-      'notNull', a.attnotnull OR t.typnotnull,
+      'notNull', ${NOT_NULL},
+      'deterministic', coalesce((SELECT l.collisdeterministic FROM pg_collation l WHERE l.oid = a.attcollation), true),
       'generated', a.attgenerated <> '',
       'canSelect', has_column_privilege(c.oid, a.attnum, 'SELECT'),
       'canUpdate', has_column_privilege(c.oid, a.attnum, 'UPDATE')

@@ -21,7 +21,8 @@ import {
 
 /**
  * Envelopes read in SQL. `value` is a column; every expression is NULL or false for what is no envelope and never
- * raises, since one such row would otherwise fail the statement for all.
+ * raises, since one such row would otherwise fail the statement for all. Texts are compared by their bytes: PostgreSQL
+ * has no regular expressions for nondeterministic collations.
  */
 
 export type Form = 'bytea' | 'text';
@@ -30,7 +31,7 @@ export type Form = 'bytea' | 'text';
 export function kidAt(form: Form, value: string): string {
   if (form === 'bytea') return bytesFromEnd(value, KID_FROM_END, KID_LENGTH);
   const { suffix, offset } = textSuffix(value, KID_FROM_END);
-  return `CASE WHEN octet_length(${value}) >= ${Math.ceil((MIN_ENVELOPE_LENGTH * 4) / 3)} AND ${suffix} ~ '${CANONICAL}'
+  return `CASE WHEN octet_length(${value}) >= ${Math.ceil((MIN_ENVELOPE_LENGTH * 4) / 3)} AND ${suffix} COLLATE "C" ~ '${CANONICAL}'
     THEN substr(${decoded(suffix)}, ${offset} + 1, ${KID_LENGTH}) END`;
 }
 
@@ -38,7 +39,7 @@ export function kidAt(form: Form, value: string): string {
 export function isEnvelope(form: Form, value: string): string {
   if (form === 'bytea') return isEnvelopeBytes(value);
   // Decoded once, by a subquery that cannot be pulled up.
-  return `CASE WHEN ${value} ~ '${CANONICAL}'
+  return `CASE WHEN ${value} COLLATE "C" ~ '${CANONICAL}'
     THEN (SELECT ${isEnvelopeBytes('d.b')} FROM (SELECT ${decoded(value)} AS b OFFSET 0) AS d) ELSE false END`;
 }
 
@@ -46,7 +47,7 @@ export function isEnvelope(form: Form, value: string): string {
 export function isTombstone(form: Form, value: string): string {
   if (form === 'bytea') return isTombstoneBytes(value);
   // Without its length, the text of every long value would be looked through.
-  return `CASE WHEN octet_length(${value}) = ${Math.ceil((TOMBSTONE_LENGTH * 4) / 3)} AND ${value} ~ '${CANONICAL}'
+  return `CASE WHEN octet_length(${value}) = ${Math.ceil((TOMBSTONE_LENGTH * 4) / 3)} AND ${value} COLLATE "C" ~ '${CANONICAL}'
     THEN ${isTombstoneBytes(decoded(value))} ELSE false END`;
 }
 

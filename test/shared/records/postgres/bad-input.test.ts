@@ -158,6 +158,28 @@ const REFUSALS: readonly Refusal[] = [
     says: ['key column "id" may be NULL'],
   },
   {
+    name: 'a key with NULLs from before its constraint',
+    ddl: `CREATE TABLE %S.people (id int UNIQUE, tenant text, secret bytea);
+      INSERT INTO %S.people VALUES (NULL, 'acme', NULL);
+      ALTER TABLE %S.people ADD CONSTRAINT filled NOT NULL id NOT VALID`,
+    code: 'KEY_COLUMNS_NOT_UNIQUE',
+    says: ['key column "id" may be NULL', 'validated'],
+  },
+  {
+    name: 'a key of a domain that is NOT NULL, and holds NULL',
+    ddl: `CREATE DOMAIN %S.number AS int NOT NULL; CREATE TABLE %S.people (id %S.number UNIQUE, tenant text, secret bytea);
+      INSERT INTO %S.people VALUES ((SELECT id FROM %S.people WHERE false), 'acme', NULL)`,
+    code: 'KEY_COLUMNS_NOT_UNIQUE',
+    says: ['key column "id" may be NULL'],
+  },
+  {
+    name: 'a tenant column that takes two tenants for one',
+    ddl: `CREATE COLLATION %S.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      CREATE TABLE %S.people (id int PRIMARY KEY, tenant text COLLATE %S.ci NOT NULL, secret bytea)`,
+    code: 'COLUMN_TYPE',
+    says: ['tenant column "tenant" has a nondeterministic collation'],
+  },
+  {
     name: 'a key of a part of the primary key',
     ddl: 'CREATE TABLE %S.people (id int, no int, tenant text, secret bytea, PRIMARY KEY (id, no))',
     code: 'KEY_COLUMNS_NOT_UNIQUE',
