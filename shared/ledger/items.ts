@@ -352,12 +352,12 @@ export function parseFields<T>({ name, schema }: Pick<Readable<T>, 'name' | 'sch
   const unknown = issues.flatMap(unknownNames);
   if (unknown.length > 0) {
     throw new UnreadableItemError(
-      `The ledger's item of a ${name} has what this release does not know: ${listed(unknown)}`,
+      `An item of the ledger (${name}) has what this release does not know: ${listed(unknown)}`,
       { remedy: 'A newer release of Keyturn wrote it: deploy that release, or finish the deployment.' },
     );
   }
   throw new UnreadableItemError(
-    `The ledger's item of a ${name} has no valid ${listed(issues.map(({ path }) => path.join('.')))}`,
+    `An item of the ledger (${name}) has no valid ${listed(issues.map(({ path }) => path.join('.')))}`,
     {
       remedy:
         'A newer release of Keyturn wrote it, which is to be deployed, or it was changed by hand: restore it from a backup.',

@@ -33,8 +33,8 @@ const GAUGES = [
 ] as const satisfies readonly MetricName[];
 export interface Gauges extends Readonly<Record<(typeof GAUGES)[number] | 'RootKeysUnusable', number>> {
   /**
-   * Items that somebody else wrote or damaged, of which the other numbers say nothing. No gauge: each is measured where it
-   * is met (StateForged).
+   * Items that somebody else wrote or damaged, or a newer release wrote, of which the other numbers say nothing. No gauge: a
+   * forged one is measured where it is met (StateForged), any other by the daily sweep (SweepFailures).
    */
   readonly unverified: number;
 }

@@ -27,6 +27,7 @@ import { createMemoryArchive } from '../../../simulation/models/archive.ts';
 import { testState } from '../../../simulation/models/state-key.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { startTestDynamoDb, type TestDynamoDb } from '../../support/dynamodb.ts';
+import { newerItems } from '../../support/newer-item.ts';
 
 /** Somebody writes the table and the archive, and has neither the state key nor the signing key. */
 
@@ -70,7 +71,7 @@ async function makeService() {
   const deps = { archive, audit, ledger, clock, signer, log: silentLog, metrics, config: null as never };
   let made = 0;
   return {
-    ...{ archive, alarms, measured, open },
+    ...{ archive, alarms, measured, open, newer: newerItems(client, TableName) },
     /** A key of each tenant, changed that many times, and a job of the first. */
     async work(changes: number) {
       for (const [i, tenant] of [ACME, OTHER].entries()) {
@@ -124,12 +125,12 @@ beforeEach(async () => {
   await service.work(4);
 });
 
-/** From that entry on, with hashes as they must be. */
 /** Without what it is stored with. */
 function entryIn(item: Item) {
   return auditEntrySchema.strip().parse(unmarshalItem(item));
 }
 
+/** From that entry on, with hashes as they must be. */
 async function rewriteChain(from: number): Promise<void> {
   let previous: string | null = null;
   for (const item of await service.items(auditPartition(ACME))) {
@@ -198,6 +199,38 @@ describe('a chain that was written without the state key', () => {
     const { codes } = await service.verify();
     expect(codes).toEqual(expect.arrayContaining(['FORGED', 'REORDERED']));
     expect(await service.export()).toMatchObject({ broken: 1 });
+  });
+});
+
+describe('a chain in which a newer release says more', () => {
+  const LAST = itemKeys.auditEntry(ACME, 6);
+  const unreadable = {
+    code: 'LEDGER_ITEM_INVALID',
+    message: 'An item of the ledger (audit entry) has what this release does not know: later',
+    remedy: expect.stringContaining('newer release'),
+  };
+
+  it('is not called forged: it is not verified, and not exported with less; others are exported', async () => {
+    await service.newer.grow(LAST);
+    await expect(service.verify()).rejects.toMatchObject(unreadable);
+    expect(await service.export()).toMatchObject({ failed: 1, broken: 0, tenants: 1 });
+    expect(service.alarms).toEqual([]);
+    expect((await service.archive.list('')).map((name) => name.split('/').at(-2))).toEqual([OTHER, OTHER]);
+  });
+
+  it('is not gone on with, before anything is changed', async () => {
+    await service.newer.grow(LAST);
+    const { ledger } = service.open();
+    const key = await ledger.getKey(ACME, 'default');
+    if (key === null) throw new Error('no key');
+    const changed = { ...key, restoreEpoch: 99, revision: key.revision + 1 };
+    await expect(ledger.replaceKey(changed)).rejects.toMatchObject(unreadable);
+    expect(await ledger.getKey(ACME, 'default')).toEqual(key);
+  });
+
+  it('nor is an item that a newer release wrote a finding', async () => {
+    await service.newer.grow(itemKeys.job('job-1'));
+    await expect(service.verify()).rejects.toMatchObject({ code: 'LEDGER_ITEM_INVALID' });
   });
 });
 

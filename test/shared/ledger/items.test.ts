@@ -80,7 +80,7 @@ describe('what a newer release wrote besides', () => {
     expect(parse).toThrow(
       expect.objectContaining({
         code: 'LEDGER_ITEM_INVALID',
-        message: `The ledger's item of a thing has what this release does not know: ${name}`,
+        message: `An item of the ledger (thing) has what this release does not know: ${name}`,
         remedy: 'A newer release of Keyturn wrote it: deploy that release, or finish the deployment.',
         // Whoever holds a key for an outage does not hold it for this.
         retryable: false,
@@ -92,7 +92,7 @@ describe('what a newer release wrote besides', () => {
   it('is told from what somebody damaged', () => {
     const { requestedBy: _, ...damaged } = testJob();
     const parse = () => parseItem(JOB, marshalItem(damaged));
-    expect(parse).toThrow("The ledger's item of a job has no valid requestedBy");
+    expect(parse).toThrow('An item of the ledger (job) has no valid requestedBy');
   });
 
   it('is not what an item is stored with, kind by kind', () => {

@@ -1,5 +1,6 @@
 import { GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { STATE_FUNCTIONS } from '../../../functions/index.ts';
 import { marshalItem } from '../../../shared/ledger/attribute-values.ts';
 import { type ItemKey, itemKeys } from '../../../shared/ledger/attributes.ts';
 import { createDynamoDbLedger } from '../../../shared/ledger/dynamodb-ledger.ts';
@@ -144,6 +145,32 @@ describe('where a newer release wrote one key, and its', () => {
     expect(forged).toEqual([]);
     const { stored } = newerItems(dynamodb.client, tableName);
     expect([await stored(ACME), await stored(itemKeys.job(job.jobId))]).toEqual([key, grown]);
+  });
+
+  it('job, its steps are to be tried again, StopJob too, and nothing is changed', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    const event = { jobId: job.jobId, round: 1, segment: 0, error: { Error: 'X', Cause: 'y' } };
+    const context = { getRemainingTimeInMillis: () => 60_000 };
+    const calls = async () => {
+      for (const [name, create] of Object.entries(STATE_FUNCTIONS)) {
+        const error: unknown = await create(world.deps)(event, context).catch((thrown: unknown) => thrown);
+        expect([name, error]).toEqual([name, expect.objectContaining({ name: 'UnreadableItem' })]);
+      }
+    };
+    const { stored } = newerItems(dynamodb.client, tableName);
+    const before = await stored(ACME);
+    const grown = await grow(itemKeys.job(job.jobId));
+    await calls();
+    expect([await stored(itemKeys.job(job.jobId)), await stored(ACME)]).toEqual([grown, before]);
+  });
+
+  it('key, a purge that reads its job goes no further, and no blocker is written', async () => {
+    const { job } = await requestRotation(world.deps, KEY);
+    await grow(ACME);
+    const event = { jobId: job.jobId, error: { Error: 'X', Cause: 'y' } };
+    const stop = STATE_FUNCTIONS.StopJob(world.deps)(event, { getRemainingTimeInMillis: () => 60_000 });
+    await expect(stop).rejects.toMatchObject({ name: 'UnreadableItem' });
+    expect(await world.ledger.getJob(job.jobId)).toMatchObject({ status: 'REQUESTED', blocker: null });
   });
 
   it('restore, no purge and no restore goes on as if there were none', async () => {
