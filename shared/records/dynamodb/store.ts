@@ -12,7 +12,7 @@ import { type Forms, readRecords } from './read.ts';
 import { applyChanges, assertChanges } from './replace.ts';
 import { createRequests } from './requests.ts';
 import type { Slots } from './slots.ts';
-import { findHazards, type Problem, problemError, readShape, type TableShape } from './table.ts';
+import { type Problem, problemError, readShape, type TableShape } from './table.ts';
 
 export interface DynamoDbRecordStoreOptions {
   /** Name of the record set. */
@@ -51,9 +51,7 @@ export function createDynamoDbRecordStore(options: DynamoDbRecordStoreOptions): 
   let known: Promise<TableShape> | undefined;
 
   const describe = async () => {
-    const table = await requests.describe();
-    const { shape, problems } = readShape(config, table);
-    return { shape, problems, hazards: findHazards(table) };
+    return readShape(config, await requests.describe());
   };
   /** Read once, and again when it could not be used. */
   const shapeOf = (): Promise<TableShape> => {
@@ -85,8 +83,8 @@ export function createDynamoDbRecordStore(options: DynamoDbRecordStoreOptions): 
     fields: config.fields.map(({ name }) => name),
 
     async check() {
-      const { shape, problems, hazards } = await describe();
-      assertNone([...problems, ...hazards]);
+      const { shape, problems } = await describe();
+      assertNone(problems);
       await checkRights(requests, shape);
     },
 

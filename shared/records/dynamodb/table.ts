@@ -43,7 +43,7 @@ export function readShape(
   config: RecordSetConfig,
   table: TableDescription,
 ): { readonly shape: TableShape; readonly problems: readonly Problem[] } {
-  const problems: Problem[] = [];
+  const problems: Problem[] = [...replicaProblems(table)];
   const types = new Map(table.AttributeDefinitions?.map((each) => [each.AttributeName, each.AttributeType]));
   const typeOf = (name: string): KeyType => {
     const type = types.get(name);
@@ -82,8 +82,7 @@ export function readShape(
   return { shape: { keys, tenant, fields, projection, keyProjection: project(config.key) }, problems };
 }
 
-/** What makes a rotation unsafe, beyond what `readShape` finds. */
-export function findHazards(table: TableDescription): readonly Problem[] {
+function replicaProblems(table: TableDescription): readonly Problem[] {
   const replicated = (table.Replicas ?? []).length > 0 && table.MultiRegionConsistency !== 'STRONG';
   return replicated
     ? [

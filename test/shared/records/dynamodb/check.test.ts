@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RecordSetConfig } from '../../../../shared/config/schema.ts';
 import { createSlots } from '../../../../shared/records/dynamodb/slots.ts';
 import { createDynamoDbRecordStore } from '../../../../shared/records/dynamodb/store.ts';
-import { findHazards, readShape } from '../../../../shared/records/dynamodb/table.ts';
+import { readShape } from '../../../../shared/records/dynamodb/table.ts';
 import { KEY_ID } from '../../../contracts/record-store.ts';
-import { startTestDynamoDb, type TestDynamoDb } from '../../../support/dynamodb.ts';
+import { connect, startTestDynamoDb, type TestDynamoDb } from '../../../support/dynamodb.ts';
 import { tableActive } from '../../../support/dynamodb-records.ts';
 
 const TABLE = {
@@ -60,11 +60,11 @@ beforeAll(async () => {
 });
 afterAll(() => dynamodb.stop());
 
-const open = (change: Partial<RecordSetConfig>) =>
+const open = (change: Partial<RecordSetConfig>, client = dynamodb.client) =>
   createDynamoDbRecordStore({
     recordSet: 'customers',
     config: { ...CONFIG, ...change },
-    client: dynamodb.client,
+    client,
     slots: createSlots(4),
   });
 
@@ -134,10 +134,28 @@ describe('what DescribeTable says', () => {
   });
 
   it('of a global table: only strong consistency between its regions is safe', () => {
-    expect(findHazards(described)).toEqual([]);
     const replicated = { ...described, Replicas: [{ RegionName: 'eu-west-1' }] };
-    expect(findHazards(replicated)).toMatchObject([{ code: 'TABLE_UNSUITABLE' }]);
-    expect(findHazards({ ...replicated, MultiRegionConsistency: 'STRONG' })).toEqual([]);
+    expect(readShape(CONFIG, replicated).problems).toMatchObject([{ code: 'TABLE_UNSUITABLE' }]);
+    expect(readShape(CONFIG, { ...replicated, MultiRegionConsistency: 'STRONG' }).problems).toEqual([]);
+  });
+
+  it('of a replica that was added since: no sweep, listing or census goes on', async () => {
+    const client = connect(dynamodb.server.endpoint);
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const reply = await next(args);
+        const { Table }: { Table?: object } = reply.output;
+        if (Table !== undefined) Object.assign(Table, { Replicas: [{ RegionName: 'eu-west-1' }] });
+        return reply;
+      },
+      { step: 'initialize' },
+    );
+    const store = open({}, client);
+    const scope = { tenant: 'acme', keyId: KEY_ID };
+    const refusal = { code: 'TABLE_UNSUITABLE', message: expect.stringContaining('global table') };
+    await expect(store.segments(scope, 2)).rejects.toMatchObject(refusal);
+    await expect(store.segmentsEverywhere(2)).rejects.toMatchObject(refusal);
+    client.destroy();
   });
 
   it('of a binary tenant attribute: it cannot be a tenant’s name', () => {
