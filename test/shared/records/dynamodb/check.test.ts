@@ -144,8 +144,8 @@ describe('what DescribeTable says', () => {
     client.middlewareStack.add(
       (next) => async (args) => {
         const reply = await next(args);
-        const { Table }: { Table?: object } = reply.output;
-        if (Table !== undefined) Object.assign(Table, { Replicas: [{ RegionName: 'eu-west-1' }] });
+        const output: object = reply.output;
+        if ('Table' in output) Object.assign(output.Table ?? {}, { Replicas: [{ RegionName: 'eu-west-1' }] });
         return reply;
       },
       { step: 'initialize' },
