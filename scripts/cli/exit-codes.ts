@@ -337,7 +337,8 @@ export const ERRORS = {
   },
   PACKAGE_REFUSED: {
     exit: 'refused',
-    meaning: "`npm run package`: a function's bundle is over its budget, or the template over a limit.",
+    meaning:
+      '`npm run package`: a function cannot be bundled, its bundle is over its budget, or the template over a limit.',
   },
   DEPLOY_FAILED: { exit: 'refused', meaning: 'osls could not package, deploy or remove; it says why.' },
   NOT_DEPLOYED: { exit: 'notFound', meaning: 'There is no stack of this stage in its region.' },

@@ -3,12 +3,16 @@ import { join } from 'node:path';
 import { FUNCTION_NAMES, type FunctionName } from '../../infrastructure/functions.ts';
 import { CliError } from '../cli/cli-error.ts';
 import type { Output } from '../cli/output.ts';
+import { checkBundles } from './check-bundles.ts';
 import { checkTemplate, type Template } from './check-template.ts';
 import { runOsls } from './osls.ts';
 
 /** Where osls puts what it has packaged, beside serverless.yml. */
 export const PACKAGE_FOLDER = '.serverless';
 export const TEMPLATE_FILE = 'cloudformation-template-update-stack.json';
+
+/** What is bundled, one for each function. */
+export const FUNCTION_FILES = FUNCTION_NAMES.map((name) => `functions/${name}/index.ts`);
 
 /** The largest that a function's zip may get: Lambda loads it at each cold start. Most of it is the AWS SDK, pg and zod. */
 const BUDGET_KB = 700;
@@ -23,6 +27,7 @@ interface Bundle {
 
 /** Bundles every function and makes the template, without AWS. Throws PACKAGE_REFUSED when a limit is passed. */
 export async function packageStage(stage: string, folder: string, out: Output): Promise<void> {
+  await checkBundles(folder, FUNCTION_FILES);
   await runOsls({ folder, arguments: ['package', '--stage', stage], verbose: false });
   const bundles = await readBundles(folder);
   const template = await readTemplate(folder);

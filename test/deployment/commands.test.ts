@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process';
+import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROJECT_FOLDER, readStage } from '../../infrastructure/stage.ts';
 import { createOutput } from '../../scripts/cli/output.ts';
+import { checkBundles } from '../../scripts/deploy/check-bundles.ts';
 import { bundleProblems } from '../../scripts/deploy/package.ts';
 import { removeStage } from '../../scripts/deploy/remove.ts';
 import { createDynamoDbLedger } from '../../shared/ledger/dynamodb-ledger.ts';
@@ -49,6 +52,29 @@ describe('a command', () => {
     expect(code).toBe(2);
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'CONFIG_NOT_FOUND' } });
     expect(stderr).toContain('There is no keyturn.nowhere.yaml');
+  });
+});
+
+describe('the bundles', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'keyturn-bundles-'));
+    await copyFile(join(PROJECT_FOLDER, 'serverless.yml'), join(folder, 'serverless.yml'));
+    await writeFile(join(folder, 'whole.ts'), "export const load = () => import('pg-native');\n");
+    await writeFile(join(folder, 'broken.ts'), "\nexport const load = () => import('./not-there.ts');\n");
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('that cannot be made are named with their place, before osls, which would wait for ever', async () => {
+    await expect(checkBundles(folder, ['whole.ts', 'broken.ts'])).rejects.toMatchObject({
+      code: 'PACKAGE_REFUSED',
+      message: 'The functions cannot be bundled:\n  broken.ts:2:33: Could not resolve "./not-there.ts"',
+    });
+  });
+
+  it('are made as serverless.yml says: what it has outside of them is not looked for', async () => {
+    await checkBundles(folder, ['whole.ts']);
+    expect((await readdir(folder)).sort()).toEqual(['broken.ts', 'serverless.yml', 'whole.ts']);
   });
 });
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { PROJECT_FOLDER } from '../../../infrastructure/stage.ts';
+import { checkBundles } from '../../../scripts/deploy/check-bundles.ts';
 import { runOsls } from '../../../scripts/deploy/osls.ts';
+import { FUNCTION_FILES } from '../../../scripts/deploy/package.ts';
 
 /**
  * Packages the examples as `npm run package` does, each in a folder of its own that links to the project: the tests
@@ -21,6 +23,8 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const root = await mkdtemp(join(tmpdir(), 'keyturn-package-'));
+  // Or a bundle that fails would keep the whole run waiting.
+  await checkBundles(PROJECT_FOLDER, FUNCTION_FILES);
   const folders = await Promise.all(
     STAGES.map(async (stage) => [stage, await packageIn(join(root, stage), stage)]),
   );
