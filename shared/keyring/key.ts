@@ -72,6 +72,8 @@ export interface Sighting {
   readonly at: Timestamp;
   /** When the count of a purge found nothing on it any more, and its grace began anew; null: none did yet. */
   readonly cleanAt: Timestamp | null;
+  /** What that count read and the census that retired it had not: tables that were declared since. Left out: none. */
+  readonly besides?: readonly ServedTable[];
 }
 
 export interface KeyVersion {

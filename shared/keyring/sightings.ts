@@ -1,5 +1,5 @@
 import { changeKeyItem, changeVersion, refused, versionOf } from './change-version.ts';
-import type { Hold, KeyVersion, TenantKey, Timestamp } from './key.ts';
+import type { Hold, KeyVersion, ServedTable, TenantKey, Timestamp } from './key.ts';
 
 /**
  * A version that was retired, and then something was found on it after all: backups of now contain it, and the time that
@@ -53,28 +53,37 @@ export function seenBySweep(
   return marked === key ? key : { ...marked, revision: key.revision + 1 };
 }
 
+/** What the clean count of a purge begins anew. */
+export interface Renewal {
+  readonly at: Timestamp;
+  readonly purgeNotBefore: Timestamp;
+  readonly holds: readonly Hold[];
+  /** What it read and the census that retired the version had not. */
+  readonly besides: readonly ServedTable[];
+}
+
 /**
- * The count of a purge found nothing any more on a version that was seen: not destroyed, but retired as of now. Its grace
- * and the holds of backups begin anew.
+ * The count of a purge found nothing on a version that was seen, or in a table that nobody had read when it was retired:
+ * not destroyed, but retired as of now. Its grace and the holds of backups begin anew.
  */
 export function renewGrace(
   key: TenantKey,
   version: number,
-  {
-    at,
-    purgeNotBefore,
-    holds,
-  }: { readonly at: Timestamp; readonly purgeNotBefore: Timestamp; readonly holds: readonly Hold[] },
+  { at, purgeNotBefore, holds, besides }: Renewal,
 ): TenantKey {
   const found = versionOf(key, version);
-  if (!isSeen(found)) return key;
+  if (found.state === 'RETIRING' && found.seen?.cleanAt === at) return key;
   if (found.state !== 'DESTROY_PENDING' || found.destroyAuthorizedAt !== null)
     throw refused(key, found, `is ${found.state}, and no purge of it counts`);
   const later =
     found.purgeNotBefore !== null && found.purgeNotBefore > purgeNotBefore
       ? found.purgeNotBefore
       : purgeNotBefore;
-  const seen = { at: found.seen?.at ?? at, cleanAt: at };
+  const seen = {
+    at: found.seen?.at ?? at,
+    cleanAt: at,
+    ...(besides.length === 0 ? {} : { besides }),
+  };
   return changeVersion(key, version, { ...calledOff(found), seen, purgeNotBefore: later }, { holds });
 }
 

@@ -61,6 +61,8 @@ export const wrappedKekSchema = exactly({
   wrapped: z.instanceof(Uint8Array),
 });
 
+const servedTable = exactly({ store: text, table: text, columns: z.array(text) });
+
 // Defaults: items of earlier releases have no such attribute.
 const keyVersion = exactly({
   version: z.int().min(1),
@@ -82,7 +84,11 @@ const keyVersion = exactly({
   destroyAuthorizedAt: timestamp.nullable(),
   destroyedAt: timestamp.nullable(),
   retiredBy: text.nullable(),
-  seen: exactly({ at: timestamp, cleanAt: timestamp.nullable() }).nullable(),
+  seen: exactly({
+    at: timestamp,
+    cleanAt: timestamp.nullable(),
+    besides: z.exactOptional(z.array(servedTable)),
+  }).nullable(),
   erased: z.array(exactly({ rootKeyId: text, materialId: text.nullable() })).nullable(),
   approvedBy: text.nullable(),
   agreement: exactly({ required: z.int().min(0), approvers: z.array(text) }).nullable(),
@@ -112,7 +118,7 @@ export const tenantKeySchema = exactly({
   canary: z.unknown().optional().transform(readCanary),
   holds: z.array(hold),
   createdAt: timestamp,
-  serves: z.array(exactly({ store: text, table: text, columns: z.array(text) })),
+  serves: z.array(servedTable),
   versions: z.record(z.string().regex(/^[1-9][0-9]*$/), keyVersion),
 }) satisfies z.ZodType<TenantKey>;
 

@@ -51,9 +51,7 @@ export async function destroyVersion(
     const found = await findRefusal(deps, job, key, census);
     if (destroyAuthorizedAt === null) {
       const refusal =
-        found ??
-        (await renewGrace(deps, job, census.takenAt)) ??
-        (await authorizeIfAgreed(deps, job, census));
+        found ?? (await renewGrace(deps, job, census)) ?? (await authorizeIfAgreed(deps, job, census));
       // Called off by a pause in the middle of this step: the next attempt fences and counts anew.
       requireRunning(await getJob(deps, jobId));
       if (refusal !== null) {

@@ -9,6 +9,7 @@ import { takeCensus } from '../../../shared/rotation/take-census.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import { KEY, prepareWorlds, stateOf, type World, type WorldMaker } from '../../support/memory-world.ts';
+import { forgetNotes, withoutNotes } from '../../support/without-notes.ts';
 
 /** A record set that is declared while a job is under way, by a deployment of another configuration. */
 
@@ -23,24 +24,6 @@ beforeEach(async () => {
   for (let id = 1; id <= 4; id++) await world.write(world.people, id, `person ${id}`);
 });
 
-/** As before the deployment: nobody has declared `notes`. */
-function withoutNotes(): Deps {
-  const { deps } = world;
-  const { notes: _, ...people } = deps.config.recordSets;
-  return {
-    ...deps,
-    config: { ...deps.config, recordSets: people },
-    recordSets: { ...deps.recordSets, names: ['people'], ofKey: () => ['people'] },
-  };
-}
-
-const forgetNotes = () =>
-  world.changeKey((key) => ({
-    ...key,
-    revision: key.revision + 1,
-    serves: key.serves.filter(({ table }) => table !== 'notes'),
-  }));
-
 const rotate = async (deps: Deps) => {
   const { job } = await requestRotation(deps, KEY);
   return { outcome: await runRotation(world, job.jobId), job: await world.job(job.jobId) };
@@ -49,7 +32,7 @@ const rotate = async (deps: Deps) => {
 describe('a purge during whose rehearsal a record set is declared', () => {
   /** Up to its decision; the declaration comes after the plan of what is counted. */
   async function purgeUpToDecision(register: boolean) {
-    const before = withoutNotes();
+    const before = withoutNotes(world);
     const { job } = await requestPurge(before, { ...KEY, version: 1 });
     const { round, segments } = await beginPurge(before, job.jobId);
     if (register) await registerServed(world.deps, KEY.tenant, KEY.purpose);
@@ -65,7 +48,7 @@ describe('a purge during whose rehearsal a record set is declared', () => {
   beforeEach(async () => {
     await rotate(world.deps);
     await world.write(world.notes, 1, 'note 1', 1);
-    await forgetNotes();
+    await forgetNotes(world);
     world.passGrace();
   });
 
@@ -96,11 +79,11 @@ describe('a purge during whose rehearsal a record set is declared', () => {
 describe('a rotation during which a record set is declared', () => {
   beforeEach(async () => {
     await world.write(world.notes, 1, 'note 1');
-    await forgetNotes();
+    await forgetNotes(world);
   });
 
   it('sweeps it in another round, and completes only then', async () => {
-    const { outcome, job } = await rotate(withoutNotes());
+    const { outcome, job } = await rotate(withoutNotes(world));
     expect(outcome).toBe('CLEAN');
     expect(job).toMatchObject({ status: 'COMPLETED', round: 2, recordSets: ['notes', 'people'] });
     expect(Object.keys(job.census?.coverage ?? {}).sort()).toEqual(['notes', 'people']);
@@ -109,7 +92,7 @@ describe('a rotation during which a record set is declared', () => {
   });
 
   it('is blocked where no round is left, and goes on when it is asked for again', async () => {
-    const before = withoutNotes();
+    const before = withoutNotes(world);
     const oneRound = { ...before.config, rotation: { ...before.config.rotation, maxRounds: 1 } };
     const { outcome, job } = await rotate({ ...before, config: oneRound });
     expect(outcome).toBe('BLOCKED');
