@@ -19,6 +19,7 @@ import { createQueueModel } from './models/queue.ts';
 import { createMemoryRecordStore, type MemoryRecordStore, type RowChange } from './models/record-store.ts';
 import { createTestRootKeys, versionsThatFail } from './models/root-keys.ts';
 import { testState } from './models/state-key.ts';
+import type { SearchedTable } from './models/store-search.ts';
 import type { Plan } from './plan.ts';
 import { createProcess, type Process, type ProcessKind, type ProcessWorld } from './process.ts';
 import { depsOf, keyringOn, type Ports } from './process-deps.ts';
@@ -119,6 +120,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
         storeTelling(withFrozenIndex(store, faults), { history, acting }),
       ]),
     ),
+    tables: tablesOf(config, stores),
     newId,
     random,
   };
@@ -250,6 +252,18 @@ function makeStores(
 }
 
 /** The record sets of each store. */
+function tablesOf(config: Config, stores: Readonly<Record<string, MemoryRecordStore>>) {
+  const tablesIn = (store: string): SearchedTable[] =>
+    Object.entries(config.recordSets)
+      .filter(([, set]) => set.store === store)
+      .flatMap(([name, { table, fields }]) => {
+        const columns = fields.map(({ column }) => column);
+        const rows = stores[name];
+        return rows === undefined ? [] : [{ table, columns, declared: columns, store: rows }];
+      });
+  return Object.fromEntries(Object.keys(config.stores).map((store) => [store, tablesIn(store)]));
+}
+
 function byStore(config: Config, stores: Readonly<Record<string, MemoryRecordStore>>) {
   const names = [...new Set(Object.values(config.recordSets).map(({ store }) => store))];
   return Object.fromEntries(

@@ -17,6 +17,7 @@ import type { WorkQueue } from '../shared/queue/work-queue.ts';
 import { createRecordSets } from '../shared/records/record-sets.ts';
 import type { AdoptableStore } from '../shared/records/record-store.ts';
 import type { Signer } from '../shared/signing/signer.ts';
+import { createMemorySearch, type SearchedTable } from './models/store-search.ts';
 import type { Process } from './process.ts';
 
 /** What a process reaches the world through: the composition root of the simulation. */
@@ -32,6 +33,8 @@ export interface Ports {
   readonly state: State;
   /** By record set. */
   readonly stores: Readonly<Record<string, AdoptableStore>>;
+  /** By store: what its search reads. Nothing is undeclared here: what is then found is tested, not simulated. */
+  readonly tables: Readonly<Record<string, readonly SearchedTable[]>>;
   readonly newId: NewId;
   readonly random: RandomFill;
 }
@@ -63,11 +66,7 @@ export function depsOf(
       stores: Object.keys(config.stores),
       // Nothing is undeclared here: what such a search finds is tested, not simulated.
       open: (store) =>
-        process.port('search', {
-          store,
-          parts: async () => ['all'],
-          search: async () => ({ found: [], unsearched: [] }),
-        }),
+        process.port('search', createMemorySearch(store, ports.tables[store] ?? [], process.clock.now)),
     },
   );
   return {

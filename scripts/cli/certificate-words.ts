@@ -88,12 +88,19 @@ function census({ census: found, version }: Certificate): string[] {
       : found.undeclared.length === 0
         ? 'Columns that nobody declared were looked for: none holds envelopes.'
         : `${counted(found.undeclared.length, 'column')} that nobody declared ${found.undeclared.length === 1 ? 'holds' : 'hold'} envelopes.`;
+  const counts = Object.values(found.coverage).map(({ onVersionBySearch }) => onVersionBySearch);
+  const twice = counts.every((each) => each !== undefined)
+    ? [
+        `  The search for them counted these values once more: ${counts.reduce((a, b) => a + b, 0)} on version ${version}.`,
+      ]
+    : [];
   const reach = found.reach === 'everywhere' ? 'every row of these tables' : "the tenant's rows";
   return [
     `Census at ${time(found.takenAt)}, ${reach}: ${counted(found.onVersion, 'value')} on version ${version}`,
     ...read,
     ...excluded,
     `  ${undeclared}`,
+    ...twice,
   ];
 }
 

@@ -1,7 +1,6 @@
 import { addUp } from '../../shared/census/add-up.ts';
 import { exclusionsOf, type StoreFindings } from '../../shared/census/exclusions.ts';
 import { mergeResults } from '../../shared/census/search-results.ts';
-import { undeclaredOf } from '../../shared/census/undeclared.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { SegmentCensus } from '../../shared/ledger/ledger.ts';
@@ -67,6 +66,7 @@ export async function countKey(deps: Deps, key: TenantKey, options: CountOptions
         segment: index,
         recordSet: part.recordSet,
         count,
+        read: placeOf(deps.config, part.recordSet),
         takenAt,
       });
       rows += count.rows;
@@ -82,9 +82,8 @@ export async function countKey(deps: Deps, key: TenantKey, options: CountOptions
   return addUp(counted.sort((a, b) => a.segment - b.segment).map(ofKey(new Set(own))), {
     ...{ version: key.active, active: key.active, reach, takenBy: options.takenBy },
     at: timestamp(deps.clock.now()),
-    excluded: exclusionsOf({ config: deps.config, key, reach, read, own, searched }),
-    undeclared: searched === null ? null : undeclaredOf(searched),
-    place: (recordSet) => placeOf(deps.config, recordSet),
+    searched,
+    excluded: (places) => exclusionsOf({ config: deps.config, key, reach, read: places, own, searched }),
   });
 }
 

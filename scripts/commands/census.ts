@@ -25,7 +25,7 @@ export const census = defineCommand({
     'table is read, as a purge does. With --completeness, which --everywhere implies, every table of the stores is\n' +
     'searched for columns that hold envelopes and that no record set declares: that reads whole databases.\n' +
     'Where no record set holds fields of the key nothing is read: that proves nothing, and --expect-only-active fails.',
-  json: '{censusId, tenant, purpose, keyId, active, takenAt, takenBy, reach, onlyActive, doubts: [...], stale, malformed, foreign, coverage: {recordSet: {store, table, columns, rows, values, versions: {version: count}, foreign, malformed, tombstones, others}}, excluded: [{store, table, columns, why}], undeclared: [{store, table, column, envelopes, ofKey, onVersion}] | null}; with --all {censuses: [the same, or {tenant, purpose, error}]}',
+  json: '{censusId, tenant, purpose, keyId, active, takenAt, takenBy, reach, onlyActive, doubts: [...], stale, malformed, foreign, coverage: {recordSet: {store, table, columns, rows, values, versions: {version: count}, foreign, malformed, tombstones, others, onVersionBySearch?}}, excluded: [{store, table, columns, why}], undeclared: [{store, table, column, envelopes, ofKey, onVersion}] | null}; with --all {censuses: [the same, or {tenant, purpose, error}]}',
   options: [
     option(TENANT, 'Whose key'),
     PURPOSE(),

@@ -1,34 +1,47 @@
+import { isDeepStrictEqual } from 'node:util';
 import { RotationError } from '../errors/errors.ts';
+import type { ServedTable } from '../keyring/key.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
 import { addCounts, NO_COUNT } from '../records/census-count.ts';
 import type { CensusCount } from '../records/record-store.ts';
-import type { CensusCoverage, CensusResult } from '../rotation/rotation.ts';
+import type { CensusCoverage, CensusResult, Exclusion } from '../rotation/rotation.ts';
+import type { StoreFindings } from './exclusions.ts';
+import { countBySearch } from './second-count.ts';
+import { undeclaredOf } from './undeclared.ts';
 
 /** What a census is about, besides its counts. */
-export interface CensusFrame extends Pick<CensusResult, 'takenBy' | 'reach' | 'excluded' | 'undeclared'> {
+export interface CensusFrame extends Pick<CensusResult, 'takenBy' | 'reach'> {
   /** The version that is left. */
   readonly version: number;
   readonly active: number;
   /** The end of the count. */
   readonly at: string;
-  /** Where a record set's values stand. */
-  place(recordSet: string): Pick<CensusCoverage, 'store' | 'table' | 'columns'>;
+  /** null: no store was searched. */
+  readonly searched: readonly StoreFindings[] | null;
+  /** What was not read, by what was. */
+  excluded(read: Readonly<Record<string, ServedTable>>): readonly Exclusion[];
 }
 
 /** Pure. Throws CENSUS_INCONSISTENT where the numbers do not add up: nothing may be decided by them. */
 export function addUp(segments: readonly SegmentCensus[], frame: CensusFrame): CensusResult {
-  const { version, active, reach } = frame;
+  const { version, active, reach, searched } = frame;
   // A map: a record set may be named `constructor`, which every object has already.
-  const counts = new Map<string, CensusCount>();
-  for (const { recordSet, count, search } of segments) {
-    if (search === undefined) {
-      counts.set(recordSet, addCounts(counts.get(recordSet) ?? NO_COUNT, count));
-    }
+  const parts = new Map<string, SegmentCensus[]>();
+  for (const segment of segments) {
+    if (segment.search !== undefined) continue;
+    parts.set(segment.recordSet, [...(parts.get(segment.recordSet) ?? []), segment]);
   }
-  const covered = [...counts].map(([recordSet, count]): [string, CensusCoverage] => [
-    recordSet,
-    { ...frame.place(recordSet), ...count, others: othersOf(recordSet, count, reach) },
-  ]);
+  const covered = [...parts].map(([recordSet, of]): [string, CensusCoverage] => {
+    const place = placeRead(of);
+    const count = of.map((segment) => segment.count).reduce(addCounts, NO_COUNT);
+    const onVersionBySearch = countBySearch(place, searched);
+    const others = othersOf(recordSet, count, reach);
+    return [
+      recordSet,
+      { ...place, ...count, others, ...(onVersionBySearch === undefined ? {} : { onVersionBySearch }) },
+    ];
+  });
+  const coverage = Object.fromEntries(covered);
   const sum = (pick: (count: CensusCount) => number) =>
     covered.reduce((total, [, count]) => total + pick(count), 0);
   const malformed = sum((count) => count.malformed);
@@ -40,14 +53,21 @@ export function addUp(segments: readonly SegmentCensus[], frame: CensusFrame): C
     takenAt,
     takenBy: frame.takenBy,
     reach,
-    coverage: Object.fromEntries(covered),
-    excluded: frame.excluded,
-    undeclared: frame.undeclared,
+    coverage,
+    excluded: frame.excluded(coverage),
+    undeclared: searched === null ? null : undeclaredOf(searched),
     onVersion: sum((count) => count.versions[String(version)] ?? 0),
     stale: sum(namedBy) - current + malformed + foreign,
     malformed,
     foreign,
   };
+}
+
+/** Where all of them counted. A deployment may have come between two, and then it is not known of the record set's rows. */
+function placeRead(segments: readonly SegmentCensus[]): ServedTable {
+  const [first, ...others] = segments.map(({ read }) => read);
+  const same = first !== undefined && others.every((read) => isDeepStrictEqual(read, first));
+  return same ? first : { store: '', table: '', columns: [] };
 }
 
 /** Values that are none of the key's. Of the tenant's own rows there are none: each has to be accounted for. */

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import type { TenantKey } from '../keyring/key.ts';
+import type { ServedTable, TenantKey } from '../keyring/key.ts';
 import type { SearchResult } from '../records/store-search.ts';
 import type { CensusResult, Exclusion, ExclusionReason } from '../rotation/rotation.ts';
 
@@ -11,8 +11,8 @@ export interface ExclusionScope {
   readonly config: Config;
   readonly key: Pick<TenantKey, 'serves'>;
   readonly reach: CensusResult['reach'];
-  /** Record sets that were read. */
-  readonly read: readonly string[];
+  /** What was read, by record set. */
+  readonly read: Readonly<Record<string, ServedTable>>;
   /** Record sets that the key may serve, as the configuration is now. */
   readonly own: readonly string[];
   /** null: no store was searched. */
@@ -23,6 +23,7 @@ export function exclusionsOf(scope: ExclusionScope): Exclusion[] {
   return [
     ...servedAndUnread(scope),
     ...otherRecordSets(scope),
+    ...searchedAsDeclared(scope),
     ...(scope.reach === 'tenant' ? otherTenants(scope) : []),
     ...notSearched(scope),
     ...Object.keys(scope.config.stores).map((store) => wholeStore(store, 'BACKUPS')),
@@ -37,7 +38,7 @@ function servedAndUnread({ config, key, read, reach, own }: ExclusionScope): Exc
     );
     const fieldsOf = (names: (name: string) => boolean) =>
       new Set(sets.filter(([name]) => names(name)).flatMap(([, set]) => set.fields.map((f) => f.column)));
-    const wasRead = fieldsOf((name) => read.includes(name));
+    const wasRead = columnsRead(read, { store, table });
     const declared = fieldsOf(() => true);
     const late = fieldsOf((name) => isLate({ reach, own }, name));
     const retired = config.retired.filter((entry) => entry.store === store && entry.table === table);
@@ -67,21 +68,48 @@ function isLate({ reach, own }: Pick<ExclusionScope, 'reach' | 'own'>, recordSet
 /** Declared and not read: of another purpose, or another tenant's; or declared too late. */
 function otherRecordSets({ config, key, read, reach, own }: ExclusionScope): Exclusion[] {
   return Object.entries(config.recordSets).flatMap(([name, { store, table, fields }]) => {
-    if (read.includes(name)) return [];
     const served = key.serves.find((each) => each.store === store && each.table === table);
-    const columns = fields.map(({ column }) => column).filter((column) => !served?.columns.includes(column));
-    const why = isLate({ reach, own }, name) ? 'DECLARED_SINCE' : 'OTHER_KEY';
+    const wasRead = columnsRead(read, { store, table });
+    const columns = fields
+      .map(({ column }) => column)
+      .filter((column) => !wasRead.has(column) && !served?.columns.includes(column));
+    const late = Object.hasOwn(read, name) || isLate({ reach, own }, name);
+    const why = late ? 'DECLARED_SINCE' : 'OTHER_KEY';
     return columns.length === 0 ? [] : [{ store, table, columns, why }];
   });
 }
 
-function otherTenants({ config, read }: ExclusionScope): Exclusion[] {
-  return read.flatMap((name) => {
-    const set = config.recordSets[name];
-    if (set === undefined || 'fixed' in set.tenant) return [];
-    const { store, table, fields } = set;
-    return [{ store, table, columns: fields.map(({ column }) => column), why: 'OTHER_TENANTS' as const }];
+/** What a search took as declared, by a configuration that neither the count nor this process has: nobody counted it. */
+function searchedAsDeclared({ config, read, searched }: ExclusionScope): Exclusion[] {
+  return (searched ?? []).flatMap(({ store, declared }) => {
+    const tables = [...new Set(declared.map(({ table }) => table))];
+    return tables.flatMap((table) => {
+      const wasRead = columnsRead(read, { store, table });
+      const here = Object.values(config.recordSets)
+        .filter((set) => set.store === store && set.table === table)
+        .flatMap(({ fields }) => fields.map(({ column }) => column));
+      const columns = declared
+        .filter((each) => each.table === table && !wasRead.has(each.column) && !here.includes(each.column))
+        .map(({ column }) => column);
+      return columns.length === 0 ? [] : [{ store, table, columns, why: 'DECLARED_SINCE' as const }];
+    });
   });
+}
+
+function otherTenants({ config, read }: ExclusionScope): Exclusion[] {
+  return Object.entries(read).flatMap(([name, { store, table, columns }]) => {
+    const set = config.recordSets[name];
+    if (set === undefined || 'fixed' in set.tenant || columns.length === 0) return [];
+    return [{ store, table, columns, why: 'OTHER_TENANTS' as const }];
+  });
+}
+
+function columnsRead(
+  read: ExclusionScope['read'],
+  { store, table }: Pick<ServedTable, 'store' | 'table'>,
+): ReadonlySet<string> {
+  const places = Object.values(read).filter((place) => place.store === store && place.table === table);
+  return new Set(places.flatMap(({ columns }) => columns));
 }
 
 function notSearched({ config, searched }: ExclusionScope): Exclusion[] {

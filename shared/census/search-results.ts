@@ -1,9 +1,12 @@
-import type { FoundColumn, SearchResult, Unsearched } from '../records/store-search.ts';
+import type { DeclaredColumn, FoundColumn, SearchResult, Unsearched } from '../records/store-search.ts';
+
+/** As a part was stored. */
+export type PartResult = Omit<SearchResult, 'declared'> & Partial<Pick<SearchResult, 'declared'>>;
 
 /** The results of a search in parts, put together and kept short enough for an item of the ledger. Pure. */
 
 /** Of one store; a column's counts may come from several parts. */
-export function mergeResults(results: readonly SearchResult[]): SearchResult {
+export function mergeResults(results: readonly PartResult[]): SearchResult {
   const found = merge(
     results.flatMap((result) => result.found),
     ({ table, column }) => [table, column],
@@ -20,7 +23,12 @@ export function mergeResults(results: readonly SearchResult[]): SearchResult {
     ({ table, reason }) => [table, reason],
     (a, b) => ({ ...a, columns: [...new Set([...a.columns, ...b.columns])], ...sumMore(a, b) }),
   );
-  return shorten({ found, unsearched });
+  const declared = merge(
+    results.flatMap((result): readonly DeclaredColumn[] => result.declared ?? []),
+    ({ table, column }) => [table, column],
+    (a, b) => ({ ...a, onVersion: a.onVersion + b.onVersion }),
+  );
+  return shorten({ found, declared, unsearched });
 }
 
 function merge<T>(all: readonly T[], nameOf: (each: T) => readonly string[], add: (a: T, b: T) => T): T[] {
@@ -47,7 +55,7 @@ const COLUMNS = 50;
  * Names the first of very many, those that decide about a purge before all others, and counts the rest. In the order of
  * their names, however the search was cut into parts: two censuses that found the same say the same.
  */
-export function shorten({ found, unsearched }: SearchResult): SearchResult {
+export function shorten({ found, declared, unsearched }: SearchResult): SearchResult {
   const columns = [...found].sort(
     (a, b) =>
       Number(a.more !== undefined) - Number(b.more !== undefined) ||
@@ -59,6 +67,7 @@ export function shorten({ found, unsearched }: SearchResult): SearchResult {
   const named = columns.slice(0, NAMED).sort(byName);
   return {
     found: [...named, ...restOfFound(columns.slice(NAMED))],
+    declared: [...declared].sort(byName),
     unsearched: [...tables.slice(0, NAMED), ...restOfUnsearched(tables.slice(NAMED))].map((each) => ({
       ...each,
       columns: shortenColumns(each.columns),

@@ -45,7 +45,7 @@ const coverage = z
   .strictObject({
     store: text.describe('The store, as the configuration names it'),
     table: text.describe('The table'),
-    columns: z.array(text).describe('Its envelope columns'),
+    columns: z.array(text).describe('Its envelope columns that were read'),
     rows: count.describe('Rows that were read'),
     values: count.describe('Values in them that are not NULL'),
     versions: z.record(text, count).describe('Envelopes of this key, by version'),
@@ -53,6 +53,11 @@ const coverage = z
     malformed: count.describe("Values of the tenant's rows that are no envelopes"),
     tombstones: count.describe('Values that were given up, and need no version'),
     others: count.describe("Values that are none of the key's business: other tenants', other purposes'"),
+    onVersionBySearch: z
+      .exactOptional(count)
+      .describe(
+        'Values on the version by a second count, which the search made (in PostgreSQL of the whole table in one snapshot, which a row that changes its key does not escape); left out: by an earlier release',
+      ),
   })
   .describe('values = the sum of versions + foreign + malformed + tombstones + others');
 

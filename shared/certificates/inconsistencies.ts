@@ -53,7 +53,9 @@ function inCensus({ version, census }: Certificate): string[] {
   const problems: string[] = [];
   const found = { onVersion: 0, malformed: 0, foreign: 0 };
   for (const [recordSet, read] of Object.entries(census.coverage)) {
-    const { versions, foreign, malformed, tombstones, others, values } = read;
+    const { versions, foreign, malformed, tombstones, others, values, onVersionBySearch = 0 } = read;
+    if (onVersionBySearch > 0)
+      problems.push(`The search found ${onVersionBySearch} values of ${recordSet} on the version`);
     const ofKey = Object.values(versions).reduce((total, each) => total + each, 0);
     const sum = ofKey + foreign + malformed + tombstones + others;
     if (sum !== values)

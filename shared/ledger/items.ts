@@ -106,6 +106,8 @@ const hold = exactly({
   endedEpoch: count.nullable(),
 }) satisfies z.ZodType<Hold>;
 
+const servedTable = exactly({ store: text, table: text, columns: z.array(text) });
+
 export const tenantKeySchema = exactly({
   keyId: z.uuid(),
   tenant: text,
@@ -145,7 +147,7 @@ const censusResult = exactly({
   reach: z.enum(['tenant', 'everywhere']),
   coverage: z.record(
     z.string(),
-    censusCount.extend({ store: text, table: text, columns: z.array(text), others: count }),
+    censusCount.extend({ ...servedTable.shape, others: count, onVersionBySearch: z.exactOptional(count) }),
   ),
   excluded: z.array(
     exactly({
@@ -277,8 +279,14 @@ export const segmentCensusSchema = exactly({
   segment: count,
   recordSet: text,
   count: censusCount,
+  read: z.exactOptional(servedTable),
   search: z.exactOptional(
-    exactly({ store: text, found: z.array(foundColumn), unsearched: z.array(unsearched) }),
+    exactly({
+      store: text,
+      found: z.array(foundColumn),
+      declared: z.exactOptional(z.array(exactly({ table: text, column: text, onVersion: count }))),
+      unsearched: z.array(unsearched),
+    }),
   ),
   takenAt: timestamp,
 }) satisfies z.ZodType<SegmentCensus>;

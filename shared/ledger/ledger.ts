@@ -1,6 +1,6 @@
 import type { Approval, ApprovalRequest, ApprovalVoid } from '../approvals/approval.ts';
 import type { StoredCertificate } from '../certificates/certificate.ts';
-import type { CanaryUse, TenantKey, Timestamp } from '../keyring/key.ts';
+import type { CanaryUse, ServedTable, TenantKey, Timestamp } from '../keyring/key.ts';
 import type { CensusCount } from '../records/record-store.ts';
 import type { SearchResult } from '../records/store-search.ts';
 import type { Restore } from '../rotation/restore.ts';
@@ -99,8 +99,11 @@ export interface SegmentCensus {
   /** Empty where a store was searched. */
   readonly recordSet: string;
   readonly count: CensusCount;
-  /** Instead of a count: what a part of a store holds that nobody declared. */
-  readonly search?: SearchResult & { readonly store: string };
+  /** Where it was counted, by the configuration of the process that did. Earlier releases did not say. */
+  readonly read?: ServedTable;
+  /** Instead of a count: what a part of a store holds that nobody declared. Earlier releases did not say what was. */
+  readonly search?: Omit<SearchResult, 'declared'> &
+    Partial<Pick<SearchResult, 'declared'>> & { readonly store: string };
   readonly takenAt: Timestamp;
 }
 

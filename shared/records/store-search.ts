@@ -48,8 +48,23 @@ export interface Unsearched {
   readonly more?: number;
 }
 
+/** A column that a record set declares: the census counts it, by ranges of keys. */
+export interface DeclaredColumn {
+  /** As the configuration names it. */
+  readonly table: string;
+  readonly column: string;
+  /** Values on the version. */
+  readonly onVersion: number;
+}
+
 export interface SearchResult {
   readonly found: readonly FoundColumn[];
+  /**
+   * What was taken as declared, and is therefore not among `found`. It is read as well, by the same statement over the
+   * whole table: a row whose key changes while a census reads range after range may be in none of them. One that is not
+   * here was not read so.
+   */
+  readonly declared: readonly DeclaredColumn[];
   /** Never left out silently. */
   readonly unsearched: readonly Unsearched[];
 }
@@ -61,7 +76,8 @@ export interface StoreSearch {
   parts(count: number): Promise<readonly string[]>;
   /**
    * Reads every row of every table of a part, by the envelopes' own bytes and as strongly consistent as a census. What
-   * is not read before `deadline` (the clock's milliseconds) comes back as unsearched for its time.
+   * is not read before `deadline` (the clock's milliseconds) comes back as unsearched for its time. For version 0, no
+   * version in particular, declared columns are not read.
    */
   search(part: string, scope: SearchScope, deadline: number): Promise<SearchResult>;
 }

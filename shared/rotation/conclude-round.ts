@@ -13,7 +13,7 @@ import {
 } from './change.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import type { Blocker, CensusCoverage, CensusResult, Job } from './rotation.ts';
-import { registerServed } from './served.ts';
+import { describeSet, registerServed, unreadSets } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
@@ -34,9 +34,9 @@ export async function concludeRound(
   deps.metrics.add('StaleRecords', census.stale);
   const quarantined = await settleQuarantine(deps, job.tenant, job.purpose);
   const recordSets = deps.recordSets.ofKey(job.tenant, job.purpose);
-  const unread = recordSets.filter((recordSet) => !Object.hasOwn(census.coverage, recordSet));
+  const unread = unreadSets(deps.config, recordSets, census.coverage);
   const setAside = countSetAside(census, quarantined, active);
-  const decision = decideRound(census, setAside, round, job.maxRounds, unread);
+  const decision = decideRound(census, setAside, round, job.maxRounds, unread.map(describeSet));
   const concluded = await changeJob(deps, jobId, (current) => {
     if (standingOutcome(requireRunning(current), round) !== null) return current;
     const next = { ...current, census };
@@ -102,7 +102,8 @@ function staleOf({ versions, foreign, malformed }: CensusCoverage, active: numbe
 /**
  * Pure. Quarantined values block the purge of their version and nothing else: a round with nothing but them left is
  * clean. The quarantine is compared with the census by its size, so a value that is stale and not set aside is
- * never overlooked: it makes the census larger. A record set that was declared since the round began was not read.
+ * never overlooked: it makes the census larger. `unread`: record sets that were declared since the round began, or counted by
+ * another configuration than the one that decides.
  */
 export function decideRound(
   census: CensusResult,
@@ -115,7 +116,7 @@ export function decideRound(
   if (left <= 0 && unread.length === 0) return { outcome: 'CLEAN' };
   if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };
   if (unread.length > 0) {
-    const message = `After ${round} rounds these record sets, declared since the last began, were not swept: ${unread.join(', ')}`;
+    const message = `After ${round} rounds these record sets, declared otherwise since the last began, were not read: ${unread.join('; ')}`;
     return { outcome: 'BLOCKED', blocker: { code: 'RECORD_SET_CHANGED', message } };
   }
   return {

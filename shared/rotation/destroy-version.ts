@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { voidRequest } from '../approvals/check-approvals.ts';
 import { type PurgeApproval, settlePurgeApproval } from '../approvals/purge-approval.ts';
+import { describeFoundBySearch, notReadBySearch } from '../census/second-count.ts';
 import { undeclaredBlocker } from '../census/undeclared.ts';
 import { issueCertificate } from '../certificates/issue-certificate.ts';
 import type { Config } from '../config/schema.ts';
@@ -27,7 +28,7 @@ import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import { renewGrace } from './renew-grace.ts';
 import { askProvider, requireUsable } from './root-key-trouble.ts';
 import { type CensusResult, isRunning, type Job } from './rotation.ts';
-import { describeTables, unreadTables } from './served.ts';
+import { describeSet, describeTables, unreadSets, unreadTables } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 /**
@@ -87,7 +88,8 @@ async function findRefusal(
   return (
     findBlocker(job, census, quarantined) ??
     findUncovered(key, deps.config, census, await retiringCensus(deps, versionOf(key, job.from))) ??
-    undeclaredBlocker(census)
+    undeclaredBlocker(census) ??
+    findNotSearched(census)
   );
 }
 
@@ -114,6 +116,11 @@ export function findBlocker(
       message: `The census found ${census.onVersion} values on version ${job.from}`,
     };
   }
+  const hidden = describeFoundBySearch(census);
+  if (hidden !== null) {
+    const message = `The search found values on version ${job.from} that the count, range of keys by range, did not meet: ${hidden}. Something changes the keys of rows`;
+    return { code: 'STALE_RECORDS', message };
+  }
   if (census.malformed > 0) {
     const message = `${census.malformed} values cannot be read as envelopes, so their version cannot be told`;
     return { code: 'MALFORMED_RECORDS', message };
@@ -137,9 +144,14 @@ export function findUncovered(
     return { code: 'RECORD_SET_CHANGED', message };
   }
   // What was declared during the rehearsal is neither counted nor searched.
-  const late = Object.keys(config.recordSets).filter((name) => !Object.hasOwn(census.coverage, name));
+  const late = unreadSets(config, Object.keys(config.recordSets), census.coverage);
   if (late.length > 0) {
-    const message = `Declared since it was planned what is counted, so that nothing was read there: ${late.join(', ')}`;
+    const message = `Declared since it was planned what is counted, or counted by another configuration, so that it was not read: ${late.map(describeSet).join('; ')}`;
+    return { code: 'RECORD_SET_CHANGED', message };
+  }
+  const since = census.excluded.filter(({ why }) => why === 'DECLARED_SINCE');
+  if (since.length > 0) {
+    const message = `Declared while it was counted, and not read: ${describeTables(since)}`;
     return { code: 'RECORD_SET_CHANGED', message };
   }
   const unread = unreadTables(key, config, Object.values(census.coverage));
@@ -153,6 +165,14 @@ export function findUncovered(
     return { code: 'RECORD_SET_CHANGED', message };
   }
   return null;
+}
+
+/** Pure. By a search of an earlier release, or of another configuration than the count. */
+export function findNotSearched(census: Pick<CensusResult, 'coverage'>): Refusal | null {
+  const left = notReadBySearch(census);
+  if (left.length === 0) return null;
+  const message = `The search of the stores did not read these as declared, as the count did: ${left.join(', ')}`;
+  return { code: 'RECORD_SET_CHANGED', message };
 }
 
 function isRetired(config: Config, recordSet: string): boolean {

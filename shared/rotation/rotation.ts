@@ -194,9 +194,15 @@ export interface Job {
 export interface CensusCoverage extends CensusCount {
   readonly store: string;
   readonly table: string;
+  /** Those that every part of the count read; none where the parts read different ones, or do not say. */
   readonly columns: readonly string[];
   /** Values that are neither the key's nor to be judged by it: in rows of other tenants, or of other purposes. */
   readonly others: number;
+  /**
+   * Values on the version that is left, counted once more by the search, which reads each table whole: the others are sums
+   * over ranges of keys. Left out: it did not read these columns.
+   */
+  readonly onVersionBySearch?: number;
 }
 
 export const EXCLUSION_REASONS = [
@@ -205,7 +211,7 @@ export const EXCLUSION_REASONS = [
   'RETIRED',
   /** The key served it once, and no record set declares it any more. */
   'NOT_DECLARED',
-  /** A record set that was declared after it was planned what is read. */
+  /** Declared after it was planned what is read, or by another configuration than that of whoever counted. */
   'DECLARED_SINCE',
   /** A record set that the key cannot serve: of another purpose, or fixed to another tenant. */
   'OTHER_KEY',

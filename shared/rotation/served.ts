@@ -61,6 +61,33 @@ export function unreadTables(
   });
 }
 
+/**
+ * Pure. What these record sets declare now and `read`, by record set, has not: they were declared since, or counted
+ * by a process of another configuration.
+ */
+export function unreadSets(
+  config: Config,
+  recordSets: readonly string[],
+  read: Readonly<Record<string, ServedTable>>,
+): UnreadSet[] {
+  return recordSets.flatMap((recordSet) => {
+    const { store, table, columns } = placeOf(config, recordSet);
+    const place = Object.hasOwn(read, recordSet) ? read[recordSet] : undefined;
+    const same = place?.store === store && place.table === table;
+    const left = columns.filter((column) => !same || !place.columns.includes(column));
+    return left.length === 0 ? [] : [{ recordSet, columns: left }];
+  });
+}
+
+export interface UnreadSet {
+  readonly recordSet: string;
+  readonly columns: readonly string[];
+}
+
+export function describeSet({ recordSet, columns }: UnreadSet): string {
+  return `${recordSet} (${columns.join(', ')})`;
+}
+
 export function describeTables(tables: readonly ServedTable[]): string {
   return tables.map(({ store, table, columns }) => `${table} in ${store} (${columns.join(', ')})`).join('; ');
 }

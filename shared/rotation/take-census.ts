@@ -2,7 +2,6 @@ import { addUp } from '../census/add-up.ts';
 import { exclusionsOf, type StoreFindings } from '../census/exclusions.ts';
 import { keepJobCensus } from '../census/keep-census.ts';
 import { mergeResults, shorten } from '../census/search-results.ts';
-import { undeclaredOf } from '../census/undeclared.ts';
 import type { Deps } from '../deps/deps.ts';
 import { RotationError } from '../errors/errors.ts';
 import type { SegmentCensus } from '../ledger/ledger.ts';
@@ -45,9 +44,11 @@ async function countSegment(
   deps: Deps,
   job: Job,
   { recordSet, segment }: SegmentRef,
-): Promise<Pick<SegmentCensus, 'count'>> {
+): Promise<Pick<SegmentCensus, 'count' | 'read'>> {
   const scope = { tenant: job.tenant, keyId: job.keyId };
-  return { count: await deps.recordSets.store(recordSet).census(scope, segment, reachOf(job)) };
+  const count = await deps.recordSets.store(recordSet).census(scope, segment, reachOf(job));
+  // Whoever decides may have another configuration.
+  return { count, read: placeOf(deps.config, recordSet) };
 }
 
 async function searchPart(
@@ -93,16 +94,14 @@ export async function readCensus(deps: Deps, job: Job, round: number, active: nu
   }
   const reach = reachOf(job);
   const searched = plan.segments.some(({ search }) => search !== undefined) ? findingsOf(counted) : null;
-  const read = new Set(plan.segments.flatMap((ref) => (ref.search === undefined ? [ref.recordSet] : [])));
   const key = await getKey(deps, job.tenant, job.purpose);
   const own = new Set(deps.recordSets.ofKey(job.tenant, job.purpose));
   const census = addUp(counted.map(ofKey(own)), {
     ...{ version: job.from, active, reach },
     at: countedAt(deps, job),
     takenBy: `${job.requestedBy} (job ${job.jobId})`,
-    excluded: exclusionsOf({ config: deps.config, key, reach, read: [...read], own: [...own], searched }),
-    undeclared: searched === null ? null : undeclaredOf(searched),
-    place: (recordSet) => placeOf(deps.config, recordSet),
+    searched,
+    excluded: (read) => exclusionsOf({ config: deps.config, key, reach, read, own: [...own], searched }),
   });
   await keepJobCensus(deps, job, round, active, census);
   return census;

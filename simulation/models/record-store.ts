@@ -304,7 +304,7 @@ function isLeft(row: MemoryRow, field: number): boolean {
 }
 
 /** What stands where an envelope has its kid: that is all that the trigger looks at. */
-function kidAt(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {
+export function kidAt(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {
   if (value.length < KID_FROM_END) return null;
   const at = value.length - KID_FROM_END;
   const kid = value.subarray(at, at + KID_LENGTH);

@@ -1,4 +1,5 @@
 import type { Mutant } from './mutant.ts';
+import { NO_COUNT } from './purge.ts';
 
 /** Breaks around restores, rollbacks, approvals, customers' root keys and the audit. */
 export const PEOPLE_MUTANTS: readonly Mutant[] = [
@@ -41,16 +42,7 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
         from: '  const holds = key.holds.map((hold) =>\n    hold.holdId === restoreId ? { ...hold, endedEpoch: restoreEpoch } : hold,\n  );',
         to: '  const holds = key.holds.filter((hold) => hold.holdId !== restoreId);',
       },
-      {
-        file: 'shared/rotation/destroy-version.ts',
-        from: '  if (census.onVersion > 0) {',
-        to: '  if (census.onVersion > 1000) {',
-      },
-      {
-        file: 'shared/certificates/inconsistencies.ts',
-        from: '  if (census.onVersion > 0) problems.push(',
-        to: '  if (census.onVersion > 1000) problems.push(',
-      },
+      ...NO_COUNT,
     ],
   },
   {

@@ -52,7 +52,7 @@ const NO_HOLDS = [
 ] as const;
 
 /** Whatever the census of a purge found. */
-const NO_COUNT = [
+export const NO_COUNT = [
   {
     file: 'shared/rotation/destroy-version.ts',
     from: '  if (census.onVersion > 0) {',
@@ -62,6 +62,16 @@ const NO_COUNT = [
     file: 'shared/certificates/inconsistencies.ts',
     from: '  if (census.onVersion > 0) problems.push(',
     to: '  if (census.onVersion > 1000) problems.push(',
+  },
+  {
+    file: 'shared/rotation/destroy-version.ts',
+    from: '  if (hidden !== null) {',
+    to: "  if (hidden === '') {",
+  },
+  {
+    file: 'shared/certificates/inconsistencies.ts',
+    from: '    if (onVersionBySearch > 0)',
+    to: '    if (onVersionBySearch > 1000)',
   },
 ] as const;
 
@@ -104,8 +114,7 @@ export const PURGE_MUTANTS: readonly Mutant[] = [
         from: '  if (held.length > 0) {',
         to: '  if (held.length > 1000) {',
       },
-      NO_COUNT[0],
-      NO_COUNT[1],
+      ...NO_COUNT,
     ],
   },
   {

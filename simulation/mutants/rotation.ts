@@ -122,14 +122,15 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/rotation/take-census.ts',
-        from: '  return { count: await deps.recordSets.store(recordSet).census(scope, segment, reachOf(job)) };',
+        from: '  const count = await deps.recordSets.store(recordSet).census(scope, segment, reachOf(job));',
         to: `  const store = deps.recordSets.store(recordSet);
   const count = await store.census(scope, segment, reachOf(job));
-  if (job.kind === 'purge') return { count };
+  const read = placeOf(deps.config, recordSet);
+  if (job.kind === 'purge') return { count, read };
   const { keys } = await store.listStale(scope, job.to, segment, null, 1000);
-  if (keys.length > 0) return { count };
+  if (keys.length > 0) return { count, read };
   const values = Object.values(count.versions).reduce((sum: number, n: number) => sum + n, 0);
-  return { count: { ...count, versions: { [String(job.to)]: values }, foreign: 0, malformed: 0 } };`,
+  return { read, count: { ...count, versions: { [String(job.to)]: values }, foreign: 0, malformed: 0 } };`,
       },
     ],
   },
@@ -154,7 +155,7 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
       {
         file: 'shared/rotation/take-census.ts',
         from: '      ? await countSegment(deps, job, ref)',
-        to: '      ? task.segment > 0 ? { count: NO_COUNT } : await countSegment(deps, job, ref)',
+        to: '      ? task.segment > 0 ? { ...(await countSegment(deps, job, ref)), count: NO_COUNT } : await countSegment(deps, job, ref)',
       },
     ],
   },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mergeResults } from '../../shared/census/search-results.ts';
 import type { SearchResult, StoreSearch } from '../../shared/records/store-search.ts';
 import { envelope, KEY_ID, OTHER_KEY_ID } from './record-store.ts';
 
@@ -7,6 +8,8 @@ import { envelope, KEY_ID, OTHER_KEY_ID } from './record-store.ts';
 export interface StoreSearchFixture {
   /** The table as a search names it. */
   readonly table: string;
+  /** As the configuration names it. */
+  readonly declaredAs: string;
   /** Only `declared` is. */
   readonly search: StoreSearch;
   insert(rows: readonly Readonly<Partial<Record<Column, Uint8Array>>>[]): Promise<void>;
@@ -37,6 +40,10 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
     });
     afterEach(() => fixture.close());
 
+    const declaredColumn = (onVersion: number) => ({
+      ...{ table: fixture.declaredAs, column: 'declared' },
+      onVersion,
+    });
     const run = async (count: number, deadline = FOREVER): Promise<SearchResult> => {
       const parts = await fixture.search.parts(count);
       expect(parts.length).toBeGreaterThanOrEqual(1);
@@ -44,12 +51,15 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
       for (const part of parts) results.push(await fixture.search.search(part, SCOPE, deadline));
       return {
         found: results.flatMap(({ found }) => found),
+        declared: results.flatMap(({ declared }) => declared),
         unsearched: results.flatMap(({ unsearched }) => unsearched),
       };
     };
 
     it('finds nothing in an empty table', async () => {
-      expect(await run(4)).toEqual({ found: [], unsearched: [] });
+      const { found, declared, unsearched } = await run(4);
+      expect({ found, unsearched }).toEqual({ found: [], unsearched: [] });
+      for (const each of declared) expect(each).toEqual(declaredColumn(0));
     });
 
     it('counts in undeclared columns what begins as an envelope, of the key, and on the version', async () => {
@@ -82,9 +92,30 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
           },
         };
       });
-      const { found, unsearched } = await run(3);
+      const { found, declared, unsearched } = await run(3);
       expect([...found].sort((a, b) => (a.column < b.column ? -1 : 1))).toEqual(expected);
       expect(unsearched).toEqual([]);
+      // In as many parts as the table has.
+      const old = kinds.filter((row) => row.declared === 'old').length;
+      expect(old).toBeGreaterThan(0);
+      expect(mergeResults([{ found, declared, unsearched }]).declared).toEqual([declaredColumn(old)]);
+    });
+
+    it('reads declared columns for a version of the key only, and says what it took for declared', async () => {
+      await fixture.insert([
+        { declared: VALUES.newer() },
+        { declared: VALUES.otherKey() },
+        { declared: VALUES.plain() },
+        {},
+      ]);
+      const { found, declared } = mergeResults([await run(1)]);
+      expect(found).toEqual([]);
+      expect(declared).toEqual([declaredColumn(0)]);
+      const [part = ''] = await fixture.search.parts(1);
+      const newer = await fixture.search.search(part, { ...SCOPE, version: 2 }, FOREVER);
+      expect(newer.declared).toEqual([declaredColumn(1)]);
+      const none = await fixture.search.search(part, { ...SCOPE, version: 0 }, FOREVER);
+      expect(none.declared).toEqual([]);
     });
 
     it('counts no version in particular for version 0, and says whose store it is', async () => {
@@ -97,8 +128,8 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
 
     it('names what it had no time for, and never passes over it', async () => {
       await fixture.insert([{ left: VALUES.old() }]);
-      const { found, unsearched } = await run(1, 0);
-      expect(found).toEqual([]);
+      const { found, declared, unsearched } = await run(1, 0);
+      expect({ found, declared }).toEqual({ found: [], declared: [] });
       expect(unsearched).toMatchObject([{ table: fixture.table, reason: 'TIME' }]);
     });
 

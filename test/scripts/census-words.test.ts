@@ -15,11 +15,16 @@ describe('the census lines of a job', () => {
         const values = named + foreign + malformed + tombstones + others;
         const count = { rows: values, values, versions: found, foreign, malformed, tombstones };
         const census = addUp(
-          [{ jobId: 'j', census: 'c', segment: 0, recordSet: 'people', count, takenAt: AT }],
+          [
+            {
+              ...{ jobId: 'j', census: 'c', segment: 0, recordSet: 'people', count, takenAt: AT },
+              read: { store: 'main', table: 'people', columns: ['name'] },
+            },
+          ],
           {
             ...{ version: 1, active: 2, reach: 'everywhere', takenBy: 'person:ann', at: AT },
-            ...{ excluded: [], undeclared: null },
-            place: () => ({ store: 'main', table: 'people', columns: ['name'] }),
+            searched: null,
+            excluded: () => [],
           },
         );
         const [line = ''] = censusLines({ census });

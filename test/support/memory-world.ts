@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { openAudit } from '../../shared/audit/open-audit.ts';
 import type { LedgerStore } from '../../shared/audit/outbox.ts';
 import type { KeyturnEvent } from '../../shared/bus/events.ts';
+import type { PartResult } from '../../shared/census/search-results.ts';
 import type { Clock } from '../../shared/clock/clock.ts';
+import type { Config } from '../../shared/config/schema.ts';
 import { configSchema } from '../../shared/config/schema.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { createKek, type EnvelopeContext, inspect, open, seal } from '../../shared/envelope/index.ts';
@@ -22,7 +24,7 @@ import { initKeyFile } from '../../shared/providers/local/secret.ts';
 import type { RootKeyProvider } from '../../shared/providers/root-key-provider.ts';
 import { type ChunkMessage, chunkMessageSchema } from '../../shared/queue/work-queue.ts';
 import { createRecordSets } from '../../shared/records/record-sets.ts';
-import type { SearchResult, StoreSearch } from '../../shared/records/store-search.ts';
+import type { StoreSearch } from '../../shared/records/store-search.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { createLocalSigner } from '../../shared/signing/local-signer.ts';
@@ -31,6 +33,7 @@ import { createMemoryArchive, type MemoryArchive } from '../../simulation/models
 import { frozen } from '../../simulation/models/items.ts';
 import { createMemoryRecordStore, type MemoryRecordStore } from '../../simulation/models/record-store.ts';
 import { testState } from '../../simulation/models/state-key.ts';
+import { createMemorySearch, type SearchedTable } from '../../simulation/models/store-search.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 
 /**
@@ -70,7 +73,7 @@ export interface World {
   readonly people: MemoryRecordStore;
   readonly notes: MemoryRecordStore;
   /** What the database holds besides, as a search finds it. */
-  readonly elsewhere: { found: SearchResult };
+  readonly elsewhere: { found: PartResult };
   /** Messages that were sent and not yet deleted. */
   readonly queue: ChunkMessage[];
   /** Where the audit is exported to. */
@@ -246,7 +249,7 @@ async function makeWorld(
         open: (name) =>
           gate(
             'search',
-            createMemorySearch(name, () => elsewhere.found),
+            searchWith(createMemorySearch(name, tablesOf(config, stores), clock.now), () => elsewhere.found),
             faults,
             process,
           ),
@@ -405,8 +408,24 @@ function seededRandom(seed: string): (buffer: Uint8Array) => void {
   };
 }
 
-function createMemorySearch(store: string, found: () => SearchResult): StoreSearch {
-  return { store, parts: async () => ['all'], search: async () => structuredClone(found()) };
+/** Of the declared record sets. */
+function tablesOf(
+  { recordSets }: Config,
+  stores: Readonly<Record<string, MemoryRecordStore>>,
+): SearchedTable[] {
+  return Object.entries(recordSets).flatMap(([name, { table, fields }]) => {
+    const columns = fields.map(({ column }) => column);
+    const store = stores[name];
+    return store === undefined ? [] : [{ table, columns, declared: columns, store }];
+  });
+}
+
+/** And what a test says. */
+function searchWith(search: StoreSearch, found: () => PartResult): StoreSearch {
+  return {
+    ...search,
+    search: async (...args) => ({ ...(await search.search(...args)), ...structuredClone(found()) }),
+  };
 }
 
 /** Synchronous methods: they leave the process not at all. */

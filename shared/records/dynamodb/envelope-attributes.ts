@@ -77,10 +77,13 @@ export function createDynamoDbSearch(options: DynamoDbSearchOptions): StoreSearc
 /** Counts what stands in undeclared attributes. */
 function createTally(table: string, known: ReadonlySet<string>, scope: SearchScope) {
   const found = new Map<string, FoundColumn>();
+  const onVersion = new Map<string, number>(scope.version === 0 ? [] : [...known].map((name) => [name, 0]));
   const nested = new Set<string>();
   return {
     add(item: Item): void {
       for (const [attribute, value] of Object.entries(item)) {
+        const counted = onVersion.get(attribute);
+        if (counted !== undefined) onVersion.set(attribute, counted + (isOnVersion(value, scope) ? 1 : 0));
         if (known.has(attribute)) continue;
         if (mayHoldInside(value)) {
           if (nested.size < NAMES) nested.add(attribute);
@@ -106,9 +109,22 @@ function createTally(table: string, known: ReadonlySet<string>, scope: SearchSco
     result(late: readonly Unsearched[]) {
       const inside: Unsearched[] =
         nested.size === 0 ? [] : [{ table, columns: [...nested].sort(), reason: 'TYPE' }];
-      return { found: [...found.values()], unsearched: [...late, ...inside] };
+      // Without one snapshot, it is a second look at another moment: a table that was not read to its end is not counted so.
+      const declared = late.length > 0 ? [] : [...onVersion];
+      return {
+        found: [...found.values()],
+        declared: declared.map(([column, values]) => ({ table, column, onVersion: values })),
+        unsearched: [...late, ...inside],
+      };
     },
   };
+}
+
+function isOnVersion(value: AttributeValue, { keyId, version }: SearchScope): boolean {
+  const bytes = fieldValue(value);
+  if (bytes === null) return false;
+  const content = contentOf(bytes);
+  return content.kind === 'envelope' && content.keyId === keyId && content.version === version;
 }
 
 /** A list, map or set: what is inside is not looked into. Numbers hold no envelope. */

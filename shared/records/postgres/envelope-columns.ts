@@ -7,7 +7,14 @@ import { kidOf } from '../../envelope/kek.ts';
 import { MIN_ENVELOPE_LENGTH } from '../../envelope/layout.ts';
 import type { ServedTable } from '../../keyring/key.ts';
 import { decodeOpaque, encodeOpaque, notOurs } from '../opaque-text.ts';
-import type { FoundColumn, SearchResult, SearchScope, StoreSearch, Unsearched } from '../store-search.ts';
+import type {
+  DeclaredColumn,
+  FoundColumn,
+  SearchResult,
+  SearchScope,
+  StoreSearch,
+  Unsearched,
+} from '../store-search.ts';
 import { awaitEarlierWriters } from './census.ts';
 import { sqlState, translate } from './failures.ts';
 import type { Form } from './sql/envelope.ts';
@@ -76,19 +83,22 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
         const { part, of } = parsePart(text);
         await awaitEarlierWriters(db, `Store "${store}"`, options.openTransactionWaitMs ?? 30_000, clock);
         const found: FoundColumn[] = [];
+        const declaredHere: DeclaredColumn[] = [];
         const unsearched: Unsearched[] = [];
         for (const table of await listTables()) {
           // By the name: a table that was made since the parts were cut is in one of them, too.
           if (crc32(table.label) % of !== part) continue;
           unsearched.push(...table.unsearched);
-          for (let from = 0; from < table.columns.length; from += COLUMNS_AT_ONCE) {
-            const columns = table.columns.slice(from, from + COLUMNS_AT_ONCE);
+          const wanted = table.columns.filter((column) => scope.version > 0 || !column.declared);
+          for (let from = 0; from < wanted.length; from += COLUMNS_AT_ONCE) {
+            const columns = wanted.slice(from, from + COLUMNS_AT_ONCE);
             const result = await guard(() => searchTable(table, columns, scope, deadline), table.label);
             found.push(...result.found);
+            declaredHere.push(...result.declared);
             unsearched.push(...result.unsearched);
           }
         }
-        return { found, unsearched };
+        return { found, declared: declaredHere, unsearched };
       }),
   };
 
@@ -101,6 +111,7 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
     const names = columns.map(({ name }) => name);
     const not = (reason: Unsearched['reason']): SearchResult => ({
       found: [],
+      declared: [],
       unsearched: [{ table: table.label, columns: names, reason }],
     });
     const left = Math.floor(deadline - clock.now());
@@ -113,8 +124,8 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
         within.query({ ...statement, query_timeout: NO_QUERY_TIMEOUT }),
       );
       const [counts = {}] = countsSchema.parse(rows);
-      const found = columns.flatMap(({ name }, i): FoundColumn[] => {
-        const envelopes = counts[`e${i}`] ?? 0;
+      const found = columns.flatMap(({ name, declared: isKnown }, i): FoundColumn[] => {
+        const envelopes = isKnown ? 0 : (counts[`e${i}`] ?? 0);
         if (envelopes === 0) return [];
         const onVersion = scope.version === 0 ? 0 : (counts[`v${i}`] ?? 0);
         const { label, materialized } = table;
@@ -122,11 +133,16 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
           { table: label, column: name, materialized, envelopes, ofKey: counts[`k${i}`] ?? 0, onVersion },
         ];
       });
-      return { found, unsearched: [] };
+      const read = columns.flatMap(({ name }, i): DeclaredColumn[] => {
+        const onVersion = counts[`v${i}`] ?? 0;
+        const names = scope.version === 0 ? [] : table.declaredAs(name);
+        return names.map((as) => ({ table: as, column: name, onVersion }));
+      });
+      return { found, declared: read, unsearched: [] };
     } catch (error) {
       const state = sqlState(error) ?? '';
       // Dropped since it was listed.
-      if (state === '42P01') return { found: [], unsearched: [] };
+      if (state === '42P01') return { found: [], declared: [], unsearched: [] };
       if (state === '57014' && milliseconds > 0) return not('TIME');
       if (state === '42501') return not('RIGHTS');
       throw error;
@@ -180,43 +196,60 @@ interface Candidate {
   /** To be searched. */
   readonly columns: readonly SearchedColumn[];
   readonly unsearched: readonly Unsearched[];
+  /** The names of the tables in the configuration that declare this column, here or in a part of this table. */
+  declaredAs(column: string): readonly string[];
 }
 
+/** What record sets declare: for each table, by its object id, the names that the configuration has for it and its columns. */
+type Declared = ReadonlyMap<number, readonly Pick<ServedTable, 'table' | 'columns'>[]>;
+
 /** What is to be searched of a table, and what cannot be. */
-function candidate(table: Table, known: ReadonlyMap<number, ReadonlySet<string>>): Candidate {
+function candidate(table: Table, known: Declared): Candidate {
   const label = `${table.schema}.${table.name}`;
   const { schema, name } = table;
   const base = { label, schema, name, partitioned: table.kind === 'p', materialized: table.kind === 'm' };
-  const none = (unsearched: readonly Unsearched[]): Candidate => ({ ...base, columns: [], unsearched });
+  const tree = [...new Set([table.oid, ...table.leaves.flat()])].flatMap((oid) => known.get(oid) ?? []);
+  const declaredAs = (column: string) => [
+    ...new Set(tree.filter(({ columns }) => columns.includes(column)).map((each) => each.table)),
+  ];
+  const none = (unsearched: readonly Unsearched[]): Candidate => ({
+    ...base,
+    ...{ columns: [], unsearched, declaredAs },
+  });
   // Without rows until it is refreshed.
   if (!table.populated) return none([]);
-  const undeclared = table.columns.filter((column) => !isDeclared(table, column.name, known));
   const columns: SearchedColumn[] = [];
+  const undeclared: string[] = [];
   const left: Record<'RIGHTS' | 'TYPE', string[]> = { RIGHTS: [], TYPE: [] };
-  for (const column of undeclared) {
+  for (const column of table.columns) {
     const form = formOf(column);
+    if (isDeclared(table, column.name, known)) {
+      // A census of what is not readable, or of another type, fails.
+      const readable = column.canSelect && table.usable && (form === 'bytea' || form === 'text');
+      if (readable) columns.push({ name: column.name, form, declared: true });
+      continue;
+    }
     if (form === null || (column.maxLength !== null && column.maxLength < MIN_TEXT_LENGTH)) continue;
     if (!column.canSelect || !table.usable) left.RIGHTS.push(column.name);
     else if (form === 'inside') left.TYPE.push(column.name);
-    else columns.push({ name: column.name, form });
+    else {
+      undeclared.push(column.name);
+      columns.push({ name: column.name, form, declared: false });
+    }
   }
-  const all = [...columns.map((column) => column.name), ...left.RIGHTS, ...left.TYPE];
-  if (all.length === 0) return none([]);
-  if (table.kind === 'f') return none([{ table: label, columns: all, reason: 'FOREIGN' }]);
-  if (table.rowSecurity) return none([{ table: label, columns: all, reason: 'ROW_SECURITY' }]);
+  const all = [...undeclared, ...left.RIGHTS, ...left.TYPE];
+  if (all.length === 0 && columns.length === 0) return none([]);
+  const hidden = table.kind === 'f' ? 'FOREIGN' : table.rowSecurity ? 'ROW_SECURITY' : null;
+  if (hidden !== null) return none(all.length === 0 ? [] : [{ table: label, columns: all, reason: hidden }]);
   const unsearched = (['RIGHTS', 'TYPE'] as const)
     .filter((reason) => left[reason].length > 0)
     .map((reason) => ({ table: label, columns: left[reason], reason }));
-  return { ...base, columns, unsearched };
+  return { ...base, columns, unsearched, declaredAs };
 }
 
 /** By itself, or by every leaf of it or a table above that leaf. */
-function isDeclared(
-  { oid, leaves }: Table,
-  column: string,
-  known: ReadonlyMap<number, ReadonlySet<string>>,
-): boolean {
-  const has = (table: number) => known.get(table)?.has(column) ?? false;
+function isDeclared({ oid, leaves }: Table, column: string, known: Declared): boolean {
+  const has = (table: number) => known.get(table)?.some(({ columns }) => columns.includes(column)) ?? false;
   return has(oid) || (leaves.length > 0 && leaves.every((ancestors) => ancestors.some(has)));
 }
 
@@ -238,17 +271,14 @@ function formOf(type: TypeOf & { readonly element?: TypeOf | null }): Form | 'in
 async function declaredColumns(
   declared: PostgresSearchOptions['declared'],
   find: (tables: readonly string[]) => Promise<readonly unknown[]>,
-): Promise<ReadonlyMap<number, ReadonlySet<string>>> {
+): Promise<Declared> {
   const names = [...new Set(declared.map(({ table }) => quoteTable(table)))];
   const rows = z.array(z.object({ name: z.string(), oid: z.number() })).parse(await find(names));
   const ids = new Map(rows.map(({ name, oid }) => [name, oid]));
-  const known = new Map<number, Set<string>>();
-  for (const { table, columns } of declared) {
-    const id = ids.get(quoteTable(table));
-    if (id === undefined) continue;
-    const set = known.get(id) ?? new Set<string>();
-    for (const column of columns) set.add(column);
-    known.set(id, set);
+  const known = new Map<number, Pick<ServedTable, 'table' | 'columns'>[]>();
+  for (const each of declared) {
+    const id = ids.get(quoteTable(each.table));
+    if (id !== undefined) known.set(id, [...(known.get(id) ?? []), each]);
   }
   return known;
 }

@@ -32,13 +32,18 @@ const key = {
   ],
 };
 
+const place = (store: string, table: string, ...columns: string[]) => ({
+  ...{ store, table },
+  columns: ['a', ...columns],
+});
+
 describe('what a census did not read', () => {
   it('is named with its reason: of a tenant’s rows', () => {
     const found = exclusionsOf({
       config,
       key,
       reach: 'tenant',
-      read: ['people', 'own'],
+      read: { people: place('main', 'people'), own: place('main', 'own') },
       own: ['people', 'own'],
       searched: null,
     });
@@ -60,10 +65,17 @@ describe('what a census did not read', () => {
 
   it('is named with its reason: of every row, after a search', () => {
     const searched = [
-      { store: 'main', found: [], unsearched: [{ table: 'u', columns: ['j'], reason: 'TYPE' as const }] },
-      { store: 'items', found: [], unsearched: [] },
+      {
+        ...{ store: 'main', found: [], declared: [] },
+        unsearched: [{ table: 'u', columns: ['j'], reason: 'TYPE' as const }],
+      },
+      { store: 'items', found: [], declared: [], unsearched: [] },
     ];
-    const read = ['people', 'own', 'cards'];
+    const read = {
+      people: place('main', 'people'),
+      own: place('main', 'own'),
+      cards: place('items', 'cards'),
+    };
     const found = exclusionsOf({
       ...{ config, key: { serves: [] }, reach: 'everywhere' as const },
       ...{ read, own: ['people'], searched },

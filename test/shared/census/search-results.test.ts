@@ -22,14 +22,26 @@ const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0)
 describe('the results of a search in parts', () => {
   it('are added up by column, and by table and reason', () => {
     const merged = mergeResults([
-      { found: [found('a')], unsearched: [unsearched('u', ['x', 'y'])] },
+      {
+        found: [found('a')],
+        declared: [
+          { table: 't', column: 'b', onVersion: 0 },
+          { table: 't', column: 'a', onVersion: 1 },
+        ],
+        unsearched: [unsearched('u', ['x', 'y'])],
+      },
       {
         found: [found('b'), found('a', { ofKey: 0 })],
+        declared: [{ table: 't', column: 'a', onVersion: 2 }],
         unsearched: [unsearched('u', ['x', 'z']), unsearched('u', [], 'TIME')],
       },
     ]);
     expect(merged).toEqual({
       found: [found('a', { envelopes: 6, ofKey: 2, onVersion: 2 }), found('b')],
+      declared: [
+        { table: 't', column: 'a', onVersion: 3 },
+        { table: 't', column: 'b', onVersion: 0 },
+      ],
       unsearched: [unsearched('u', [], 'TIME'), unsearched('u', ['x', 'y', 'z'])],
     });
   });
@@ -44,6 +56,14 @@ describe('the results of a search in parts', () => {
           ...{ envelopes: fc.nat(9), ofKey: fc.nat(9), onVersion: fc.nat(9) },
         }),
         { maxLength: 150 },
+      ),
+      declared: fc.array(
+        fc.record({
+          table: fc.nat(3).map((n) => `t${n}`),
+          column: fc.nat(3).map((n) => `c${n}`),
+          onVersion: fc.nat(9),
+        }),
+        { maxLength: 9 },
       ),
       unsearched: fc.array(
         fc.record({
@@ -67,6 +87,9 @@ describe('the results of a search in parts', () => {
           const all = parts.flatMap((each) => each.found.map((column) => column[part]));
           expect(total(merged.found.map((column) => column[part]))).toBe(total(all));
         }
+        expect(total(merged.declared.map(({ onVersion }) => onVersion))).toBe(
+          total(parts.flatMap(({ declared }) => declared.map(({ onVersion }) => onVersion))),
+        );
         const tables = new Set(parts.flatMap((p) => p.unsearched.map((u) => `${u.table} ${u.reason}`)));
         expect(total(merged.unsearched.map(({ more = 1 }) => more))).toBe(tables.size);
       }),
@@ -79,6 +102,7 @@ describe('the results of a search in parts', () => {
       found: Array.from({ length: 500 }, (_, i) =>
         found(`c${i}`, { onVersion: i === 499 ? 9 : 0, ofKey: 0 }),
       ),
+      declared: [],
       unsearched: [
         ...Array.from({ length: 500 }, (_, i) => unsearched(`t${i}`, ['x'], 'RIGHTS')),
         unsearched(

@@ -26,8 +26,8 @@ const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0)
 
 /** Everything but the counts. */
 const frame = (changes: Partial<CensusFrame> = {}): CensusFrame => ({
-  ...{ reach: 'tenant', version: 1, active: 2, at: AT, takenBy: 'test', excluded: [], undeclared: null },
-  place: (recordSet) => ({ store: 'main', table: recordSet, columns: [] }),
+  ...{ reach: 'tenant', version: 1, active: 2, at: AT, takenBy: 'test', searched: null },
+  excluded: () => [],
   ...changes,
 });
 
@@ -166,8 +166,8 @@ describe('deciding on a round', () => {
   });
 
   it('is never clean where a record set was not read', () => {
-    expect(decideRound(census({ 2: 9 }), 0, 1, 5, ['notes'])).toEqual({ outcome: 'SWEEP_AGAIN' });
-    expect(decideRound(census({ 2: 9 }), 0, 5, 5, ['notes'])).toMatchObject({
+    expect(decideRound(census({ 2: 9 }), 0, 1, 5, ['notes (text)'])).toEqual({ outcome: 'SWEEP_AGAIN' });
+    expect(decideRound(census({ 2: 9 }), 0, 5, 5, ['notes (text)'])).toMatchObject({
       ...{ outcome: 'BLOCKED', blocker: { code: 'RECORD_SET_CHANGED' } },
     });
   });

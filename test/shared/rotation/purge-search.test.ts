@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SearchResult } from '../../../shared/records/store-search.ts';
+import type { PartResult } from '../../../shared/census/search-results.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
@@ -30,7 +30,7 @@ beforeEach(async () => {
 const purge = async () => (await requestPurge(world.deps, { ...KEY, version: 1 })).job.jobId;
 
 const column = { table: 'public.old', column: 'card', materialized: false, envelopes: 5 };
-const FINDINGS: Readonly<Record<string, SearchResult>> = {
+const FINDINGS: Readonly<Record<string, PartResult>> = {
   'envelopes of the key': { found: [{ ...column, ofKey: 2, onVersion: 0 }], unsearched: [] },
   'what there was no time for': {
     found: [],

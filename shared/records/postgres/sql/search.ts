@@ -2,6 +2,7 @@ import { HEADER_PREFIX } from '../../../envelope/layout.ts';
 import type { Statement } from '../transaction.ts';
 import { type Form, kidAt } from './envelope.ts';
 import { quote } from './identifiers.ts';
+import { Parameters } from './range.ts';
 
 /**
  * Every table of the database as far as a search is concerned: one row a table, partitions with their root, which reads
@@ -72,14 +73,17 @@ WHERE c.relkind IN ('r', 'm', 't') AND n.nspname NOT IN ('pg_catalog', 'informat
 export interface SearchedColumn {
   readonly name: string;
   readonly form: Form;
+  /** A record set declares it: of such a column it is enough to know what is on the version. */
+  readonly declared: boolean;
 }
 
-/** Most columns of one statement: PostgreSQL takes 1,664 results, and three of them are a column's. */
+/** Most columns of one statement: PostgreSQL takes 1,664 results, and at most three of them are a column's. */
 export const COLUMNS_AT_ONCE = 200;
 
 /**
  * How many values of each column begin as an envelope does, name the key, and are on its version; of all columns in one
- * pass over the table. Only rows with such a value are looked at any further.
+ * pass over the table, and one snapshot. Only rows with such a value are looked at any further. In declared columns the
+ * version counts whatever the value begins with, as in a census.
  *
  * @param keyId 16 bytes. @param kid 20 bytes.
  */
@@ -89,13 +93,23 @@ export function envelopeCounts(
   keyId: Uint8Array,
   kid: Uint8Array,
 ): Statement {
-  const begins = columns.map(({ name, form }) => beginsAsEnvelope(form, `t.${quote(name)}`));
-  const counts = columns.flatMap(({ name, form }, i) => {
-    const found = kidAt(form, asForm(form, `t.${quote(name)}`));
+  const p = new Parameters();
+  const onVersion = p.add(Buffer.from(kid), 'bytea');
+  const ofKey = columns.every(({ declared }) => declared) ? '' : p.add(Buffer.from(keyId), 'bytea');
+  const conditions: string[] = [];
+  const counts = columns.flatMap(({ name, form, declared }, i) => {
+    const value = asForm(form, `t.${quote(name)}`);
+    const found = kidAt(form, value);
+    if (declared) {
+      conditions.push(`${found} = ${onVersion}`);
+      return [`count(*) FILTER (WHERE ${found} = ${onVersion})::float8 AS v${i}`];
+    }
+    const begins = beginsAsEnvelope(form, value);
+    conditions.push(begins);
     return [
-      `count(*) FILTER (WHERE ${begins[i]})::float8 AS e${i}`,
-      `count(*) FILTER (WHERE CASE WHEN ${begins[i]} THEN substr(${found}, 1, 16) = $1::bytea ELSE false END)::float8 AS k${i}`,
-      `count(*) FILTER (WHERE CASE WHEN ${begins[i]} THEN ${found} = $2::bytea ELSE false END)::float8 AS v${i}`,
+      `count(*) FILTER (WHERE ${begins})::float8 AS e${i}`,
+      `count(*) FILTER (WHERE CASE WHEN ${begins} THEN substr(${found}, 1, 16) = ${ofKey} ELSE false END)::float8 AS k${i}`,
+      `count(*) FILTER (WHERE CASE WHEN ${begins} THEN ${found} = ${onVersion} ELSE false END)::float8 AS v${i}`,
     ];
   });
   // Of a partitioned table alone there is nothing to read; tables that merely inherit are searched by themselves.
@@ -104,8 +118,8 @@ export function envelopeCounts(
     text: `
 SELECT ${counts.join(',\n  ')}
 FROM ${only}${quote(table.schema)}.${quote(table.name)} AS t
-WHERE ${begins.join('\n  OR ')}`,
-    values: [Buffer.from(keyId), Buffer.from(kid)],
+WHERE ${conditions.join('\n  OR ')}`,
+    values: p.values,
   };
 }
 
@@ -118,7 +132,7 @@ function beginsAsEnvelope(form: Form, value: string): string {
   if (form === 'bytea') {
     return `(substr(${value}, 1, ${HEADER_PREFIX.length}) = '\\x${Buffer.from(HEADER_PREFIX).toString('hex')}'::bytea) IS TRUE`;
   }
-  const prefix = `substr(${asForm(form, value)}, 1, ${TEXT_PREFIX.length})`;
+  const prefix = `substr(${value}, 1, ${TEXT_PREFIX.length})`;
   return `(${prefix} COLLATE "C" = '${TEXT_PREFIX}') IS TRUE`;
 }
 

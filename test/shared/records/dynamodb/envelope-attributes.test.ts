@@ -92,6 +92,7 @@ describe('a search of DynamoDB tables', () => {
     expect(envelopes).toBe(16);
     expect(await search.search(part(0), SCOPE, 0)).toEqual({
       found: [],
+      declared: [],
       unsearched: [{ table: fixture.table, columns: [], reason: 'TIME' }],
     });
     await expect(search.search('sx', SCOPE, FOREVER)).rejects.toMatchObject({ code: 'RECORD_KEY_INVALID' });
@@ -112,6 +113,7 @@ describeStoreSearch('DynamoDB, binary and strings', async () => {
   const { client } = dynamodb;
   return {
     table: fixture.table,
+    declaredAs: fixture.table,
     search: createDynamoDbSearch({ store: 'searched', declared, client, slots: createSlots(4) }),
     async insert(rows) {
       for (const [i, { declared: a, left, other }] of rows.entries()) {

@@ -43,7 +43,7 @@ const SCOPE = { keyId: KEY_ID, version: 1 };
 async function searchAll(
   declared: Declared = [],
   { of = 3, deadline = Number.POSITIVE_INFINITY, on = pool } = {},
-): Promise<SearchResult> {
+): Promise<Pick<SearchResult, 'found' | 'unsearched'>> {
   const search = createPostgresSearch({ store: 'main', declared, pool: on, clock: systemClock });
   const parts = await search.parts(of);
   const results = [];
@@ -306,6 +306,7 @@ describeStoreSearch('PostgreSQL, bytea and text', async () => {
   const declared = [{ table: 'people', columns: ['declared'] }];
   return {
     table: 'public.people',
+    declaredAs: 'people',
     search: createPostgresSearch({ store: 'searched', declared, pool }),
     async insert(rows) {
       for (const { declared: a = null, left = null, other = null } of rows) {
