@@ -63,6 +63,7 @@ export function createWorld(plan: Plan, parts: WorldParts): World {
     scheduler,
     faults,
     acting,
+    members: new Map(),
     trace: parts.trace,
     trouble: createTrouble({ faults, dice: createDice(plan.seed, 'trouble'), now: scheduler.now }),
   };

@@ -41,6 +41,9 @@ export interface EnvironmentParts {
   readonly onBug: (where: string, error: unknown) => void;
 }
 
+/** There are no more of them than the state machines have states. */
+const folders = new Map<string, string>();
+
 const FUNCTIONS: ReadonlyMap<string, CreateHandler<unknown>> = new Map<string, CreateHandler<unknown>>([
   ...Object.entries(STATE_FUNCTIONS).map(([state, create]) => [folderOf(state), create] as const),
   ...Object.entries(EVENT_FUNCTIONS),
@@ -48,7 +51,11 @@ const FUNCTIONS: ReadonlyMap<string, CreateHandler<unknown>> = new Map<string, C
 
 /** `CheckBarrier` is in functions/check-barrier/. */
 export function folderOf(state: string): string {
-  return state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+  const known = folders.get(state);
+  if (known !== undefined) return known;
+  const folder = state.replaceAll(/(?<=[a-z])[A-Z]/g, '-$&').toLowerCase();
+  folders.set(state, folder);
+  return folder;
 }
 
 export function createEnvironments(parts: EnvironmentParts) {

@@ -37,6 +37,14 @@ export interface ProcessWorld {
   readonly trace: (line: string) => void;
   /** The process that the effect of a call happens for, while it happens. */
   readonly acting: { by: string };
+  /** Of each port that processes have as a whole: all processes of a world have the same ones. */
+  readonly members: Map<object, readonly Member[]>;
+}
+
+interface Member {
+  readonly name: string;
+  readonly label: string;
+  readonly method: (...args: unknown[]) => unknown;
 }
 
 /** What a call meets. The errors are those that the port's adapter would throw. */
@@ -127,7 +135,7 @@ export function createProcess(
         });
       }),
     port: (port, target) => portOf(self, port, target),
-    wholePort: (port, target) => wholePortOf(self, port, target),
+    wholePort: (port, target) => wholePortOf(self, world.members, port, target),
   };
   return self;
 }
@@ -163,33 +171,27 @@ export function codeOf(error: unknown): string {
   return error instanceof Error ? error.name : 'UNKNOWN';
 }
 
-type Method = (...args: unknown[]) => unknown;
-
-interface Member {
-  readonly name: string;
-  readonly label: string;
-  readonly method: Method;
-}
-
-/** Of each target once: all processes of a world have the same ones. */
-const members = new WeakMap<object, readonly Member[]>();
-
-function membersOf(port: string, target: object): readonly Member[] {
+function membersOf(members: ProcessWorld['members'], port: string, target: object): readonly Member[] {
   const known = members.get(target);
   if (known !== undefined) return known;
   const found = Object.entries(target).flatMap(([name, value]) =>
     typeof value === 'function' && !LOCAL.has(name)
-      ? [{ name, label: `${port}.${name}`, method: value as Method }]
+      ? [{ name, label: `${port}.${name}`, method: value as Member['method'] }]
       : [],
   );
   members.set(target, found);
   return found;
 }
 
-function wholePortOf<T extends object>(process: Process, port: string, target: T): T {
+function wholePortOf<T extends object>(
+  process: Process,
+  members: ProcessWorld['members'],
+  port: string,
+  target: T,
+): T {
   const whole = { ...target };
   const set = whole as Record<string, unknown>;
-  for (const { name, label, method } of membersOf(port, target))
+  for (const { name, label, method } of membersOf(members, port, target))
     set[name] =
       name === 'leaving'
         ? (...args: unknown[]) => portOf(process, port, method(...args) as object)

@@ -19,13 +19,21 @@ export function createRecorder(now: () => number, keepLines: boolean): Recorder 
   const lines: string[] = [];
   const hash = createHash('sha256');
   let unhashed = '';
+  /** A moment's text is made once, however much happens in it. */
+  let moment = Number.NaN;
+  let momentText = '';
   const write = (line: string) => {
-    unhashed += `${now()} ${line}\n`;
+    const at = now();
+    if (at !== moment) {
+      moment = at;
+      momentText = String(at);
+    }
+    unhashed += `${momentText} ${line}\n`;
     if (unhashed.length > HASHED_AT_ONCE) {
       hash.update(unhashed);
       unhashed = '';
     }
-    if (keepLines) lines.push(`${new Date(now()).toISOString()} ${line}`);
+    if (keepLines) lines.push(`${new Date(at).toISOString()} ${line}`);
   };
   return {
     entries,

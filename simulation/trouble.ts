@@ -96,17 +96,41 @@ export function createTrouble({
 }: TroubleWorld): (process: Process, label: string) => Trouble {
   const outages = createOutages(faults, now);
   return ({ name }, label) => {
-    const dot = label.indexOf('.');
-    const port = label.slice(0, dot);
-    const method = label.slice(dot + 1);
+    const call = callOf(label);
     const there = latency(dice);
     const back = dice.chance(LATE_ANSWERS) ? latency(dice) : 0;
-    const slow = SLOW.has(port) && faults.fires('kms-latency', `${name} ${label}`);
+    const where = `${name} ${label}`;
+    const slow = call.slow && faults.fires('kms-latency', where);
     const extra = slow ? faults.dice.between(1_000, LONGEST) : 0;
-    const fails = outages.failureOf(port, method, `${name} ${label}`);
-    return { ...fails, there, back: back + extra };
+    const { before, after } = outages.failureOf(call, where);
+    return { before, after, there, back: back + extra };
   };
 }
+
+/** What may happen to a call, by its label. */
+interface Call {
+  readonly method: string;
+  readonly chances: readonly Chance[];
+  readonly slow: boolean;
+}
+
+/** There are no more labels than the ports have methods. */
+const calls = new Map<string, Call>();
+
+function callOf(label: string): Call {
+  const known = calls.get(label);
+  if (known !== undefined) return known;
+  const dot = label.indexOf('.');
+  const port = label.slice(0, dot);
+  const method = label.slice(dot + 1);
+  const all = Object.hasOwn(CHANCES, port) ? (CHANCES[port] ?? []) : [];
+  const chances = all.filter((chance) => chance.of !== 'writes' || WRITES.test(method));
+  const call = { method, chances, slow: SLOW.has(port) };
+  calls.set(label, call);
+  return call;
+}
+
+const NOTHING: Fails = {};
 
 /** Some faults are the first of an outage: for minutes, or longer than any cache may serve, every such call fails. */
 function createOutages(faults: Faults, now: () => number) {
@@ -114,17 +138,15 @@ function createOutages(faults: Faults, now: () => number) {
   const until = new Map<FaultKind, number>();
   const isOut = (kind: FaultKind) => !faults.stopped && now() < (until.get(kind) ?? 0);
   return {
-    failureOf(port: string, method: string, where: string): Fails {
-      const chances = Object.hasOwn(CHANCES, port) ? (CHANCES[port] ?? []) : [];
-      for (const { kind, of, fails } of chances) {
-        if (of === 'writes' && !WRITES.test(method)) continue;
+    failureOf({ method, chances }: Call, where: string): Fails {
+      for (const { kind, fails } of chances) {
         if (isOut(kind)) return fails(method, faults.dice);
         if (!faults.fires(kind, where)) continue;
         if (OUTAGES.has(kind) && faults.dice.chance(LASTS))
           until.set(kind, now() + anyTime(faults.dice, LONGEST_OUTAGE));
         return fails(method, faults.dice);
       }
-      return {};
+      return NOTHING;
     },
   };
 }

@@ -48,6 +48,7 @@ function makeWorld(kinds: readonly FaultKind[] = FAULT_KINDS) {
           trouble: () => ({ there: 1, back: 1 }),
           trace: () => {},
           acting: { by: '' },
+          members: new Map(),
         },
         name,
         kind,

@@ -39,7 +39,15 @@ describeEventBus('the model', async () => {
   const reached = (troubles: Faults): typeof port => {
     const clock = { now: scheduler.now, elapsed: scheduler.now, sleep: () => Promise.resolve() };
     const trouble = createTrouble({ faults: troubles, dice, now: () => 0 });
-    const world = { scheduler, dice, faults: troubles, trouble, trace: () => {}, acting: { by: '' } };
+    const world = {
+      scheduler,
+      dice,
+      faults: troubles,
+      trouble,
+      trace: () => {},
+      acting: { by: '' },
+      members: new Map(),
+    };
     const bus = createProcess(world, 'test', 'service', clock).port('bus', port);
     return {
       publish: async (events) => {
