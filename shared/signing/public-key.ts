@@ -22,20 +22,36 @@ export interface PublicKey {
   readonly keyObject: KeyObject;
 }
 
+/**
+ * Every approval is verified with the same few keys: importing them anew each time takes as long as verifying does. By all
+ * members that make the key.
+ */
+const known = new Map<string, PublicKey>();
+const MOST_KNOWN = 100;
+
 /** Throws SIGNING_KEY_UNSUITABLE for any other key than Ed25519, or RSA of 3072 bits or more. */
 export async function readPublicKey(given: JWK): Promise<PublicKey> {
   const parsed = publicJwk.safeParse(given);
   if (!parsed.success) throw unsuitable(`kty ${String(given.kty)}, crv ${String(given.crv ?? 'none')}`);
-  const jwk = parsed.data;
+  const name = JSON.stringify(parsed.data);
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const key = await makePublicKey(parsed.data);
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(name, key);
+  return key;
+}
+
+async function makePublicKey(jwk: z.infer<typeof publicJwk>): Promise<PublicKey> {
   const keyObject = importKey(jwk);
   const bits = keyObject.asymmetricKeyDetails?.modulusLength;
   if (bits !== undefined && bits < MIN_RSA_BITS) throw unsuitable(`RSA of ${bits} bits`);
-  return {
-    jwk,
+  return Object.freeze({
+    jwk: Object.freeze(jwk),
     algorithm: jwk.kty === 'OKP' ? 'EdDSA' : 'PS256',
     kid: await calculateJwkThumbprint(jwk, 'sha256'),
     keyObject,
-  };
+  });
 }
 
 function importKey(jwk: z.infer<typeof publicJwk>): KeyObject {

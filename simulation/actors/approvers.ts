@@ -1,5 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { describePublicKey, makeCompactJws } from '../../shared/signing/compact-jws.ts';
+import { readPublicKey } from '../../shared/signing/public-key.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
 
 /** Who approves in a simulation. Their keys are the same in every run, and kept nowhere: they need not be secret. */
@@ -38,6 +39,10 @@ export const APPROVER_SIGNERS: Readonly<Record<string, Signer>> = Object.fromEnt
 
 /** The service's own; it changes as little. */
 export const SERVICE_SIGNER: Signer = createMemorySigner('service');
+
+// What is known of them is kept: every seed finds it so, whichever ran before it in this process.
+for (const signer of [SERVICE_SIGNER, ...Object.values(APPROVER_SIGNERS)])
+  await readPublicKey(await signer.publicKey());
 
 /** For `approvals.approvers` of a configuration. */
 export const CONFIGURED_APPROVERS: Readonly<Record<string, { readonly publicKey: Ed25519Jwk }>> =
