@@ -1,9 +1,8 @@
 import type { Deps } from '../deps/deps.ts';
 import type { Hold, KeyVersion, TenantKey } from '../keyring/key.ts';
 import { timestamp } from './change.ts';
-import { purgeJobId } from './job-id.ts';
+import { findCleanMoment } from './clean-moment.ts';
 import type { Restore } from './restore.ts';
-import type { CensusResult } from './rotation.ts';
 import { declaredTables } from './served.ts';
 
 /** Which versions of a key a backup may contain. In doubt, it may. */
@@ -75,7 +74,7 @@ export async function findLostVersions(
     const destroyedAt = found.destroyAuthorizedAt ?? found.destroyedAt ?? timestamp(0);
     const there = { createdAt: found.createdAt, goneAt: destroyedAt };
     if (!mayContain(backup, { ...there, cleanAt: null }, restores, clockSkewSeconds)) continue;
-    const cleanAt = latestOf(await readCleanAt(deps, key, found), found.seen?.cleanAt ?? null);
+    const cleanAt = await findCleanMoment(deps, key, found, backup.store);
     if (mayContain(backup, { ...there, cleanAt }, restores, clockSkewSeconds)) {
       lost.push({ tenant: key.tenant, purpose: key.purpose, version: found.version, destroyedAt });
     }
@@ -121,28 +120,4 @@ export function mayContain(
 
 function isGone({ state, destroyAuthorizedAt }: KeyVersion): boolean {
   return state === 'DESTROYED' || destroyAuthorizedAt !== null;
-}
-
-/** The end of a job whose census found nothing on the version: the rotation away from it, or else its purge. */
-async function readCleanAt(
-  { ledger }: Pick<Deps, 'ledger'>,
-  { keyId }: TenantKey,
-  { version, retiredBy }: KeyVersion,
-): Promise<string | null> {
-  for (const jobId of [retiredBy, purgeJobId(keyId, version)]) {
-    const job = jobId === null ? null : await ledger.getJob(jobId);
-    if (job === null || job.status !== 'COMPLETED' || job.completedAt === null) continue;
-    if (job.census !== null && isCleanOf(job.census, version)) return job.completedAt;
-  }
-  return null;
-}
-
-/** What was found on the version after its retirement was gone only when a purge said so. */
-function latestOf(cleanAt: string | null, again: string | null): string | null {
-  return cleanAt !== null && again !== null && again > cleanAt ? again : cleanAt;
-}
-
-/** A quarantined value is in the census, too; one whose version cannot be told may be of any. */
-function isCleanOf({ coverage, malformed }: CensusResult, version: number): boolean {
-  return malformed === 0 && Object.values(coverage).every(({ versions }) => !versions[String(version)]);
 }

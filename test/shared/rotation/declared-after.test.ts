@@ -5,7 +5,7 @@ import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { endRestore } from '../../../shared/rotation/end-restore.ts';
 import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
-import { addServed } from '../../../shared/rotation/served.ts';
+import { addServed, registerServed } from '../../../shared/rotation/served.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
@@ -230,5 +230,68 @@ describe('a version all of whose tables were read when it was retired', () => {
     await rotate(out);
     world.passGrace();
     expect(await purge(out)).toEqual({ destroyed: true, blocker: null });
+  });
+});
+
+describe('a restore when the version is gone', () => {
+  /** An earlier release destroyed it: no count had begun its grace anew. */
+  const forgetRenewal = () =>
+    world.changeKey((key) => {
+      const { '1': first, ...others } = key.versions;
+      if (first?.state !== 'DESTROYED') throw new Error('not destroyed');
+      return {
+        ...key,
+        revision: key.revision + 1,
+        versions: { ...others, '1': { ...first, seen: null } },
+      };
+    });
+  const restoreOf = async (backupTime: string, deps = world.deps, store = 'main') =>
+    (await beginRestore(deps, { store, backupTime, requestedBy: 'test' })).restore.status;
+  const REFUSED = { code: 'RESTORE_REFUSED' };
+
+  it('does not go by a census that had not read a table that the purge read', async () => {
+    await rotate(withoutNotes(world));
+    world.passGrace();
+    const before = world.clock.timestamp();
+    await purge();
+    world.passGrace();
+    const after = world.clock.timestamp();
+    expect(await purge()).toMatchObject({ destroyed: true });
+    // The count that began the grace anew had.
+    await expect(restoreOf(before)).rejects.toMatchObject(REFUSED);
+    expect(await restoreOf(after)).toBe('READY');
+    await forgetRenewal();
+    await expect(restoreOf(before)).rejects.toMatchObject(REFUSED);
+  });
+
+  it('asks it about the tables of its own store', async () => {
+    await rotate(withoutNotes(world));
+    const { stores, recordSets } = world.deps.config;
+    const { notes } = recordSets;
+    if (stores['main'] === undefined || notes === undefined) throw new Error('no store');
+    const later = withConfig({
+      stores: { ...stores, archive: stores['main'] },
+      recordSets: { ...recordSets, notes: { ...notes, store: 'archive' } },
+    });
+    world.passGrace();
+    const before = world.clock.timestamp();
+    await purge(later);
+    world.passGrace();
+    expect(await purge(later)).toMatchObject({ destroyed: true });
+    await forgetRenewal();
+    await expect(restoreOf(before, later, 'archive')).rejects.toMatchObject(REFUSED);
+    expect(await restoreOf(before, later, 'main')).toBe('READY');
+  });
+
+  it('does not ask about a table that was declared only then: nothing of the key stood there', async () => {
+    const before = withoutNotes(world);
+    await rotate(before);
+    world.passGrace();
+    const backupTime = world.clock.timestamp();
+    world.pass(DAY);
+    expect(await purge(before)).toMatchObject({ destroyed: true });
+    await registerServed(world.deps, KEY.tenant, KEY.purpose);
+    expect((await world.key()).serves.map(({ table }) => table)).toContain('notes');
+    expect(await restoreOf(backupTime)).toBe('READY');
   });
 });
