@@ -106,8 +106,6 @@ const hold = exactly({
   endedEpoch: count.nullable(),
 }) satisfies z.ZodType<Hold>;
 
-const servedTable = exactly({ store: text, table: text, columns: z.array(text) });
-
 export const tenantKeySchema = exactly({
   keyId: z.uuid(),
   tenant: text,
