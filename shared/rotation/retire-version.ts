@@ -22,7 +22,8 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   const now = noEarlierThan(deps.clock.now(), happened);
   // Another machine decides when it is over, by its own clock.
   const { clockSkewSeconds } = deps.config.rotation;
-  const purgeNotBefore = timestamp(now + (job.times.graceSeconds + clockSkewSeconds) * 1000);
+  const graceMs = (job.times.graceSeconds + clockSkewSeconds) * 1000;
+  const purgeNotBefore = timestamp(now + graceMs);
   const key = await changeKeyOf(deps, job, (current, { status }) => {
     // Freed by an earlier try, which ended before the job's end was written.
     if (current.rotationId !== jobId || status === 'COMPLETED') return current;
@@ -33,7 +34,7 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
     current.status === 'COMPLETED'
       ? current
       : moveJob(current, 'COMPLETED', {
-          completedAt: timestamp(now),
+          completedAt: timestamp(noEarlierThan(retiredAt(key, jobId, now, graceMs), happened)),
           purgeNotBefore:
             job.goal === 'RESWEEP'
               ? null
@@ -41,6 +42,17 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
         }),
   );
   await announceEnd(deps, job.status, ended);
+}
+
+/**
+ * Pure. An earlier try may have retired the versions long before the job's end could be written, and their grace may be over
+ * by now: it was then that they were retired.
+ */
+function retiredAt({ versions }: TenantKey, jobId: string, now: number, graceMs: number): number {
+  const begun = Object.values(versions).flatMap(({ retiredBy, purgeNotBefore }) =>
+    retiredBy === jobId && purgeNotBefore !== null ? [Date.parse(purgeNotBefore) - graceMs] : [],
+  );
+  return Math.min(now, ...begun);
 }
 
 /** Pure. What the census found gone may still stand in backups, which hold their versions from now on. */

@@ -6,6 +6,7 @@ import { issueCertificate } from '../../../shared/certificates/issue-certificate
 import { readCertificate, verifyCertificate } from '../../../shared/certificates/verify-certificate.ts';
 import { changeJob } from '../../../shared/rotation/change.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
+import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { verifiesByNode } from '../../contracts/signer.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
@@ -232,6 +233,28 @@ describe('issuing it', () => {
     const both = await Promise.all([1, 2].map(() => issueCertificate(world.deps, destroyed)));
     expect(both[0]).toEqual(both[1]);
     expect(both[0]?.jws).toBe(await storedJws(world));
+  });
+
+  it('is issued also where the end of the rotation was written when the grace was over', async () => {
+    const world = await worlds.makeWorld(createMemoryLedger());
+    await fill(world, 6);
+    const { job } = await requestRotation(world.deps, KEY);
+    const cutOff = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
+      world.faults.before = (call) => {
+        if (name === 'RetireVersion' && call === 'ledger.replaceJob') throw new Crash(call);
+      };
+      return run();
+    };
+    await runRotation(world, job.jobId, cutOff).catch(() => undefined);
+    world.faults.before = () => {};
+    world.restart();
+    expect(await world.key()).toMatchObject({ rotationId: null, active: 2 });
+    expect(await world.job(job.jobId)).toMatchObject({ status: 'CENSUS' });
+    world.passGrace();
+    await retireVersion(world.deps, job.jobId);
+    const { times } = await purged(world);
+    expect(Date.parse(times.retiredAt ?? '')).toBeGreaterThanOrEqual(Date.parse(times.censusCleanAt ?? ''));
+    expect(Date.parse(times.retiredAt ?? '')).toBeLessThan(Date.parse(times.graceEndedAt ?? ''));
   });
 
   it('is refused where what the ledger knows does not sum, and the purge does not complete', async () => {
