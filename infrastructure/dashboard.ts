@@ -37,7 +37,7 @@ export function dashboard(stage: Stage): Resources {
     ]),
     graph(
       'Keys over their age, purges that wait',
-      own('Maximum', 'KeysOverdue', 'PurgesAwaitingApproval', 'BreakGlassApprovals'),
+      own('Maximum', 'KeysOverdue', 'KeysNearlyFull', 'PurgesAwaitingApproval', 'BreakGlassApprovals'),
     ),
     graph('Stale records, as censuses count them', own('Maximum', 'StaleRecords')),
     graph('Quarantine', own('Maximum', 'QuarantinedRecords')),

@@ -20,6 +20,7 @@ import { createTestRootKeys, type TestRootKeys } from '../simulation/models/root
 import { createTestState } from '../simulation/models/state-key.ts';
 import { alarmSchema, isInAlarm, type Sample } from './support/alarm-state.ts';
 import { createApprovers } from './support/approvers.ts';
+import { withDestroyed } from './support/full-keys.ts';
 import { createRunner, type FunctionName } from './support/function-runner.ts';
 import { runPurge, runRotation } from './support/memory-machine.ts';
 import { fill, KEY, PURPOSE, prepareWorlds, TENANT, type World } from './support/memory-world.ts';
@@ -220,6 +221,16 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
     quiet: async (scene) => {
       scene.pass(89 * DAY);
+      await scene.call('monitor');
+    },
+  },
+  KeysNearlyFull: {
+    fires: async (scene) => {
+      await scene.world.changeKey((key) => ({ ...withDestroyed(key, 300), revision: key.revision + 1 }));
+      await scene.call('monitor');
+    },
+    quiet: async (scene) => {
+      await scene.world.changeKey((key) => ({ ...withDestroyed(key, 200), revision: key.revision + 1 }));
       await scene.call('monitor');
     },
   },

@@ -126,7 +126,7 @@ export const ERRORS = {
   LEDGER_ITEM_INVALID: {
     exit: 'unexpected',
     meaning:
-      'An item of the ledger has what this release does not know, or lacks what it must have: a newer release wrote it, or somebody by hand.',
+      'An item of the ledger has what this release does not know, or lacks what it must have: a newer release wrote it, or somebody by hand. Or one that was to be written is larger than DynamoDB takes.',
   },
   STATE_FORGED: {
     exit: 'refused',
@@ -208,6 +208,11 @@ export const ERRORS = {
 
   ROTATION_NOT_FOUND: { exit: 'notFound', meaning: 'There is no such job.' },
   ROTATION_STATE: { exit: 'refused', meaning: "The job's status does not allow this step." },
+  KEY_FULL: {
+    exit: 'refused',
+    meaning:
+      'The key has so many versions that its item in the ledger has no room for another and for all that must stay possible.',
+  },
   CENSUS_INCONSISTENT: {
     exit: 'unexpected',
     meaning: 'The numbers of a census do not add up, so nothing is decided by it.',

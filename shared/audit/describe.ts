@@ -71,7 +71,7 @@ function stateDigest({ activations, versions, holds }: TenantKey): string {
 }
 
 /** A key serves many tables and has many versions; an entry stays small. */
-const MOST_CHANGES = 50;
+export const MOST_CHANGES = 50;
 
 interface Change {
   readonly type: KeyEventType;

@@ -54,6 +54,7 @@ const REFUSALS = {
   KEY_UNAVAILABLE: false,
   ROTATION_NOT_FOUND: true,
   ROTATION_STATE: true,
+  KEY_FULL: true,
   CENSUS_INCONSISTENT: false,
   CENSUS_NOT_FOUND: false,
   JOB_PAUSED: true,

@@ -191,6 +191,8 @@ export type RotationErrorCode =
   | 'ROTATION_NOT_FOUND'
   /** The rotation's status does not allow this step. */
   | 'ROTATION_STATE'
+  /** The key's item has no room for one more version and for all that must stay possible. */
+  | 'KEY_FULL'
   | 'CENSUS_INCONSISTENT'
   | 'CENSUS_NOT_FOUND'
   /** The job is at rest: whoever works on it ends quietly. */

@@ -4,8 +4,8 @@ import type { Hold, KeyVersion, TenantKey } from './key.ts';
 
 /** Versions that may not be destroyed, and until when. Pure; a repeat returns the same object. */
 
-/** More of them would not fit into the key's item, with the longest notes. Those that have ended are in it, too. */
-const PERSON_LIMIT = 50;
+/** There is room in the key's item for so many, with the longest notes. Those that have ended are in it, too. */
+export const PERSON_LIMIT = 50;
 
 /** The holds that stand on the version. `now` in milliseconds; clocks may differ by the skew. */
 export function heldBy(

@@ -30,17 +30,28 @@ const UNREADABLE: CanaryUse = {
   field: null,
 };
 
-/** In characters. A mark is repeated in the audit, and in the key's item: a larger one could make that one too large. */
-const LONGEST = 16_384;
+/** Bytes that are kept free for it in the key's item (shared/rotation/key-room.ts). Twice the longest key of a record. */
+export const LONGEST_CANARY = 8192;
 
 export function canaryText(use: CanaryUse | null): string | null {
   return use === null ? null : Buffer.from(canonicalBytes(use)).toString();
 }
 
+/** What an application writes. A record's id that is too long for it is left out: the version is what counts. */
+export function markText(use: CanaryUse): string {
+  const whole = canaryText(use);
+  if (whole !== null && !isTooLong(whole)) return whole;
+  return Buffer.from(canonicalBytes({ ...use, recordSet: null, recordId: null, field: null })).toString();
+}
+
+function isTooLong(text: string): boolean {
+  return Buffer.byteLength(text) > LONGEST_CANARY;
+}
+
 /** `value`: the attribute's; undefined where the attribute was taken away, which unsays nothing and tells nothing. */
 export function readCanary(value: unknown): CanaryUse | null {
   if (value === null || value === undefined) return null;
-  if (typeof value !== 'string' || value.length > LONGEST) return UNREADABLE;
+  if (typeof value !== 'string' || isTooLong(value)) return UNREADABLE;
   const parsed = canaryUse.safeParse(parseJson(value));
   return parsed.success ? parsed.data : UNREADABLE;
 }

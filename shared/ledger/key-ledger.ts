@@ -3,7 +3,7 @@ import type { CanaryUse, TenantKey } from '../keyring/key.ts';
 import { type Item, marshalItem, unmarshalItem } from './attribute-values.ts';
 import { CANARY, CLEAR_USED, CONDITIONS, itemKeys, LISTS, MARK_USED, STORED_WITH } from './attributes.ts';
 import type { AuthenticatedTable } from './authentication/authenticated-table.ts';
-import { canaryText, readCanary, withReadableCanary } from './canary-text.ts';
+import { canaryText, markText, readCanary, withReadableCanary } from './canary-text.ts';
 import { tenantKeySchema } from './items.ts';
 import type { Ledger } from './ledger.ts';
 import { scanKeys } from './restore-ledger.ts';
@@ -27,6 +27,11 @@ const KEY: Kind<TenantKey> = {
   listed: ({ createdAt, keyId }) => ({ list: LISTS.keys, order: `${createdAt}#${keyId}` }),
 };
 
+/** As it is put, but for its MAC and what it tells the audit. */
+export function keyItem(key: TenantKey): Item {
+  return marshalItem({ ...storedFields(KEY, key), ...KEY.keyOf(key) });
+}
+
 const NOTHING_MARKED = marshalItem({ ':nothing': null });
 
 export function createKeyLedger(table: AuthenticatedTable): KeyLedger {
@@ -38,7 +43,7 @@ export function createKeyLedger(table: AuthenticatedTable): KeyLedger {
       (await listAll(table, KEY, LISTS.keys, onSkipped)).toSorted(byTenantAndPurpose),
     scanKeys: async () => (await scanKeys(table, KEY)).toSorted(byTenantAndPurpose),
     markUsed: async (tenant, purpose, use) => {
-      const condition = { expression: CONDITIONS.there, values: marshalItem({ ':canary': canaryText(use) }) };
+      const condition = { expression: CONDITIONS.there, values: marshalItem({ ':canary': markText(use) }) };
       return (await table.annotate(itemKeys.key(tenant, purpose), MARK_USED, condition)) === 'written';
     },
     clearUsed: async (tenant, purpose, use) => {

@@ -12,9 +12,10 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import type { NewId } from '../clock/clock.ts';
 import { newUuidV7 } from '../clock/system.ts';
-import { LedgerError } from '../errors/errors.ts';
 import { type Item, marshalItem } from './attribute-values.ts';
-import { type ItemKey, namesIn, PARTITION_KEY, SORT_KEY } from './attributes.ts';
+import { type ItemKey, namesIn } from './attributes.ts';
+import { ITEM_LIMIT, itemSize } from './item-size.ts';
+import { tooLarge } from './too-large.ts';
 import { isConditionFailure, translateError } from './translate-error.ts';
 
 /** The few requests that the ledger makes of its table; every error leaves as a LedgerError. */
@@ -49,9 +50,6 @@ export interface Query {
   readonly newestFirst?: boolean;
   readonly limit?: number;
 }
-
-/** DynamoDB's limit; names and values count. */
-const ITEM_LIMIT = 400 * 1024;
 
 export function createTableClient(
   client: DynamoDBClient,
@@ -172,26 +170,6 @@ async function scanAll(
 }
 
 function checkSize(item: Item, key: ItemKey): void {
-  const size = sizeOf({ M: item });
-  if (size <= ITEM_LIMIT) return;
-  throw new LedgerError(
-    'LEDGER_ITEM_INVALID',
-    `The item ${key[PARTITION_KEY]} / ${key[SORT_KEY]} has ${size} bytes, more than DynamoDB's limit of ${ITEM_LIMIT}`,
-    { remedy: 'Use fewer or smaller chunks a page, or fewer segments' },
-  );
-}
-
-/** An upper estimate by DynamoDB's rules: UTF-8 bytes of names and values, and a few bytes for each element. */
-function sizeOf(value: AttributeValue): number {
-  if (value.S !== undefined) return Buffer.byteLength(value.S);
-  if (value.B !== undefined) return value.B.length;
-  if (value.N !== undefined) return value.N.length;
-  if (value.L !== undefined) return value.L.reduce((sum, element) => sum + 1 + sizeOf(element), 3);
-  if (value.M !== undefined) {
-    return Object.entries(value.M).reduce(
-      (sum, [name, v]) => sum + 1 + Buffer.byteLength(name) + sizeOf(v),
-      3,
-    );
-  }
-  return 1;
+  const size = itemSize(item);
+  if (size > ITEM_LIMIT) throw tooLarge(key, size);
 }

@@ -32,6 +32,10 @@ export const METRICS = {
   QuarantinedRecords: { unit: 'Count', means: 'records in quarantine, at the time of a look' },
   OldestKeyAge: { unit: 'Seconds', means: 'age of the oldest active version' },
   KeysOverdue: { unit: 'Count', means: 'keys whose active version is older than rotation.everyDays' },
+  KeysNearlyFull: {
+    unit: 'Count',
+    means: 'keys that have, or may come to have, over 75 % of the item in which their versions stand',
+  },
   StateForged: {
     unit: 'Count',
     means: "items of the ledger and messages of the queue that are not Keyturn's own, each time one is met",

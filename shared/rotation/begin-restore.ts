@@ -40,8 +40,8 @@ export interface BegunRestore {
   readonly fenceLeft: RecordStoreErrorCode | null;
 }
 
-/** Each open restore has a hold in the item of every key. */
-const OPEN_LIMIT = 20;
+/** Each open restore has a hold in the item of every key, and there is room in it for so many. */
+export const OPEN_LIMIT = 20;
 
 /**
  * Only a restore that is READY may be carried out. Asked for again, it goes on where it stopped. Throws RESTORE_REFUSED,

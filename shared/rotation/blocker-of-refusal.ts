@@ -2,6 +2,7 @@ import type { Deps } from '../deps/deps.ts';
 import type { RotationErrorCode } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import type { Refusal } from './call-off-purge.ts';
+import { hasRoomForVersion, whyFull } from './key-room.ts';
 import { whyNotPurgeable } from './purge-rules.ts';
 import { whyNotRetiring } from './rollback-rules.ts';
 import type { BlockerCode, Job, JobKind } from './rotation.ts';
@@ -36,6 +37,12 @@ const REFUSED: readonly Refused[] = [
     },
   },
   { kind: 'rotate', code: 'ROTATION_STATE', why: whyOvertaken },
+  {
+    kind: 'rotate',
+    code: 'KEY_FULL',
+    why: (key, _job, { config }) =>
+      hasRoomForVersion(key, config) ? null : withRemedy('KEY_FULL', whyFull(key)),
+  },
 ];
 
 /** Pure. `cause`: begins with the error's code. Null: the step was not refused, or what refused it has passed by now. */

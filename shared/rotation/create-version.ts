@@ -3,6 +3,7 @@ import { RotationError } from '../errors/errors.ts';
 import type { TenantKey } from '../keyring/key.ts';
 import { addVersion, highestVersion, lockKey, nextVersion } from '../keyring/versions.ts';
 import { changeJob, getKey, getRunningJob, moveJob, requireRunning, timestamp } from './change.ts';
+import { hasRoomForVersion, keyFull } from './key-room.ts';
 import { requireRetiring } from './rollback-rules.ts';
 import { askProvider } from './root-key-trouble.ts';
 import type { Job } from './rotation.ts';
@@ -44,6 +45,7 @@ async function lock(deps: Deps, job: Job, key: TenantKey): Promise<TenantKey> {
   const { jobId: rotationId, from: leaves, to } = job;
   if (job.goal === 'ROLLBACK') requireRetiring(key, to);
   if (job.goal !== 'NEW_VERSION') return lockKey(key, { rotationId, leaves, to });
+  if (!hasRoomForVersion(key, deps.config)) throw keyFull(key);
   const context = { tenant: key.tenant, purpose: key.purpose, keyId: key.keyId, version: nextVersion(key) };
   const wrapped = await askProvider(deps, job, () => deps.provider.generateKek(context));
   const at = timestamp(deps.clock.now());

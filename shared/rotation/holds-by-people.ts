@@ -27,7 +27,8 @@ export interface PlacedHold {
   readonly purgeCalledOff: boolean;
 }
 
-const NOTE_LIMIT = 300;
+/** In characters: up to 4 bytes each. */
+export const NOTE_LIMIT = 300;
 
 /** Throws VERSION_DESTROYED, or VERSION_STATE once the version's destruction is decided. */
 export async function holdVersion(deps: Deps, request: PlaceRequest): Promise<PlacedHold> {

@@ -111,8 +111,12 @@ function isHoldable({ versions }: Pick<TenantKey, 'versions'>, version: number):
   return state !== undefined && state !== 'DESTROYED';
 }
 
+export function backupHoldId(store: string, version: number): string {
+  return `backup/${store}/${version}`;
+}
+
 function backupHold(key: TenantKey, version: number, store: string, config: Config, at: Timestamp): Hold {
-  const holdId = `backup/${store}/${version}`;
+  const holdId = backupHoldId(store, version);
   const before = key.holds.find((hold) => hold.holdId === holdId);
   const since = latest([at, key.versions[String(version)]?.retiringAt, before?.at]);
   const hold: Hold = {

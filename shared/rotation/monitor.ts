@@ -9,6 +9,7 @@ import { callOffUsed } from './call-off-used.ts';
 import { DAILY_SWEEP } from './due-keys.ts';
 import { standingHolds } from './holds.ts';
 import { purgeJobId } from './job-id.ts';
+import { roomTaken } from './key-room.ts';
 import { isRunning, type Job, RUNNING_STATUSES, waitsForApproval } from './rotation.ts';
 import { censusName } from './take-census.ts';
 
@@ -27,6 +28,7 @@ const GAUGES = [
   'QuarantinedRecords',
   'OldestKeyAge',
   'KeysOverdue',
+  'KeysNearlyFull',
   'PurgesAwaitingApproval',
   'BreakGlassApprovals',
   'PendingVersionsUsed',
@@ -79,6 +81,7 @@ export async function monitor(deps: Deps): Promise<Gauges> {
     QuarantinedRecords: await sumOf(keys, ({ keyId }) => countQuarantined(deps, keyId)),
     OldestKeyAge: Math.max(0, ...ages),
     KeysOverdue: everyDays === null ? 0 : ages.filter((age) => age > everyDays * DAY_SECONDS).length,
+    KeysNearlyFull: countNearlyFull(deps, keys),
     PurgesAwaitingApproval: jobs.filter(waitsForApproval).length + countUnapprovable(deps, keys, now),
     BreakGlassApprovals: await sumOf(requests, ({ requestId }) =>
       countBreakGlass(deps, requestId, dayBefore),
@@ -103,6 +106,18 @@ function ageSeconds({ active, versions }: TenantKey, now: number): number[] {
 async function countQuarantined(deps: Deps, keyId: string): Promise<number> {
   const values = await deps.ledger.listQuarantined(keyId);
   return new Set(values.map(({ recordSet, recordId }) => JSON.stringify([recordSet, recordId]))).size;
+}
+
+/** Who would give such a key another purpose must have the time to. */
+const NEARLY_FULL = 0.75;
+
+function countNearlyFull({ config, log }: Deps, keys: readonly TenantKey[]): number {
+  const nearly = keys.filter((key) => roomTaken(key, config) > NEARLY_FULL);
+  for (const { tenant, purpose, keyId, versions } of nearly) {
+    const count = Object.keys(versions).length;
+    log.warn('a key has nearly as many versions as it can have', { tenant, purpose, keyId, count });
+  }
+  return nearly.length;
 }
 
 /** A purge that stopped, and whose version was not retired or is used again since, is over: nothing waits for it. */

@@ -1,6 +1,7 @@
 import type { Deps } from '../deps/deps.ts';
 import type { TenantKey, Timestamp } from '../keyring/key.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
+import { hasRoomForVersion } from './key-room.ts';
 import { finishRetired } from './pause-job.ts';
 import { isGone } from './rollback-rules.ts';
 import { type BlockerCode, isRunning, type Job, type JobKind } from './rotation.ts';
@@ -76,14 +77,24 @@ export async function retryRotation(deps: Deps, listed: Job): Promise<Retry> {
   const isCurrent = key.rotationId === jobId || key.rotationId === null;
   if (never !== null || !isCurrent) return 'elsewhere';
   const suspended = key.versions[String(key.active)]?.state === 'SUSPENDED';
-  if (suspended || waitsForSomebody(job, deps.clock.now()))
-    return job.blocker?.code === 'VERSION_NOT_RETIRING' ? 'idle' : 'waiting';
+  if (suspended || waits(deps, key, job)) return holdsUpNothing(job) ? 'idle' : 'waiting';
   await registerServed(deps, tenant, purpose);
   const next = await takeUpAgain(deps, jobId, ({ status }) => status === 'BLOCKED');
   // Called off in between.
   if (!isRunning(next.status)) return 'elsewhere';
   await startExecution(deps, next);
   return 'resumed';
+}
+
+/** Room comes with the purge of old versions and the end of holds, and not by trying again. */
+function waits({ clock, config }: Deps, key: TenantKey, job: Job): boolean {
+  if (job.blocker?.code === 'KEY_FULL') return !hasRoomForVersion(key, config);
+  return waitsForSomebody(job, clock.now());
+}
+
+/** It never began, and while it waits its key may be swept anew after a restore, or be rotated otherwise. */
+function holdsUpNothing({ blocker }: Job): boolean {
+  return blocker?.code === 'VERSION_NOT_RETIRING' || blocker?.code === 'KEY_FULL';
 }
 
 /** Pure. Why a rotation that never began never will; null: it may. */

@@ -119,6 +119,8 @@ export const BLOCKER_CODES = [
   'KEY_CHANGED',
   /** The version that a rollback goes back to is not RETIRING any more: it is being purged, or gone. */
   'VERSION_NOT_RETIRING',
+  /** The key's item has no room for the version that a rotation was to make. */
+  'KEY_FULL',
   /** Transactions that began before the barrier are still open. */
   'OPEN_TRANSACTIONS',
   /** A step failed for good, as in an outage; `message` has the error's code. */

@@ -129,7 +129,8 @@ async function rotateDue(deps: Deps, key: TenantKey, result: DailySweep): Promis
   const { tenant, purpose, rotationId } = key;
   const job = await deps.ledger.getJob(rotationId ?? rotationJobId(key));
   if (job !== null && waitsForSomebody(job, deps.clock.now())) {
-    result.waiting += 1;
+    // What is blocked was counted before.
+    if (job.status !== 'BLOCKED') result.waiting += 1;
     return;
   }
   const { answer } = await requestRotation(deps, {

@@ -4,6 +4,7 @@ import type { ExportMark, LedgerStore, PendingEvent } from '../../shared/audit/o
 import type { StoredCertificate } from '../../shared/certificates/certificate.ts';
 import { LedgerError } from '../../shared/errors/errors.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
+import { markText, readCanary } from '../../shared/ledger/canary-text.ts';
 import type {
   ChunkCounts,
   CreateResult,
@@ -91,7 +92,9 @@ function ledgerOn(items: AllItems, chains: AuditChains): LedgerStore {
     },
     async markUsed(tenant, purpose, use) {
       const stored = keys.stored.get(id(tenant, purpose));
-      if (stored !== undefined) keys.put(id(tenant, purpose), { ...stored, canary: use });
+      if (stored !== undefined)
+        keys.put(id(tenant, purpose), { ...stored, canary: readCanary(markText(use)) });
+
       return stored !== undefined;
     },
     async clearUsed(tenant, purpose, use) {

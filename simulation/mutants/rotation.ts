@@ -247,8 +247,8 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/rotation/retry-rotation.ts',
-        from: '  if (suspended || waitsForSomebody(job, deps.clock.now()))\n    return',
-        to: "  if (job.jobId !== '')\n    return",
+        from: '  if (suspended || waits(deps, key, job)) return',
+        to: "  if (job.jobId !== '') return",
       },
     ],
   },

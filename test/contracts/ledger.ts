@@ -239,6 +239,22 @@ function describeKeys(ledger: () => Ledger): void {
       expect(await ledger().listKeys()).toEqual([testKey({ canary: later })]);
     });
 
+    it('is marked without its record where that has a key that is too long: the version is what counts', async () => {
+      await ledger().createKey(testKey());
+      // 8 KiB of JSON, in UTF-8.
+      const others = Buffer.byteLength(JSON.stringify({ ...use, field: 'ü', recordId: [''] }));
+      const fits = { ...use, field: 'ü', recordId: ['x'.repeat(8192 - others)] };
+      expect(await ledger().markUsed('acme', 'default', fits)).toBe(true);
+      expect((await ledger().getKey('acme', 'default'))?.canary).toEqual(fits);
+      const longer = { ...fits, recordId: [`${fits.recordId[0]}x`] };
+      expect(await ledger().markUsed('acme', 'default', longer)).toBe(true);
+      const { version, at } = use;
+      expect((await ledger().getKey('acme', 'default'))?.canary).toEqual({
+        ...{ version, at },
+        ...{ recordSet: null, recordId: null, field: null },
+      });
+    });
+
     it('is never overwritten by who read the key before it was marked', async () => {
       await ledger().createKey(testKey());
       await ledger().markUsed('acme', 'default', use);

@@ -12,6 +12,7 @@ import { JOB_STATUSES, type Job } from '../../../shared/rotation/rotation.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { testJob, testKey } from '../../contracts/ledger.ts';
 import { createApprovers } from '../../support/approvers.ts';
+import { withDestroyed } from '../../support/full-keys.ts';
 import { deliver, list, runPurge, runRotation } from '../../support/memory-machine.ts';
 import { fill, KEY, prepareWorlds, type World } from '../../support/memory-world.ts';
 
@@ -26,6 +27,7 @@ const ZERO = {
   JobsBlockedNow: 0,
   QuarantinedRecords: 0,
   KeysOverdue: 0,
+  KeysNearlyFull: 0,
   PurgesAwaitingApproval: 0,
   BreakGlassApprovals: 0,
   PendingVersionsUsed: 0,
@@ -89,6 +91,20 @@ describe('the monitor', () => {
     const { config } = world.deps;
     const onRequest = { ...config, rotation: { ...config.rotation, everyDays: null } };
     expect(await monitor({ ...world.deps, config: onRequest })).toMatchObject({ KeysOverdue: 0 });
+  });
+
+  it('counts keys that can get few more versions, and says which', async () => {
+    const told: unknown[] = [];
+    const log = { ...world.deps.log, warn: (_: string, fields?: object) => told.push(fields) };
+    await world.changeKey((key) => ({ ...withDestroyed(key, 200), revision: key.revision + 1 }));
+    expect(await monitor({ ...world.deps, log })).toMatchObject({ KeysNearlyFull: 0 });
+    expect(told).toEqual([]);
+    const { keyId } = await world.changeKey((key) => ({
+      ...withDestroyed(key, 260),
+      revision: key.revision + 1,
+    }));
+    expect(await monitor({ ...world.deps, log })).toMatchObject({ KeysNearlyFull: 1 });
+    expect(told).toEqual([{ tenant: 'acme', purpose: 'default', keyId, count: 261 }]);
   });
 
   it('counts records in quarantine once, whatever number of their fields is', async () => {

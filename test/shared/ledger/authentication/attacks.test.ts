@@ -379,6 +379,7 @@ describe('an application', () => {
     ['no JSON', { S: 'x' }],
     ['another type', { N: '1' }],
     ['too little', { S: '{}' }],
+    ['more than there is room for', { S: JSON.stringify({ ...use, recordId: ['x'.repeat(8192)] }) }],
     ['a version that is none', { S: JSON.stringify({ ...use, version: -1 }) }],
   ])('that marks %s makes the key unreadable for nobody: it counts as a use', async (_, canary) => {
     await fill();
