@@ -4,7 +4,11 @@ import { getJob, getKey } from '../../shared/rotation/change.ts';
 import { isPausedByPerson, listOpenJobs } from '../../shared/rotation/control-job.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { CliError } from './cli-error.ts';
+import { mapConcurrently } from './concurrent.ts';
 import { keyName, nameOf, stepOf } from './job-words.ts';
+import { readCalledOff } from './watch-jobs.ts';
+
+const READERS = 8;
 
 /** Which jobs a person means: one by its id, or the open ones of a key. */
 export interface Choice {
@@ -53,17 +57,30 @@ export function onlyOne(jobs: readonly Job[]): Job {
 }
 
 /** Of those that chooseJobs found. Throws for a key none of whose jobs rests, and for a job that a person did not pause. */
-export function onlyPaused(jobs: readonly Job[], { tenant, purpose, job: jobId }: Choice): readonly Job[] {
+export async function onlyPaused(
+  deps: Deps,
+  jobs: readonly Job[],
+  { tenant, purpose, job: jobId }: Choice,
+): Promise<readonly Job[]> {
   const paused = jobs.filter(({ status }) => status === 'PAUSED');
   if (paused.length === 0 && jobId === undefined && tenant !== undefined) {
+    const open = await mapConcurrently(
+      jobs,
+      READERS,
+      async (job) => `${nameOf(job)} (${await stepNow(deps, job)})`,
+    );
     throw new RotationError('ROTATION_NOT_FOUND', `Nothing of ${keyName({ tenant, purpose })} is paused`, {
-      remedy: `Open is: ${jobs.map((job) => `${nameOf(job)} (${stepOf(job)})`).join('; ')}.`,
+      remedy: `Open is: ${open.join('; ')}.`,
     });
   }
   const job = (paused.length > 0 ? paused : jobs).find((each) => !isPausedByPerson(each));
   if (job === undefined) return paused;
   const code = job.status === 'PAUSED' ? 'JOB_PAUSED' : 'ROTATION_STATE';
-  throw new RotationError(code, `No person paused it: ${nameOf(job)} is ${stepOf(job)}`, {
+  throw new RotationError(code, `No person paused it: ${nameOf(job)} is ${await stepNow(deps, job)}`, {
     remedy: '`keyturn status` shows the jobs.',
   });
+}
+
+async function stepNow(deps: Deps, job: Job): Promise<string> {
+  return stepOf(job, await readCalledOff(deps, job));
 }

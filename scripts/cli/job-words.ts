@@ -1,3 +1,5 @@
+import type { Refusal } from '../../shared/rotation/call-off-purge.ts';
+import { isTriedAgain } from '../../shared/rotation/retry-rotation.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { coverageParts } from './coverage-words.ts';
 import { count, counted, duration, time } from './format.ts';
@@ -8,8 +10,9 @@ import type { Counts, Snapshot } from './watch-jobs.ts';
 const WORK = { rotate: 'rewrapping', adopt: 'sealing', purge: 'counting' } as const;
 const DONE = { rotate: 'rewrapped', adopt: 'sealed', purge: 'counted' } as const;
 
-/** What the job does at this moment. */
-export function stepOf(job: Job): string {
+/** What the job does at this moment. `calledOff`: what it does not say itself yet. */
+export function stepOf(job: Job, calledOff: Refusal | null = null): string {
+  if (calledOff !== null) return calledOffWords(job, calledOff);
   switch (job.status) {
     case 'REQUESTED':
       return 'waiting for its execution to begin';
@@ -39,6 +42,13 @@ export function stepOf(job: Job): string {
   }
 }
 
+function calledOffWords({ kind }: Job, { code, message }: Refusal): string {
+  const next = isTriedAgain(kind, code)
+    ? 'the daily sweep begins it anew when nothing holds the version'
+    : 'only `keyturn purge` begins it anew';
+  return `called off: ${message}; ${next}`;
+}
+
 function preparingWords({ kind, goal, to }: Job): string {
   if (kind !== 'rotate' || goal === 'RESWEEP') return 'preparing';
   return goal === 'ROLLBACK'
@@ -49,7 +59,7 @@ function preparingWords({ kind, goal, to }: Job): string {
 function purgeStep({ barrierUntil }: Job): string {
   return barrierUntil === null
     ? 'rehearsal, then census'
-    : `rehearsal until ${time(barrierUntil)}, then census: reading every envelope`;
+    : `rehearsal; from ${time(barrierUntil)} on the census reads every envelope`;
 }
 
 /** Why a job rests, and what takes it up again. */
@@ -146,10 +156,10 @@ export function jobJson(job: Job, counts: Counts | null): object {
   };
 }
 
-export function snapshotLine({ job, progress }: Snapshot): string {
+export function snapshotLine({ job, progress, calledOff }: Snapshot): string {
   const records = progress !== null && job.status === 'SWEEPING' ? `: ${recordsOf(progress)}` : '';
   const limit = job.status === 'SWEEPING' ? limitWords(job) : '';
-  return `${nameOf(job)}: ${stepOf(job)}${records}${limit}`;
+  return `${nameOf(job)}: ${stepOf(job, calledOff)}${records}${limit}`;
 }
 
 export function tookLine(job: Job, counts: Counts): string | null {

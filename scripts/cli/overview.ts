@@ -1,15 +1,21 @@
 import type { Deps } from '../../shared/deps/deps.ts';
 import type { TenantKey, Timestamp } from '../../shared/keyring/key.ts';
 import type { VersionState } from '../../shared/keyring/states.ts';
+import type { Refusal } from '../../shared/rotation/call-off-purge.ts';
 import type { Job } from '../../shared/rotation/rotation.ts';
 import { mapConcurrently } from './concurrent.ts';
 import { versionsOf } from './key-words.ts';
-import { type Counts, countRounds, isOver } from './watch-jobs.ts';
+import { type Counts, countRounds, isOver, readCalledOff } from './watch-jobs.ts';
 
 /** What `keyturn status` shows, read from the ledger. */
 export interface Overview {
   /** Running ones first, then the newest. */
-  readonly jobs: readonly { readonly job: Job; readonly counts: Counts }[];
+  readonly jobs: readonly {
+    readonly job: Job;
+    readonly counts: Counts;
+    /** What has called a purge off that its job does not tell of yet. */
+    readonly calledOff: Refusal | null;
+  }[];
   readonly olderJobs: number;
   readonly quarantined: readonly {
     readonly tenant: string;
@@ -54,6 +60,7 @@ export async function readOverview(
     jobs: await mapConcurrently(shown, READERS, async (job) => ({
       job,
       counts: await countRounds(deps, job),
+      calledOff: await readCalledOff(deps, job),
     })),
     olderJobs: Math.max(0, over.length - newest),
     quarantined: quarantined.filter(({ values }) => values > 0),

@@ -23,8 +23,8 @@ function createLines(out: Output, now: () => number): ProgressView {
     show(snapshots) {
       const due = now() - printedAt >= LINE_EVERY_MS;
       for (const snapshot of snapshots) {
-        const { job } = snapshot;
-        const step = stepOf(job);
+        const { job, calledOff } = snapshot;
+        const step = stepOf(job, calledOff);
         const changed = steps.get(job.jobId) !== step;
         // The end is the report's to tell.
         if ((!changed && !due) || isOver(job)) continue;
@@ -105,7 +105,8 @@ export function describe(snapshots: readonly Snapshot[], perSecond: number): Omi
   const { done, planned, listed } = totalsOf(snapshots);
   const over = snapshots.filter(({ job }) => isOver(job)).length;
   const sweeping = snapshots.some(({ job }) => job.status === 'SWEEPING');
-  const step = snapshots.length === 1 ? stepOf(first.job) : `${over} of ${snapshots.length} done`;
+  const step =
+    snapshots.length === 1 ? stepOf(first.job, first.calledOff) : `${over} of ${snapshots.length} done`;
   if (!sweeping)
     return { step, records: planned > 0 ? `${count(done)} records` : null, rate: null, left: null };
   const moving = perSecond > 0;

@@ -1,5 +1,6 @@
 import type { Deps } from '../../shared/deps/deps.ts';
-import { getJob } from '../../shared/rotation/change.ts';
+import { calledOffMeanwhile, type Refusal } from '../../shared/rotation/call-off-purge.ts';
+import { getJob, getKey } from '../../shared/rotation/change.ts';
 import { type RoundProgress, readRoundProgress, sumProgress } from '../../shared/rotation/progress.ts';
 import type { JobRequest } from '../../shared/rotation/request-job.ts';
 import { isRunning, type Job } from '../../shared/rotation/rotation.ts';
@@ -13,6 +14,8 @@ export interface Snapshot {
   readonly job: Job;
   /** The current round's progress; null where the job has no sweep or is in another step. */
   readonly progress: RoundProgress | null;
+  /** What has called a purge off that its job does not tell of yet. */
+  readonly calledOff: Refusal | null;
 }
 
 const FIRST_POLL_MS = 100;
@@ -52,7 +55,18 @@ export async function watchJobs(
 export async function readSnapshot(deps: Deps, jobId: string): Promise<Snapshot> {
   const job = await getJob(deps, jobId);
   const sweeps = job.kind !== 'purge' && job.round > 0;
-  return { job, progress: sweeps ? await readRoundProgress(deps, job, job.round) : null };
+  return {
+    job,
+    progress: sweeps ? await readRoundProgress(deps, job, job.round) : null,
+    calledOff: await readCalledOff(deps, job),
+  };
+}
+
+/** The job of a purge says so only after its next look, up to a day later; its key says it at once. */
+export async function readCalledOff(deps: Deps, job: Job): Promise<Refusal | null> {
+  if (job.kind !== 'purge' || (isOver(job) && job.status !== 'PAUSED')) return null;
+  const key = await getKey(deps, job.tenant, job.purpose);
+  return calledOffMeanwhile(key, job, deps.clock.now(), deps.config);
 }
 
 /** What a request's job did since it was asked for; of a joined one, all of it. */

@@ -21,7 +21,11 @@ export const resume = defineCommand({
   asks: ({ tenant, purpose, job }) => ({ tenant, purpose, jobId: job }),
   run: (choice, { out, withSession }) =>
     withSession(async ({ deps }) => {
-      const chosen = onlyPaused(await chooseJobs(deps, choice, isPausedByPerson, 'paused'), choice);
+      const chosen = await onlyPaused(
+        deps,
+        await chooseJobs(deps, choice, isPausedByPerson, 'paused'),
+        choice,
+      );
       const jobs: Job[] = [];
       for (const { jobId } of chosen) jobs.push(await resumeByPerson(deps, jobId));
       for (const job of jobs) {

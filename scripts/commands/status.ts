@@ -19,7 +19,7 @@ export const status = defineCommand({
     'Prints the jobs (running ones first) with progress, blockers, who paused or cancelled them, and limits, how many values are quarantined, and the\n' +
     'versions in grace with the dates from which they may be purged. --watch refreshes until Ctrl-C; with --json it\n' +
     'prints one line each time.',
-  json: '{jobs: [{jobId, kind, tenant, purpose, status, progress, blocker, …}], olderJobs, quarantined: [{tenant, purpose, values}], inGrace: [{tenant, purpose, version, state, purgeNotBefore}]}',
+  json: '{jobs: [{jobId, kind, tenant, purpose, status, progress, blocker, calledOff, …}], olderJobs, quarantined: [{tenant, purpose, values}], inGrace: [{tenant, purpose, version, state, purgeNotBefore}]}',
   options: [
     option('--watch', 'Refresh every second until Ctrl-C'),
     option(TENANT, 'Only this tenant'),
@@ -74,12 +74,12 @@ function show(out: Output, overview: Overview): void {
   const { jobs, olderJobs, quarantined, inGrace } = overview;
   out.line(out.paint('bold', 'Jobs'));
   if (jobs.length === 0) out.line('  none');
-  for (const { job, counts } of jobs) {
+  for (const { job, counts, calledOff } of jobs) {
     const records = counts.planned > 0 ? `  ${recordsOf(counts)}` : '';
     const step =
       job.status === 'COMPLETED' && job.completedAt !== null
         ? out.paint('green', `completed ${time(job.completedAt)}`)
-        : out.paint(STYLES[job.status] ?? 'cyan', stepOf(job));
+        : out.paint(STYLES[job.status] ?? 'cyan', stepOf(job, calledOff));
     const limit = isRunning(job.status) && job.kind !== 'purge' ? limitWords(job) : '';
     out.line(`  ${nameOf(job)}: ${step}${records}${limit}`);
   }
@@ -104,5 +104,8 @@ function show(out: Output, overview: Overview): void {
     ]);
     for (const line of table(['key', '>version', 'state', ''], rows)) out.line(`  ${line}`);
   }
-  out.result({ ...overview, jobs: jobs.map(({ job, counts }) => jobJson(job, counts)) });
+  out.result({
+    ...overview,
+    jobs: jobs.map(({ job, counts, calledOff }) => ({ ...jobJson(job, counts), calledOff })),
+  });
 }

@@ -48,6 +48,33 @@ export function whyCalledOff(key: TenantKey, job: Job, now: number, config: Deps
   return null;
 }
 
+/** Pure. Also a version that is fenced, but anew: its time for being asked for began with that. */
+export function whyChanged(key: TenantKey, job: Job): Refusal | null {
+  const { state, destroyPendingAt } = versionOf(key, job.from);
+  const same = destroyPendingAt !== null && destroyPendingAt === job.fencedAt;
+  if (state === 'DESTROY_PENDING' && same) return null;
+  const message = `Version ${job.from} was asked for, or its purge called off, and it is ${state} again`;
+  return { code: 'VERSION_IN_USE', message };
+}
+
+/**
+ * Pure. What has called a fenced purge off that its job does not tell of yet: the job's next look, or the daily sweep, writes
+ * it there. Null: nothing has, or the destruction is decided.
+ */
+export function calledOffMeanwhile(
+  key: TenantKey,
+  job: Job,
+  now: number,
+  config: Deps['config'],
+): Refusal | null {
+  const fenced = job.status === 'CENSUS' || (job.status === 'PAUSED' && job.pause?.reason !== 'PERSON');
+  if (job.kind !== 'purge' || !fenced || job.fencedAt === null) return null;
+  const { state, destroyAuthorizedAt } = versionOf(key, job.from);
+  if (destroyAuthorizedAt !== null || state === 'DESTROYED') return null;
+  // A version whose root key cannot be used is fenced still.
+  return whyCalledOff(key, job, now, config) ?? (state === 'SUSPENDED' ? null : whyChanged(key, job));
+}
+
 /**
  * Back to RETIRING, and then the job is BLOCKED. After a crash in between the next look finds it RETIRING, and blocks the
  * job too. Throws ROTATION_STATE when the destruction was authorized in the meantime: the repeated step goes on with it.

@@ -11,7 +11,7 @@ import { versionOf } from '../keyring/change-version.ts';
 import { authorizeDestroy, finishDestroy, withdrawDestroy } from '../keyring/destruction.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
 import { announceEnd } from './announce-end.ts';
-import { callOff, type Refusal, whyCalledOff } from './call-off-purge.ts';
+import { callOff, type Refusal, whyCalledOff, whyChanged } from './call-off-purge.ts';
 import {
   changeJob,
   changeKey,
@@ -264,15 +264,6 @@ async function voidUnused(deps: Deps, job: Job, requestId: string | null): Promi
   );
   if (destroyAuthorizedAt !== null || approvedBy === null || approvedBy === requestId) return;
   await voidRequest(deps, approvedBy, 'it was not carried out');
-}
-
-/** Pure. Also a version that is fenced, but anew: its time for being asked for began with that. */
-function whyChanged(key: TenantKey, job: Job): Refusal | null {
-  const { state, destroyPendingAt } = versionOf(key, job.from);
-  const same = destroyPendingAt !== null && destroyPendingAt === job.fencedAt;
-  if (state === 'DESTROY_PENDING' && same) return null;
-  const message = `Version ${job.from} was asked for, or its purge called off, and it is ${state} again`;
-  return { code: 'VERSION_IN_USE', message };
 }
 
 /** A rollback to the version that has taken the key's lock, and not activated it yet. */

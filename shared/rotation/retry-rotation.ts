@@ -36,6 +36,11 @@ const AGAIN_AFTER_MS = {
   adopt: {},
 } as const satisfies Readonly<Record<JobKind, Readonly<Partial<Record<BlockerCode, number>>>>>;
 
+/** Whether the daily sweep takes up by itself what such a blocker stopped. */
+export function isTriedAgain(kind: JobKind, code: BlockerCode): boolean {
+  return Object.hasOwn(AGAIN_AFTER_MS[kind], code);
+}
+
 function againAfterMs({ kind, blocker }: Pick<Job, 'kind' | 'blocker'>): number | undefined {
   const times: Readonly<Partial<Record<BlockerCode, number>>> = AGAIN_AFTER_MS[kind];
   return blocker === null ? undefined : times[blocker.code];

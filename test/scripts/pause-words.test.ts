@@ -20,6 +20,11 @@ describe('a paused job', () => {
     expect(jobJson(job, null)).toMatchObject({ status: 'PAUSED', pause });
   });
 
+  it('in its rehearsal says from when on it counts, which stays true afterwards', () => {
+    const job = testJob({ kind: 'purge', status: 'CENSUS', barrierUntil: AT });
+    expect(stepOf(job)).toBe('rehearsal; from 2026-01-01 00:00:00 UTC on the census reads every envelope');
+  });
+
   it('is not waited for, and is no success', () => {
     const over = JOB_STATUSES.filter((status) => isOver(testJob({ status })));
     expect(over).toEqual(['COMPLETED', 'BLOCKED', 'PAUSED', 'CANCELLED']);

@@ -26,7 +26,11 @@ const parts = {
 
 function sweeping(done: number, planned: number, listed = true): Snapshot {
   const progress = { planned, rewrapped: done, skipped: 0, quarantined: 0, remaining: planned - done };
-  return { job: testJob({ status: 'SWEEPING', round: 1 }), progress: { ...progress, round: 1, listed } };
+  return {
+    job: testJob({ status: 'SWEEPING', round: 1 }),
+    progress: { ...progress, round: 1, listed },
+    calledOff: null,
+  };
 }
 
 describe('the line of progress', () => {
@@ -81,14 +85,16 @@ describe('the line of progress', () => {
       left: null,
     });
     expect(describeJobs([sweeping(0, 2000)], 0)).toMatchObject({ rate: null, left: null });
-    const waiting: Snapshot = { job: testJob({ status: 'PREPARING' }), progress: null };
+    const waiting: Snapshot = { job: testJob({ status: 'PREPARING' }), progress: null, calledOff: null };
     expect(describeJobs([waiting], 0)).toMatchObject({ records: null, rate: null, left: null });
     expect(describeJobs([sweeping(1, 2), waiting], 0).step).toBe('0 of 2 done');
   });
 
   it('adds up jobs', () => {
     expect(totalsOf([sweeping(1, 2), sweeping(3, 4)])).toEqual({ done: 4, planned: 6, listed: true });
-    expect(totalsOf([sweeping(1, 2), { job: testJob(), progress: null }]).listed).toBe(false);
+    expect(totalsOf([sweeping(1, 2), { job: testJob(), progress: null, calledOff: null }]).listed).toBe(
+      false,
+    );
   });
 });
 
@@ -118,15 +124,15 @@ describe('progress where there is no terminal', () => {
     let now = 0;
     const { out, text } = capture();
     const view = createProgressView(out, () => now);
-    view.show([{ job: testJob({ status: 'PREPARING' }), progress: null }]);
-    view.show([{ job: testJob({ status: 'PREPARING' }), progress: null }]);
+    view.show([{ job: testJob({ status: 'PREPARING' }), progress: null, calledOff: null }]);
+    view.show([{ job: testJob({ status: 'PREPARING' }), progress: null, calledOff: null }]);
     now = 1_000;
     view.show([sweeping(1, 20)]);
     now = 2_000;
     view.show([sweeping(2, 20)]);
     now = 6_000;
     view.show([sweeping(3, 20)]);
-    view.show([{ job: testJob({ status: 'COMPLETED' }), progress: null }]);
+    view.show([{ job: testJob({ status: 'COMPLETED' }), progress: null, calledOff: null }]);
     view.stop();
     const { stdout, stderr } = text();
     expect(stdout).toBe('');
