@@ -189,6 +189,8 @@ export async function composeLocal(
     environment: options.environment,
     ...(url !== undefined && { embeddedUrl: url }),
     embeddedDynamoDb: embeddedDynamoDb(info.endpoints),
+    // A file on this machine. Whoever copies it makes a backup that nobody can count.
+    ledgerBackupSeconds: 0,
   });
 }
 

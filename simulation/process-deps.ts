@@ -76,6 +76,7 @@ export function depsOf(
     random: ports.random,
     log: silentLog,
     metrics: silentMetrics,
+    ledgerBackupSeconds: 0,
     ...gated,
     state: ports.state,
     recordSets,

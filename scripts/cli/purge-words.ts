@@ -2,16 +2,17 @@ import { checkApprovals } from '../../shared/approvals/check-approvals.ts';
 import type { Deps } from '../../shared/deps/deps.ts';
 import { type Job, waitsForApproval } from '../../shared/rotation/rotation.ts';
 import { approveCommand } from './approval-words.ts';
-import { time } from './format.ts';
+import { duration, time } from './format.ts';
 import { censusLines, keyName, keyOptions, stepOf } from './job-words.ts';
 import type { Output } from './output.ts';
+import { readCalledOff } from './watch-jobs.ts';
 
 /** Says how a purge stands: destroyed, blocked, waiting for approvals, or under way. */
 export async function printPurge(
   deps: Deps,
   out: Output,
   job: Job,
-  { already, embedded }: { readonly already: boolean; readonly embedded: boolean },
+  { already }: { readonly already: boolean },
 ): Promise<void> {
   const name = `version ${job.from} of ${keyName(job)}`;
   const census = censusLines(job).map((line) => `  census  ${line}`);
@@ -21,11 +22,7 @@ export async function printPurge(
     out.line(out.paint('green', line));
     for (const read of census) out.line(read);
     out.line(`  proof   keyturn certificate show ${keyOptions(job)} --version ${job.from}`);
-    out.line('  Point-in-time backups of the ledger hold the wrapped key until they lapse.');
-    if (embedded)
-      out.line(
-        "  LevelDB's files, the embedded ledger, may hold the erased blob until their next compaction.",
-      );
+    out.line(`  ${keptBy(deps)}`);
     return;
   }
   if (job.status === 'BLOCKED') {
@@ -41,7 +38,8 @@ export async function printPurge(
     );
     return;
   }
-  if (waitsForApproval(job) && job.approvalId !== null) {
+  const calledOff = await readCalledOff(deps, job);
+  if (calledOff === null && waitsForApproval(job) && job.approvalId !== null) {
     const { request, valid, required, over } = await checkApprovals(deps, job.approvalId);
     out.line(out.paint('yellow', `Not destroyed yet: ${valid.length} of ${required} approvals.`));
     for (const read of census) out.line(read);
@@ -53,5 +51,12 @@ export async function printPurge(
     }
     return;
   }
-  out.line(`Purge of ${name}: ${stepOf(job)}. \`keyturn status --watch\` shows it.`);
+  out.line(`Purge of ${name}: ${stepOf(job, calledOff)}. \`keyturn status --watch\` shows it.`);
+}
+
+/** Where the wrapped key still is, as its certificate says. */
+function keptBy({ ledgerBackupSeconds }: Pick<Deps, 'ledgerBackupSeconds'>): string {
+  return ledgerBackupSeconds === 0
+    ? 'The ledger has no backups of its own; its files may hold the wrapped key until they are compacted.'
+    : `Point-in-time backups of the ledger hold the wrapped key for up to ${duration(ledgerBackupSeconds)} more.`;
 }

@@ -63,7 +63,7 @@ export const approve = defineCommand({
   }),
   asks: ({ request, as }) => ({ requestId: request, approver: as }),
   run: ({ request: requestId, as, keyFile, wait, yes }, { out, cwd, withSession }) =>
-    withSession(async ({ deps, stack }) => {
+    withSession(async ({ deps }) => {
       const { request } = await checkMayApprove(deps, requestId, as);
       const path = keyFile === undefined ? undefined : resolve(cwd, keyFile);
       const { signer, close } = openSigner(deps, as, path);
@@ -97,7 +97,7 @@ export const approve = defineCommand({
       return stands('the purge could not be followed', async () => {
         const [followed] = await follow(deps, out, [{ answer: 'resumed', job }], wait);
         const ended = followed?.job ?? job;
-        await printPurge(deps, out, ended, { already: false, embedded: stack !== null });
+        await printPurge(deps, out, ended, { already: false });
         out.result({ ...standingJson(standing), job: jobJson(ended, null) });
         return exitCodeOfJobs([ended]);
       });

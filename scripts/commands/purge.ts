@@ -38,7 +38,7 @@ export const purge = defineCommand({
   }),
   asks: ({ tenant, purpose, version }) => ({ tenant, purpose, version }),
   run: ({ tenant, version, purpose, wait, yes }, { out, withSession }) =>
-    withSession(async ({ deps, stack }) => {
+    withSession(async ({ deps }) => {
       const key = await getKey(deps, tenant, purpose);
       checkPurgeable(key, version, deps.clock.now(), deps.config);
       checkApprovable(key, version, deps.config, requestedBy());
@@ -51,7 +51,7 @@ export const purge = defineCommand({
       const [followed] = await follow(deps, out, [request], wait);
       const job = followed?.job ?? request.job;
       const already = request.answer === 'completed';
-      await printPurge(deps, out, job, { already, embedded: stack !== null });
+      await printPurge(deps, out, job, { already });
       out.result({ answer: request.answer, job: jobJson(job, null) });
       return exitCodeOfJobs([job]);
     }),

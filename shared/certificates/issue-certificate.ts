@@ -3,7 +3,6 @@ import type { Deps } from '../deps/deps.ts';
 import { CertificateError } from '../errors/errors.ts';
 import { versionOf } from '../keyring/change-version.ts';
 import type { KeyVersion, TenantKey } from '../keyring/key.ts';
-import { LEDGER_BACKUP_SECONDS } from '../ledger/table.ts';
 import { getKey, timestamp } from '../rotation/change.ts';
 import { noEarlierThan } from '../rotation/no-earlier.ts';
 import { readProgress, sumProgress } from '../rotation/progress.ts';
@@ -78,8 +77,8 @@ async function makeCertificate(deps: Deps, job: Job): Promise<Certificate> {
     destroyed: whatDestroyedMeans({
       keptAs: kept.as,
       destroyedAt,
-      // The local provider is for one machine, and so is its ledger. Anything else may have the backups of AWS.
-      ledgerBackupSeconds: deps.config.provider.type === 'local' ? 0 : LEDGER_BACKUP_SECONDS,
+      // Of the ledger, wherever the root key is: a keystore file may wrap what stands in a table of AWS.
+      ledgerBackupSeconds: deps.ledgerBackupSeconds,
       providerDeletesAt: null,
     }),
   });

@@ -26,6 +26,7 @@ import type { Keyring } from '../keyring/keyring.ts';
 import { createState } from '../ledger/authentication/state-key.ts';
 import { createDynamoDbLedger } from '../ledger/dynamodb-ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { LEDGER_BACKUP_SECONDS } from '../ledger/table.ts';
 import type { Log } from '../log/log.ts';
 import { type Metrics, silentMetrics } from '../metrics/metrics.ts';
 import { createAwsKmsProvider } from '../providers/aws-kms/aws-kms-provider.ts';
@@ -98,6 +99,8 @@ export interface Composition {
   readonly embeddedUrl?: (database: string) => string;
   /** Endpoint and credentials of dynamodb stores in the embedded stack; absent in AWS. */
   readonly embeddedDynamoDb?: DynamoDBClientConfig;
+  /** How long backups of the ledger are kept. Left out: as the deployment makes its table. */
+  readonly ledgerBackupSeconds?: number;
   readonly clock?: Clock;
   readonly newId?: NewId;
   readonly random?: RandomFill;
@@ -154,6 +157,7 @@ export async function compose(composition: Composition): Promise<ComposedDeps> {
     log,
     metrics,
     ledger,
+    ledgerBackupSeconds: composition.ledgerBackupSeconds ?? LEDGER_BACKUP_SECONDS,
     audit,
     archive:
       needs.includes('archive') && composition.openArchive !== undefined

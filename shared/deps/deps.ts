@@ -25,6 +25,8 @@ export interface Deps {
   readonly metrics: Metrics;
   /** Every change of state that it writes has its entry in the audit chain. */
   readonly ledger: Ledger;
+  /** How long point-in-time backups of the ledger still hold what was erased from it; 0: it has none. Seconds. */
+  readonly ledgerBackupSeconds: number;
   readonly audit: Audit;
   /** Where the audit chain is exported to. */
   readonly archive: AuditArchive;

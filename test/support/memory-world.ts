@@ -219,6 +219,7 @@ async function makeWorld(
   const newId = () => `01900000-0000-7000-8000-${String(++ids).padStart(12, '0')}`;
   const common = {
     config,
+    ledgerBackupSeconds: 0,
     clock,
     newId,
     random: seededRandom('records'),

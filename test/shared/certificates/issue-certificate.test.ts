@@ -4,11 +4,13 @@ import type { Certificate } from '../../../shared/certificates/certificate.ts';
 import { findInconsistencies } from '../../../shared/certificates/inconsistencies.ts';
 import { issueCertificate } from '../../../shared/certificates/issue-certificate.ts';
 import { readCertificate, verifyCertificate } from '../../../shared/certificates/verify-certificate.ts';
+import { LEDGER_BACKUP_SECONDS } from '../../../shared/ledger/table.ts';
 import { changeJob } from '../../../shared/rotation/change.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
 import { verifiesByNode } from '../../contracts/signer.ts';
+import { runOn } from '../../scripts/capture.ts';
 import { type Approvers, createApprovers } from '../../support/approvers.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
@@ -163,7 +165,7 @@ describe('the certificate of a purged version', () => {
     expect(report.verified.filter((each) => each.startsWith('The approval of'))).toHaveLength(2);
   });
 
-  it('names the root key of a tenant that brought its own, and the backups of the ledger in AWS', async () => {
+  it('names the root key of a tenant that brought its own', async () => {
     const world = await makeRetired();
     const rootKey = world.provider.rootKeyFor(TENANT);
     const aws = { type: 'aws-kms' as const, formerRootKeys: [], requestsPerSecond: 1 };
@@ -173,10 +175,29 @@ describe('the certificate of a purged version', () => {
     await runPurge({ ...world, deps: { ...world.deps, ledger: silent } }, job.jobId).catch(() => undefined);
     const deps = { ...world.deps, config: { ...world.deps.config, provider } };
     await issueCertificate(deps, await world.job(job.jobId));
-    const { kept, destroyed, times } = await certificateOf(world);
-    expect(kept.rootKeyOf).toBe('TENANT');
-    const later = Date.parse(times.destroyedAt) + 35 * 86_400_000;
-    expect(destroyed).toMatchObject({ how: 'ERASED', effectiveAt: new Date(later).toISOString() });
+    expect((await certificateOf(world)).kept.rootKeyOf).toBe('TENANT');
+  });
+
+  it('counts the backups of the ledger, also where the root key is a keystore on one machine', async () => {
+    const world = await makeRetired();
+    expect(world.deps.config.provider.type).toBe('local');
+    const { job } = await requestPurge(world.deps, PURGE);
+    const inAws = { ...world.deps, ledgerBackupSeconds: LEDGER_BACKUP_SECONDS };
+    expect(await runPurge({ ...world, deps: inAws }, job.jobId)).toBe(true);
+    const { destroyed, times } = await certificateOf(world);
+    const later = new Date(Date.parse(times.destroyedAt) + 35 * 86_400_000).toISOString();
+    const statement = expect.stringContaining('backups hold it for up to 35 days more');
+    expect(destroyed).toEqual({ how: 'ERASED', effectiveAt: later, statement });
+    const told = async (deps: World['deps']) => {
+      const { stdout } = await runOn(deps, ['purge', '--tenant', TENANT, '--version', '1', '--yes']);
+      return stdout.split('\n').filter((line) => /backups|compacted/.test(line));
+    };
+    expect(await told(inAws)).toEqual([
+      '  Point-in-time backups of the ledger hold the wrapped key for up to 35 d more.',
+    ]);
+    expect(await told(world.deps)).toEqual([
+      '  The ledger has no backups of its own; its files may hold the wrapped key until they are compacted.',
+    ]);
   });
 });
 
