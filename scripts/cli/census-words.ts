@@ -1,7 +1,7 @@
 import { nameOfColumn } from '../../shared/census/undeclared.ts';
 import type { TenantKey } from '../../shared/keyring/key.ts';
 import type { CensusResult, StoredCensus, UndeclaredColumn } from '../../shared/rotation/rotation.ts';
-import { EXCLUSION_WORDS } from './exclusion-words.ts';
+import { EXCLUSION_WORDS, SEARCH_LIMIT } from './exclusion-words.ts';
 import { count, counted, table, time } from './format.ts';
 import { keyName } from './job-words.ts';
 
@@ -77,14 +77,15 @@ export function undeclaredLine(column: UndeclaredColumn, version?: number): stri
   return `${name}${copy}: ${counted(envelopes, 'envelope')}, ${of}`;
 }
 
-function excludedLines({ excluded }: CensusResult): string[] {
-  if (excluded.length === 0) return [];
+function excludedLines({ excluded, undeclared }: CensusResult): string[] {
+  const limit = undeclared === null ? [] : [`  ${SEARCH_LIMIT}`];
+  if (excluded.length + limit.length === 0) return [];
   const lines = excluded.map(({ store, table: name, columns, why, more }) => {
     const which = name === '' ? '' : ` ${name}${columns.length === 0 ? '' : ` (${columns.join(', ')})`}`;
     const others = more === undefined ? '' : ` ${counted(more, 'more table')}`;
     return `  ${store}${which}${others}: ${EXCLUSION_WORDS[why]}`;
   });
-  return ['Not read:', ...lines];
+  return ['Not read:', ...lines, ...limit];
 }
 
 /** Why a census is no proof that the key is on its active version alone; none: it is. */

@@ -1,7 +1,7 @@
 import type { Certificate } from '../../shared/certificates/certificate.ts';
 import type { CertificateReport } from '../../shared/certificates/verify-certificate.ts';
 import { coverageParts } from './coverage-words.ts';
-import { EXCLUSION_WORDS } from './exclusion-words.ts';
+import { EXCLUSION_WORDS, SEARCH_LIMIT } from './exclusion-words.ts';
 import { count, counted, duration, time } from './format.ts';
 import { keyName } from './job-words.ts';
 
@@ -82,6 +82,7 @@ function census({ census: found, version }: Certificate): string[] {
     const others = more === undefined ? '' : ` and ${counted(more, 'other table')}`;
     return `  not read  ${what}${others}: ${EXCLUSION_WORDS[why]}`;
   });
+  const limit = found.undeclared === null ? [] : [`  not read  ${SEARCH_LIMIT}`];
   const undeclared =
     found.undeclared === null
       ? 'Columns that nobody declared were not looked for.'
@@ -99,6 +100,7 @@ function census({ census: found, version }: Certificate): string[] {
     `Census at ${time(found.takenAt)}, ${reach}: ${counted(found.onVersion, 'value')} on version ${version}`,
     ...read,
     ...excluded,
+    ...limit,
     `  ${undeclared}`,
     ...twice,
   ];

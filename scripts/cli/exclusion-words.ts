@@ -16,3 +16,7 @@ export const EXCLUSION_WORDS = {
   OTHER_TABLES: 'tables of the account that no record set names',
   BACKUPS: 'backups, snapshots, replicas and logs are never read',
 } as const satisfies Record<ExclusionReason, string>;
+
+/** What a search for undeclared columns cannot see, whatever it read. */
+export const SEARCH_LIMIT =
+  'envelopes as text in another form than base64url, such as hex: they are not recognized';

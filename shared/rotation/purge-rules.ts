@@ -12,6 +12,9 @@ export interface PurgeObstacle extends Refusal {
   readonly remedy: string;
 }
 
+/** retry-rotation.ts has which blockers the daily sweep leaves to a person; docs/runbook.md says it of each. */
+const UNLESS = 'unless its purge was called off or waits for a person: `keyturn status`.';
+
 /** Throws PURGE_REFUSED unless the version is retired, its grace is over, and nothing has decided against its purge. */
 export function checkPurgeable(key: TenantKey, version: number, now: number, config: Config): void {
   const obstacle = whyNotPurgeable(key, version, now, config);
@@ -57,8 +60,7 @@ export function whyNotPurgeable(
     return {
       code: 'HELD',
       message: `${name} is in its grace until ${new Date(due).toISOString()}`,
-      remedy:
-        'Wait: backups and queued messages may still need it. The daily sweep purges it when grace is over.',
+      remedy: `Wait: backups and queued messages may still need it. When grace is over the daily sweep purges it, ${UNLESS}`,
     };
   }
   const holds = standingHolds(key, version, now, config);
@@ -66,8 +68,7 @@ export function whyNotPurgeable(
     return {
       code: 'HELD',
       message: `${name} is held: ${describeHolds(holds)}`,
-      remedy:
-        '`keyturn holds list` shows what holds it. The daily sweep purges it when nothing does any more.',
+      remedy: `\`keyturn holds list\` shows what holds it. When nothing does any more the daily sweep purges it, ${UNLESS}`,
     };
   }
   const unread = unreadTables(key, config);

@@ -1,6 +1,6 @@
 import type { Deps } from '../deps/deps.ts';
 import { versionOf } from '../keyring/change-version.ts';
-import type { ServedTable } from '../keyring/key.ts';
+import type { KeyVersion, ServedTable } from '../keyring/key.ts';
 import { isSeen, renewGrace as renew } from '../keyring/sightings.ts';
 import { type Refusal, whyCalledOff } from './call-off-purge.ts';
 import { changeKey, getRunningJob, timestamp } from './change.ts';
@@ -42,7 +42,7 @@ export async function renewGrace(deps: Deps, job: Job, census: CensusResult): Pr
     const purgeNotBefore = timestamp(begins + (job.times.graceSeconds + clockSkewSeconds) * 1000);
     refusal = {
       code: 'HELD',
-      message: `${whyRenewed(job.from, late)}: its grace and their holds begin anew, and no purge begins before ${purgeNotBefore}`,
+      message: `${whyRenewed(found, late)}: its grace and their holds begin anew, and no purge begins before ${purgeNotBefore}`,
     };
     const holds = backupHolds(current, [job.from], deps.config, at);
     const renewed = renew(current, job.from, { at, purgeNotBefore, holds, besides });
@@ -51,8 +51,9 @@ export async function renewGrace(deps: Deps, job: Job, census: CensusResult): Pr
   return refusal;
 }
 
-function whyRenewed(version: number, late: readonly ServedTable[]): string {
+/** What was found may be a value of which nobody can tell the version: no more is said than is known. */
+function whyRenewed({ version, seen }: KeyVersion, late: readonly ServedTable[]): string {
   return late.length === 0
-    ? `Something was found on version ${version} after it was retired. This count found nothing any more, and backups of until now contain it`
+    ? `After version ${version} was retired, something was found that may need it (at ${seen?.at ?? 'no known time'}). This count found nothing of the kind any more, and backups of until now may contain the version`
     : `${describeTables(late)}: declared since version ${version} was retired, and not read before this count. It found nothing there, and backups of until now may contain the version`;
 }

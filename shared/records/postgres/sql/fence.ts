@@ -101,7 +101,7 @@ function checkField({ column, form }: FieldColumn): string {
       RAISE EXCEPTION USING ERRCODE = '${REFUSED}',
         MESSAGE = format('keyturn: table %I.%I, column %I: an envelope of version %s is refused, the minimum version of its key is %s', TG_TABLE_SCHEMA, TG_TABLE_NAME, ${pg.escapeLiteral(column)}, version, required),
         SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = ${pg.escapeLiteral(column)},
-        HINT = 'Its writer holds a version of the key that was retired: read the active version anew, and seal again.';
+        HINT = 'Its writer holds a version of the key that was retired: read the active version anew, and seal again. Rows of a backup need keyturn restore begin first.';
     END IF;
   END IF;
 `;
