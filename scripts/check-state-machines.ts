@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import validate from 'asl-validator';
+import { Command } from 'commander';
 import { STATE_FUNCTIONS } from '../functions/index.ts';
 import { STATE_MACHINES } from '../shared/executions/executions.ts';
 
@@ -15,6 +16,14 @@ interface State {
   readonly Catch?: unknown;
   readonly ItemProcessor?: { readonly States: Readonly<Record<string, State>> };
 }
+
+new Command('check:asl')
+  .description(
+    'Validates the state machines against the States Language, and against the functions that they call.',
+  )
+  .addHelpText('after', '\nExit codes: 0 they are valid, 1 they are not, 2 wrong usage.')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse();
 
 const folder = new URL('../state-machines/', import.meta.url);
 const problems: string[] = [];

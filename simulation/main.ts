@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { type Options, parseOptions } from './run/options.ts';
 import { replay } from './run/replay.ts';
 import { run } from './run/run.ts';
+import { unknownActions } from './run/selection.ts';
 
 /** `npm run simulate`: docs/simulation.md has what it does, and `--help` its options. */
 
@@ -32,6 +33,14 @@ async function execute(options: Options): Promise<number> {
   if (options.does === 'replay') {
     const { planOf } = await import('./plan-of.ts');
     const { simulate } = await import('./simulate.ts');
+    const { seed, selection } = options;
+    const unknown = unknownActions(planOf(seed), selection);
+    if (unknown.length > 0) {
+      process.stderr.write(
+        `error: --actions: the plan of seed ${seed} has no action ${unknown.join(', ')}\n`,
+      );
+      return 2;
+    }
     return replay(options, { planOf, simulate }, print);
   }
   const { runMutants } = await import('./mutants/main.ts');

@@ -29,8 +29,9 @@ const program = new Command('bench')
   .option('--only <parts>', 'comma-separated parts', Object.keys(PARTS).join())
   .addHelpText(
     'after',
-    '\nExit codes: 0 every target was met (with --short: of the counts), 4 one was missed, 1 it failed.',
+    '\nExit codes: 0 every target was met (with --short: of the counts), 4 one was missed, 2 wrong usage, 1 it failed.',
   )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse();
 const options = program.opts<{ short?: boolean; json?: boolean; only: string }>();
 const short = options.short === true;

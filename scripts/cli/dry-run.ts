@@ -107,7 +107,8 @@ function requestLines({ requests: r }: DryRun): string[] {
         `${about(r.dynamodb.writeUnits)} write units, ${about(r.dynamodb.readUnits)} read units, for items of ${ASSUMED_ITEM_BYTES} bytes`,
     ]);
   }
-  const looks = r.waitingLooks > 0 ? `; ${about(r.waitingLooks)} looks while it waits are in it` : '';
+  const { waitingLooks: n } = r;
+  const looks = n > 0 ? `, with ${about(n)} ${n === 1 ? 'look' : 'looks'} while it waits` : '';
   return [...table(['service', `about${looks}`], rows)];
 }
 

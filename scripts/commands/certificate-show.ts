@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { readCertificate, verifyCertificate } from '../../shared/certificates/verify-certificate.ts';
 import { CertificateError } from '../../shared/errors/errors.ts';
+import { versionOf } from '../../shared/keyring/change-version.ts';
 import { getKey } from '../../shared/rotation/change.ts';
 import { certificatePage } from '../cli/certificate-words.ts';
 import { defineCommand, option, PURPOSE, required, TENANT, wholeNumber } from '../cli/command.ts';
@@ -41,7 +42,7 @@ export const certificateShow = defineCommand({
       const key = await getKey(deps, tenant, purpose);
       const stored = await deps.ledger.getCertificate(key.keyId, version);
       if (stored === null) {
-        const state = key.versions[String(version)]?.state ?? 'not there';
+        const { state } = versionOf(key, version);
         throw new CertificateError(
           'CERTIFICATE_NOT_FOUND',
           `Version ${version} of ${keyName(key)} is ${state} and has no certificate`,

@@ -36,8 +36,17 @@ export const doctor = defineCommand({
     });
     const failed = checks.filter(({ status }) => status === 'failed').length;
     out.line();
-    out.line(failed === 0 ? 'Nothing is wrong.' : `${counted(failed, 'check')} failed.`);
+    out.line(summaryOf(checks));
     out.result({ ok: failed === 0, checks });
     return failed === 0 ? EXIT_CODES.done.code : EXIT_CODES.refused.code;
   },
 });
+
+/** Warnings are counted, too: one may be what blocks every purge. */
+export function summaryOf(checks: readonly Pick<Check, 'status'>[]): string {
+  const of = (wanted: CheckStatus) => checks.filter(({ status }) => status === wanted).length;
+  const [failed, warnings] = [of('failed'), of('warning')];
+  if (failed + warnings === 0) return 'Nothing is wrong.';
+  const rest = warnings === 0 ? '' : `, ${counted(warnings, 'warning')}`;
+  return `${failed === 0 ? 'Nothing' : counted(failed, 'check')} failed${rest}.`;
+}

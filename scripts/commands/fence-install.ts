@@ -41,6 +41,9 @@ export const fenceInstall = defineCommand({
           const list = (await set.fence?.statements()) ?? [];
           statements[set.recordSet] = list;
           for (const text of list) out.line(`${text};`);
+          if (set.fence === null) out.line(`-- ${set.recordSet}: its store has no fence to offer`);
+          else if (list.length === 0)
+            out.line(`-- ${set.recordSet}: table ${set.table} has its fence already`);
         }
         out.result({ statements });
         return EXIT_CODES.done.code;

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { endRestore, type RestoredKey } from '../../shared/rotation/end-restore.ts';
+import { getRestore } from '../../shared/rotation/restore-change.ts';
 import { defineCommand } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { requestedBy } from '../cli/follow.ts';
-import { count, counted } from '../cli/format.ts';
+import { count, counted, time } from '../cli/format.ts';
 import { keyName } from '../cli/job-words.ts';
 import type { Output } from '../cli/output.ts';
 import { keyProgress, restoreJson } from '../cli/restore-words.ts';
@@ -28,11 +29,15 @@ export const restoreEnd = defineCommand({
   asks: ({ restore }) => ({ restoreId: restore }),
   run: ({ restore: id }, { out, withSession }) =>
     withSession(async ({ deps }) => {
+      const before = await getRestore(deps, id);
       const ended = await endRestore(deps, id, requestedBy(), keyProgress(out, 'counted'));
       const { restore, keys, failed } = ended;
       if (failed.length === 0) {
-        out.line(out.paint('green', `Restore ${id} of store ${restore.store} is over.`));
-        out.line(`  swept   ${counted(keys.length, 'key')} once more; until then their versions stay held`);
+        const over = before.endedAt === null ? 'is over' : `had ended at ${time(before.endedAt)}`;
+        out.line(out.paint('green', `Restore ${id} of store ${restore.store} ${over}.`));
+        // Repeated, it asks again for the sweeps that have not freed their versions yet, if there are any.
+        if (before.endedAt === null || keys.length > 0)
+          out.line(`  swept   ${counted(keys.length, 'key')} once more; until then their versions stay held`);
       } else {
         out.line(out.paint('red', `Restore ${id} is not over: ${counted(failed.length, 'key')} failed.`));
         for (const { code, ...key } of failed) out.line(`  ${keyName(key)}: ${code}`);

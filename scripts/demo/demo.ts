@@ -11,6 +11,7 @@ import { silentLog } from '../../shared/log/log.ts';
 import { createKey } from '../../shared/rotation/create-key.ts';
 import { createLocalSigner, createSigningKey } from '../../shared/signing/local-signer.ts';
 import type { Signer } from '../../shared/signing/signer.ts';
+import { CliError } from '../cli/cli-error.ts';
 import { count, counted, duration } from '../cli/format.ts';
 import { createOutput, type Output } from '../cli/output.ts';
 import { createProgressView } from '../cli/progress-view.ts';
@@ -154,7 +155,13 @@ async function runIn(dir: string, options: DemoOptions, out: Output, signal: Abo
 async function makeFolder(keep: string | undefined): Promise<string> {
   if (keep === undefined) return makeTemporaryFolder('demo');
   const dir = resolve(keep);
-  await mkdir(dir, { recursive: true });
+  await mkdir(dir, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
+    throw new CliError('INPUT_INVALID', `--keep: ${keep} is a file, or in one, and no folder`, {
+      cause: error,
+      remedy: 'Give --keep a new or empty folder.',
+    });
+  });
   if ((await readdir(dir)).length > 0) {
     throw new ConfigError('CONFIG_INVALID', `${keep} is not empty`, {
       remedy: 'Give --keep a new or empty folder.',

@@ -24,6 +24,11 @@ export function selectPlan(plan: Plan, { actions, faults, only }: Selection): Pl
   return { ...selected, only: new Map([...only].map(([kind, firings]) => [kind, new Set(firings)])) };
 }
 
+/** Numbers that none of the plan's actions has: a replay without them would be of nothing, and find nothing. */
+export function unknownActions(plan: Pick<Plan, 'actions'>, { actions }: Selection): number[] {
+  return (actions ?? []).filter((wanted) => !plan.actions.some(({ number }) => number === wanted));
+}
+
 /** The one command that does the same again. */
 export function replayCommand(seed: number, { actions, faults, only }: Selection): string {
   const firings = [...only].flatMap(([kind, numbers]) => numbers.map((number) => `${kind}:${number}`));

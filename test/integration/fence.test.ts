@@ -170,12 +170,10 @@ describe('a rotation with a fence', () => {
   });
 
   it('is in the audit: what is done to a table in the service’s, and what the fence is told in the tenant’s', async () => {
-    const again = [
-      await fenceCommand('install'),
-      await fenceCommand('install'),
-      await fenceCommand('remove'),
-      await fenceCommand('remove'),
-    ];
+    const again = [await fenceCommand('install'), await fenceCommand('install')];
+    const sql = await runOn(stack.deps, ['fence', 'install', '--all', '--sql']);
+    expect(sql.stdout).toBe('-- people: table people has its fence already\n');
+    again.push(await fenceCommand('remove'), await fenceCommand('remove'));
     expect(again[1]?.stdout).toContain('had it already');
     expect(again[3]?.stdout).toContain('people: had none');
     const told = async (tenant: string) => {

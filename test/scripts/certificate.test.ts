@@ -48,6 +48,7 @@ describe('keyturn certificate show', () => {
     expect(stdout).toContain('9 records = 9 rewrapped + 0 skipped + 0 quarantined + 0 remaining, in 1 round');
     expect(stdout).toContain('every row of these tables: 0 values on version 1');
     expect(stdout).toMatch(/not read {2}main: backups, snapshots, replicas and logs are never read/);
+    expect(stdout).toContain('  not read  envelopes as text in another form than base64url, such as hex');
     expect(stdout).toContain('Approvals: none was required.');
     expect(stdout).not.toContain('undefined');
     expect(stdout).not.toContain('Not valid');
@@ -59,6 +60,8 @@ describe('keyturn certificate show', () => {
       code: 'CERTIFICATE_NOT_FOUND',
       message: expect.stringContaining('is ACTIVE'),
     });
+    const never = ['certificate', 'show', '--tenant', 'acme', '--version', '77'];
+    await expect(runOn(world.deps, never)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
   });
 
   it('says where the ledger holds one that the stack did not sign', async () => {

@@ -84,6 +84,7 @@ describe('keyturn rotate --dry-run', () => {
     const text = await runOn(world.deps, [...DRY, '--records-per-second', '1']);
     expect(text.stdout).toContain(`measured from rotation ${job.jobId}: `);
     expect(text.stdout).toContain('limited to 1 records/s: at least 9 s');
+    expect(text.stdout).toMatch(/about, with (1 look|\d+ looks) while it waits/);
   });
 
   it('names what would block the rotation, and what the purge after it', async () => {

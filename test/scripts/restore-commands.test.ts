@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { time } from '../../scripts/cli/format.ts';
 import { RecordStoreError } from '../../shared/errors/errors.ts';
 import { requestPurge, requestRotation } from '../../shared/rotation/request-job.ts';
 import { createMemoryLedger } from '../../simulation/models/ledger.ts';
@@ -36,6 +37,23 @@ describe('keyturn restore', () => {
     const ended = await restore('end', line.restoreId);
     expect([ended.code, ended.stdout.includes('is over')]).toEqual([0, true]);
     expect((await restore('list')).stdout).toContain('ENDED');
+  });
+
+  it('that has ended and whose keys are swept says when, and nothing else', async () => {
+    const { restoreId } = JSON.parse((await restore('begin', ...backup, '--json')).stdout);
+    const { stdout } = await restore('end', restoreId, '--json');
+    const [{ jobId }] = JSON.parse(stdout).keys;
+    const endedAt = JSON.parse(stdout).restore.endedAt;
+    const unswept = await restore('end', restoreId);
+    expect(unswept.stdout).toContain('had ended at');
+    expect(unswept.stdout).toContain('swept   1 key once more');
+    await runRotation(world, jobId);
+    world.pass(60);
+    const again = await restore('end', restoreId);
+    expect(again).toMatchObject({
+      code: 0,
+      stdout: `Restore ${restoreId} of store main had ended at ${time(endedAt)}.\n`,
+    });
   });
 
   it('warns where a database is out of reach, and so its fence', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseOptions } from '../../simulation/run/options.ts';
 import { shrinkSeed } from '../../simulation/run/seed-result.ts';
-import { ALL, replayCommand, selectPlan } from '../../simulation/run/selection.ts';
+import { ALL, replayCommand, selectPlan, unknownActions } from '../../simulation/run/selection.ts';
 import { reduce, shrink } from '../../simulation/run/shrink.ts';
 import { FAKE } from './run/fake-simulator.ts';
 
@@ -64,4 +64,12 @@ test('reducing leaves the smallest part of which no single one can be spared', a
       expect(left).toEqual(all.filter((one) => needed.includes(one)));
     }),
   );
+});
+
+test('actions that a plan does not have are named', () => {
+  const plan = planOf(13);
+  const known = plan.actions.map(({ number }) => number);
+  expect(unknownActions(plan, ALL)).toEqual([]);
+  expect(unknownActions(plan, { ...ALL, actions: known })).toEqual([]);
+  expect(unknownActions(plan, { ...ALL, actions: [...known, 100_000] })).toEqual([100_000]);
 });
