@@ -1,6 +1,6 @@
 import type { Restore, RestoreStatus } from '../../shared/rotation/restore.ts';
 import type { OnProgress } from '../../shared/rotation/restore-lanes.ts';
-import { count } from './format.ts';
+import { count, time } from './format.ts';
 import type { Output } from './output.ts';
 
 /** A restore in words and JSON. */
@@ -8,6 +8,12 @@ import type { Output } from './output.ts';
 export function restoreJson(restore: Restore): object {
   const { revision: _revision, ...shown } = restore;
   return shown;
+}
+
+/** When the backup was taken: from when to when, of one that has rows of all that time. */
+export function backupWords({ backupTime, backupEnd }: Restore): string {
+  const end = backupEnd === null || backupEnd === backupTime ? '' : ` to ${time(backupEnd)}`;
+  return `${time(backupTime)}${end}`;
 }
 
 export const RESTORE_WORDS = {

@@ -11,7 +11,7 @@ export const restoreAbort = defineCommand({
   details:
     'Releases its holds. Only while `keyturn restore begin` has not said that you may restore; after that the rows may be\n' +
     'back, and `keyturn restore end` finds out. On a terminal it asks first, unless --yes.',
-  json: '{restoreId, store, backupTime, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
+  json: '{restoreId, store, backupTime, backupEnd, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
   arguments: [{ name: '<restore>', description: 'Its id: `keyturn restore list`' }],
   options: [YES()],
   examples: [

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineCommand } from '../cli/command.ts';
 import { EXIT_CODES } from '../cli/exit-codes.ts';
 import { count, table, time } from '../cli/format.ts';
-import { RESTORE_WORDS, restoreJson } from '../cli/restore-words.ts';
+import { backupWords, RESTORE_WORDS, restoreJson } from '../cli/restore-words.ts';
 
 export const restoreList = defineCommand({
   name: 'restore list',
@@ -10,7 +10,7 @@ export const restoreList = defineCommand({
   details:
     'Prints a line for each, newest first: its store, the time of its backup, how far it has come, and how many keys it\n' +
     'holds.',
-  json: 'an array of {restoreId, store, backupTime, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
+  json: 'an array of {restoreId, store, backupTime, backupEnd, status, keys, requestedBy, begunAt, readyAt, endedAt, refusal}',
   examples: [{ line: 'keyturn restore list', says: 'is one open?' }],
   input: z.object({}),
   run: (_, { out, withSession }) =>
@@ -18,14 +18,14 @@ export const restoreList = defineCommand({
       const restores = await deps.ledger.listRestores();
       if (restores.length === 0) out.line('No restore was registered.');
       else {
-        const rows = restores.map(({ restoreId, store, backupTime, status, keys, begunAt }) => [
-          restoreId,
-          store,
-          time(backupTime),
-          time(begunAt),
-          keys === null ? '-' : count(keys),
-          status,
-          RESTORE_WORDS[status],
+        const rows = restores.map((restore) => [
+          restore.restoreId,
+          restore.store,
+          backupWords(restore),
+          time(restore.begunAt),
+          restore.keys === null ? '-' : count(restore.keys),
+          restore.status,
+          RESTORE_WORDS[restore.status],
         ]);
         const headings = ['restore', 'store', 'backup', 'begun', '>keys', 'status', ''];
         for (const line of table(headings, rows)) out.line(line);

@@ -48,9 +48,9 @@ export function describeCertificate({
 
 /** Before is null for one that begins. */
 export function describeRestore(before: Restore | null, after: Restore): Description {
-  const { restoreId, store, backupTime, status, keys, requestedBy, revision } = after;
+  const { restoreId, store, backupTime, backupEnd, status, keys, requestedBy, revision } = after;
   const type = before?.status === status ? 'restore.changed' : `restore.${status.toLowerCase()}`;
-  return { type, detail: { restoreId, store, backupTime, status, keys, requestedBy, revision } };
+  return { type, detail: { restoreId, store, backupTime, backupEnd, status, keys, requestedBy, revision } };
 }
 
 export function describeCensus(census: StoredCensus): Description {

@@ -81,7 +81,7 @@ export function holdOf(key: TenantKey, holdId: string): Hold {
 }
 
 /**
- * Holds the versions that a backup may contain, and voids every purge that began before. One that an end of the restore
+ * Holds versions for a restore, and voids every purge that began before. One that an end of the restore
  * marked as ended, or that a sweep freed since, holds anew: rows may still come back.
  */
 export function holdForRestore(key: TenantKey, hold: Hold): TenantKey {

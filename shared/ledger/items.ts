@@ -219,6 +219,8 @@ export const restoreSchema = exactly({
   restoreId: text,
   store: text,
   backupTime: timestamp,
+  // Those of earlier releases have none.
+  backupEnd: timestamp.nullable().default(null),
   status: z.enum(RESTORE_STATUSES),
   keys: count.nullable(),
   requestedBy: text,

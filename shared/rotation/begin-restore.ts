@@ -11,6 +11,8 @@ import { releaseHolds } from './restore-abort.ts';
 import { changeRestore } from './restore-change.ts';
 import { eachKey, LANES, type OnProgress } from './restore-lanes.ts';
 import {
+  type Backup,
+  backupOf,
   findLostVersions,
   holdOf,
   type LostVersion,
@@ -19,15 +21,17 @@ import {
 } from './restore-versions.ts';
 
 /**
- * A restore is registered before a row of the backup becomes visible (protocol.md, invariant 9): every version that the
- * backup may contain is held, and every purge that began before is void. Where one is gone the restore is refused,
- * before anything is changed.
+ * A restore is registered before a row of the backup becomes visible (protocol.md, invariant 9): every version that is
+ * not destroyed is held, and every purge that began before is void. Where one is gone that the backup may contain the
+ * restore is refused, before anything is changed.
  */
 
 export interface RestoreRequest {
   readonly store: string;
   /** When the backup began, or the point in time that is restored to. */
   readonly backupTime: Timestamp;
+  /** When it ended, of a physical backup: it has rows that were written while it was taken. Left out: it is as of its begin. */
+  readonly backupEnd?: Timestamp;
   readonly requestedBy: string;
 }
 
@@ -52,16 +56,15 @@ export async function beginRestore(
   request: RestoreRequest,
   onProgress: OnProgress = () => {},
 ): Promise<BegunRestore> {
-  requireStore(deps, request.store);
-  requirePast(deps, request.backupTime);
+  const backup = backupIn(deps, request);
   const restores = await deps.ledger.listRestores();
-  const open = findOpen(restores, request);
-  const keys = (await deps.ledger.scanKeys()).filter(servesStore(deps, request.store));
-  const lost = await inLanes(keys, LANES, (key) => findLostVersions(deps, key, request, restores));
-  if (lost.flat().length > 0 && open === undefined) throw refused(request, lost.flat());
+  const open = findOpen(restores, backup);
+  const keys = (await deps.ledger.scanKeys()).filter(servesStore(deps, backup.store));
+  const lost = await inLanes(keys, LANES, (key) => findLostVersions(deps, key, backup, restores));
+  if (lost.flat().length > 0 && open === undefined) throw refused(backup, lost.flat());
   // One that is READY comes here, too: for keys that an end which failed half-way gave up, and for the fences of a
   // database that was out of reach.
-  const restore = open ?? (await register(deps, request, restores));
+  const restore = open ?? (await register(deps, backup, request.requestedBy, restores));
   // From here on another process may be at it as well: what it decides counts for this one.
   const held = await holdAll(deps, keys, restore, restores, onProgress);
   const at = timestamp(deps.clock.now());
@@ -72,14 +75,15 @@ export async function beginRestore(
       : { ...current, status: 'READY', readyAt: at, keys: held.keys };
   });
   if (next.status === 'ABORTING' || next.status === 'ABORTED') await releaseHolds(deps, next);
-  if (held.lost.length > 0) throw refused(request, held.lost);
+  if (held.lost.length > 0) throw refused(backup, held.lost);
   if (next.status === 'READY') return { restore: next, fenceLeft: held.fenceLeft };
   throw calledOff(next);
 }
 
 async function register(
   deps: Deps,
-  { store, backupTime, requestedBy }: RestoreRequest,
+  { store, backupTime, backupEnd }: Backup,
+  requestedBy: string,
   restores: readonly Restore[],
 ): Promise<Restore> {
   const open = restores.filter(isOpen).length;
@@ -93,6 +97,7 @@ async function register(
     restoreId: restoreId(store, backupTime, earlier),
     store,
     backupTime,
+    backupEnd,
     status: 'BEGUN',
     keys: null,
     requestedBy,
@@ -128,8 +133,8 @@ async function holdAll(
     let gone: LostVersion[] = [];
     let versions: number[] = [];
     const key = await changeKey(deps, tenant, purpose, async (current) => {
-      gone = await findLostVersions(deps, current, restore, restores);
-      versions = versionsToHold(current, restore, deps.config.rotation.clockSkewSeconds);
+      gone = await findLostVersions(deps, current, backupOf(restore), restores);
+      versions = versionsToHold(current);
       return gone.length > 0 || versions.length === 0
         ? current
         : holdForRestore(current, holdOf(restore, versions));
@@ -160,10 +165,14 @@ function isOpen({ status }: Restore): boolean {
 
 function findOpen(
   restores: readonly Restore[],
-  { store, backupTime }: Pick<RestoreRequest, 'store' | 'backupTime'>,
+  { store, backupTime, backupEnd }: Backup,
 ): Restore | undefined {
   const open = restores.find(
-    (restore) => isOpen(restore) && restore.store === store && restore.backupTime === backupTime,
+    (restore) =>
+      isOpen(restore) &&
+      restore.store === store &&
+      restore.backupTime === backupTime &&
+      (restore.backupEnd === null || restore.backupEnd === backupEnd),
   );
   if (open?.status === 'ABORTING') throw calledOff(open);
   return open;
@@ -186,15 +195,24 @@ function requireStore({ config }: Deps, store: string): void {
   });
 }
 
-function requirePast({ clock, config }: Deps, backupTime: Timestamp): void {
-  const latest = clock.now() + config.rotation.clockSkewSeconds * 1000;
-  if (Date.parse(backupTime) <= latest) return;
-  throw new RotationError('RESTORE_REFUSED', `The backup's time, ${backupTime}, is in the future`, {
-    remedy: 'Give the time at which the backup began, in UTC, such as 2026-03-01T04:00:00Z.',
+/** Throws RESTORE_REFUSED where the times cannot be those of a backup. */
+function backupIn(deps: Deps, { store, backupTime, backupEnd = backupTime }: RestoreRequest): Backup {
+  requireStore(deps, store);
+  const latest = deps.clock.now() + deps.config.rotation.clockSkewSeconds * 1000;
+  if (Date.parse(backupTime) > latest) throw wrongTime(`The backup's time, ${backupTime}, is in the future`);
+  if (Date.parse(backupEnd) > latest) throw wrongTime(`The backup's end, ${backupEnd}, is in the future`);
+  if (Date.parse(backupEnd) < Date.parse(backupTime))
+    throw wrongTime(`The backup's end, ${backupEnd}, is before its begin, ${backupTime}`);
+  return { store, backupTime, backupEnd };
+}
+
+function wrongTime(message: string): RotationError {
+  return new RotationError('RESTORE_REFUSED', message, {
+    remedy: 'Give the times at which the backup began and ended, in UTC, such as 2026-03-01T04:00:00Z.',
   });
 }
 
-function refused({ store, backupTime }: RestoreRequest, lost: readonly LostVersion[]): RotationError {
+function refused({ store, backupTime }: Backup, lost: readonly LostVersion[]): RotationError {
   const message = `The backup of store "${store}" from ${backupTime} may need versions that are destroyed: ${describeLost(lost)}`;
   return new RotationError('RESTORE_REFUSED', message, {
     remedy:

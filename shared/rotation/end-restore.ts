@@ -80,20 +80,16 @@ export async function endRestore(
 function concerns(deps: Deps, restore: Restore): (key: TenantKey) => boolean {
   const serves = servesStore(deps, restore.store);
   return (key) =>
-    isHeld(key, restore) || (restore.status === 'READY' && serves(key) && mayBeHeld(deps, key, restore));
+    isHeld(key, restore) || (restore.status === 'READY' && serves(key) && versionsToHold(key).length > 0);
 }
 
 function isHeld({ holds }: TenantKey, { restoreId }: Restore): boolean {
   return holds.some(({ holdId }) => holdId === restoreId);
 }
 
-function mayBeHeld({ config }: Deps, key: TenantKey, restore: Restore): boolean {
-  return versionsToHold(key, restore, config.rotation.clockSkewSeconds).length > 0;
-}
-
 /** Of one that is READY, a hold that a sweep has freed is put back: only a sweep that begins from here on frees it. */
-function endHold({ config }: Deps, key: TenantKey, restore: Restore): TenantKey {
-  const versions = versionsToHold(key, restore, config.rotation.clockSkewSeconds);
+function endHold(key: TenantKey, restore: Restore): TenantKey {
+  const versions = versionsToHold(key);
   const freed = restore.status === 'READY' && !isHeld(key, restore) && versions.length > 0;
   if (!freed) return endRestoreHold(key, restore.restoreId);
   const held = holdForRestore(key, holdOf(restore, versions));
@@ -108,7 +104,7 @@ async function endOne(
   requestedBy: string,
 ): Promise<RestoredKey> {
   // Before the sweep is asked for: what began earlier may not have seen the rows, and frees nothing.
-  const key = await changeKey(deps, tenant, purpose, (current) => endHold(deps, current, restore));
+  const key = await changeKey(deps, tenant, purpose, (current) => endHold(current, restore));
   const count = await countStore(deps, key, restore.store);
   const named = Object.keys(count.versions);
   const { answer, job } = await requestResweep(deps, {

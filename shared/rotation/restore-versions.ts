@@ -1,5 +1,5 @@
 import type { Deps } from '../deps/deps.ts';
-import type { Hold, KeyVersion, TenantKey } from '../keyring/key.ts';
+import type { Hold, KeyVersion, TenantKey, Timestamp } from '../keyring/key.ts';
 import { timestamp } from './change.ts';
 import { findCleanMoment } from './clean-moment.ts';
 import type { Restore } from './restore.ts';
@@ -7,7 +7,17 @@ import { declaredTables } from './served.ts';
 
 /** Which versions of a key a backup may contain. In doubt, it may. */
 
-export type Backup = Pick<Restore, 'store' | 'backupTime'>;
+/** It may have rows of any moment from its begin to its end. */
+export interface Backup {
+  readonly store: string;
+  readonly backupTime: Timestamp;
+  readonly backupEnd: Timestamp;
+}
+
+/** Pure. The backup of a restore. Where nobody asked for its end, that may have been any moment until it was registered. */
+export function backupOf({ store, backupTime, backupEnd, begunAt }: Restore): Backup {
+  return { store, backupTime, backupEnd: backupEnd ?? begunAt };
+}
 
 /** A version that the backup may need and that is gone. */
 export interface LostVersion {
@@ -27,17 +37,12 @@ export function servesStore({ config, recordSets }: Pick<Deps, 'config' | 'recor
 }
 
 /**
- * Pure. What a restore holds: every version that is not destroyed and was there when the backup was taken. Also those
- * that a census found nothing on before: a value may have been quarantined, and a hold costs nothing.
+ * Pure. What a restore holds: every version that was ever activated and is not destroyed, whenever it was made and whatever a
+ * census found. A value may have been quarantined, a time given for the backup wrong, and a hold costs nothing.
  */
-export function versionsToHold(
-  key: Pick<TenantKey, 'versions'>,
-  { backupTime }: Pick<Backup, 'backupTime'>,
-  clockSkewSeconds: number,
-): number[] {
+export function versionsToHold(key: Pick<TenantKey, 'versions'>): number[] {
   return Object.values(key.versions)
     .filter((found) => !isGone(found) && found.activatedAt !== null)
-    .filter((found) => Date.parse(found.createdAt) <= Date.parse(backupTime) + clockSkewSeconds * 1000)
     .map(({ version }) => version)
     .sort((a, b) => a - b);
 }
@@ -102,19 +107,19 @@ export function mayContain(
   clockSkewSeconds: number,
 ): boolean {
   const skew = clockSkewSeconds * 1000;
-  const taken = Date.parse(backup.backupTime);
-  if (Date.parse(presence.createdAt) > taken + skew || Date.parse(presence.goneAt) < taken - skew)
-    return false;
+  const from = Date.parse(backup.backupTime) - skew;
+  const to = Date.parse(backup.backupEnd) + skew;
+  if (Date.parse(presence.createdAt) > to || Date.parse(presence.goneAt) < from) return false;
   const cleanAt = presence.cleanAt === null ? null : Date.parse(presence.cleanAt);
-  if (cleanAt === null || cleanAt >= taken - skew) return true;
+  if (cleanAt === null || cleanAt >= from) return true;
   return restores.some((restore) => {
     const back =
       restore.store === backup.store &&
       (restore.status === 'READY' || restore.status === 'ENDED') &&
-      Date.parse(restore.begunAt) <= taken + skew &&
+      Date.parse(restore.begunAt) <= to &&
       (restore.endedAt === null || Date.parse(restore.endedAt) >= cleanAt - skew);
     const earlier = restores.filter(({ begunAt }) => begunAt < restore.begunAt);
-    return back && mayContain(restore, presence, earlier, clockSkewSeconds);
+    return back && mayContain(backupOf(restore), presence, earlier, clockSkewSeconds);
   });
 }
 

@@ -5,7 +5,7 @@ import type { Timestamp } from '../keyring/key.ts';
 export const RESTORE_STATUSES = [
   /** Its keys are being held. Nothing of the backup may be visible yet. */
   'BEGUN',
-  /** Every version that the backup may contain is held: the rows may come back. */
+  /** Every version is held that is not destroyed: the rows may come back. */
   'READY',
   /** All rows are back; a sweep of each key frees what it finds nothing on. */
   'ENDED',
@@ -20,8 +20,13 @@ export interface Restore {
   readonly restoreId: string;
   /** By its name in the configuration. */
   readonly store: string;
-  /** When the backup was taken; of a restore to a point in time, that point. */
+  /** When the backup began; of a restore to a point in time, that point. */
   readonly backupTime: Timestamp;
+  /**
+   * The latest moment of which it may have rows. A physical backup is consistent at its end; a logical dump, or a point in time,
+   * at its begin. null: an earlier release registered it, and did not ask.
+   */
+  readonly backupEnd: Timestamp | null;
   readonly status: RestoreStatus;
   /** Keys of which it holds versions; null until all of them are held. */
   readonly keys: number | null;

@@ -16,11 +16,13 @@ import { AGAIN, command, nth } from './person.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const LONGEST_BACKUP = 60 * MINUTE;
 
 interface Backup {
   readonly backupId: string;
   readonly store: string;
-  /** True time. */
+  /** True time. Its rows are those of its end, as of a physical backup; a dump ends when it begins. */
+  readonly beganAt: number;
   readonly takenAt: number;
   /** Somebody restores it. Nobody else begins with it until that is over. */
   restoring: boolean;
@@ -41,6 +43,7 @@ export function startBackups(world: World): void {
       const backup = {
         backupId: world.backups.take(store),
         store,
+        beganAt: scheduler.now() - (dice.chance(0.5) ? 0 : dice.between(SECOND, LONGEST_BACKUP)),
         takenAt: scheduler.now(),
         restoring: false,
       };
@@ -87,11 +90,16 @@ async function abortWhileItBegins(backup: Backup, deps: Deps): Promise<void> {
   }
 }
 
-async function listOf({ store, takenAt }: Backup, { ledger }: Deps): Promise<readonly Restore[]> {
-  const backupTime = timestamp(takenAt);
+async function listOf(backup: Backup, { ledger }: Deps): Promise<readonly Restore[]> {
+  const { store, backupTime, backupEnd } = namesOf(backup);
   return (await ledger.listRestores()).filter(
-    (each) => each.store === store && each.backupTime === backupTime,
+    (each) => each.store === store && each.backupTime === backupTime && each.backupEnd === backupEnd,
   );
+}
+
+/** As the operator gives it. */
+function namesOf({ store, beganAt, takenAt }: Backup) {
+  return { store, backupTime: timestamp(beganAt), backupEnd: timestamp(takenAt) };
 }
 
 /** From wherever it stopped. */
@@ -140,9 +148,8 @@ async function beginOrLeave(
   notes: Notes,
   deps: Deps,
 ): Promise<'ready' | 'refused' | 'again'> {
-  const backupTime = timestamp(backup.takenAt);
   try {
-    const request = { store: backup.store, backupTime, requestedBy: OPERATOR };
+    const request = { ...namesOf(backup), requestedBy: OPERATOR };
     const { restore: begun, fenceLeft } = await beginRestore(deps, request);
     notes.restoreId = begun.restoreId;
     // Rows that are written through that database's fence would be refused.

@@ -114,6 +114,7 @@ const RESTORE: Restore = {
   restoreId: 'restore-1',
   store: 'main',
   backupTime: AT,
+  backupEnd: AT,
   status: 'BEGUN',
   keys: null,
   requestedBy: 'test',

@@ -292,7 +292,14 @@ describe('with the rights of its role, every function does its part of', () => {
       async ({ deps, clock }) => {
         const at = new Date(clock.now()).toISOString();
         const restore = {
-          ...{ restoreId: 'restore-1', store: 'main', backupTime: at, status: 'BEGUN' as const, keys: null },
+          ...{
+            restoreId: 'restore-1',
+            store: 'main',
+            backupTime: at,
+            backupEnd: at,
+            status: 'BEGUN' as const,
+            keys: null,
+          },
           ...{ requestedBy: 'test', begunAt: at, readyAt: null, endedAt: null, refusal: null, revision: 1 },
         };
         await deps.ledger.createRestore(restore);

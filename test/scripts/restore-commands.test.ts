@@ -102,6 +102,32 @@ describe('keyturn restore', () => {
     expect(ended.stdout).toContain('acme has values on versions that it does not have (1 on 77)');
   });
 
+  it('shows from when to when a physical backup was taken, and in the audit', async () => {
+    const [, , , time = ''] = backup;
+    const end = new Date(Date.parse(time) + 1_800_000).toISOString();
+    const { stdout } = await restore('begin', ...backup, '--backup-end', end);
+    const words = (timestamp: string) => `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)} UTC`;
+    expect(stdout).toContain(`store   main, backup of ${words(time)} to ${words(end)}`);
+    expect((await restore('list')).stdout).toContain(`${words(time)} to ${words(end)}`);
+    const [line] = JSON.parse((await restore('list', '--json')).stdout);
+    expect(line).toMatchObject({ backupTime: time, backupEnd: end });
+    const audit = JSON.parse((await runOn(world.deps, ['audit', 'list', '--json'])).stdout);
+    expect(JSON.stringify(audit)).toContain(`"backupEnd":"${end}"`);
+  });
+
+  it('takes an end that is no earlier than the begin, and past', async () => {
+    const ends: readonly [string, string][] = [
+      ['2999-01-01T00:00:00Z', '--backup-end 2999-01-01T00:00:00Z is in the future'],
+      ['2000-01-01T00:00:00Z', '--backup-end 2000-01-01T00:00:00Z is before --backup-time'],
+      ['2026-01-01', '"2026-01-01" is no time'],
+    ];
+    for (const [end, message] of ends) {
+      await expect(restore('begin', ...backup, '--backup-end', end)).rejects.toMatchObject({
+        ...{ code: 'INPUT_INVALID', message },
+      });
+    }
+  });
+
   it('takes a time with its offset, and nothing that could mean another', async () => {
     const [, , , time = ''] = backup;
     const shifted = `${new Date(Date.parse(time) + 7_200_000).toISOString().slice(0, -1)}+02:00`;

@@ -58,7 +58,15 @@ const hold = (changes: Partial<Hold>): Partial<TenantKey> => ({
 
 const restore = (status: Restore['status']) =>
   item('restores', 'r', {
-    ...{ restoreId: 'r', store: 'main', backupTime: AT, status, keys: null, requestedBy: 'ann' },
+    ...{
+      restoreId: 'r',
+      store: 'main',
+      backupTime: AT,
+      backupEnd: AT,
+      status,
+      keys: null,
+      requestedBy: 'ann',
+    },
     ...{ begunAt: AT, readyAt: null, endedAt: null, refusal: null, revision: 1 },
   } satisfies Restore);
 

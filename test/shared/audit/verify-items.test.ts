@@ -67,7 +67,7 @@ const census = {
   },
 };
 const restore: Restore = {
-  ...{ restoreId: 'restore-1', store: 'main', backupTime: AT, status: 'READY', keys: 1 },
+  ...{ restoreId: 'restore-1', store: 'main', backupTime: AT, backupEnd: AT, status: 'READY', keys: 1 },
   ...{ requestedBy: 'ada', begunAt: AT, readyAt: AT, endedAt: null, refusal: null, revision: 1 },
 };
 

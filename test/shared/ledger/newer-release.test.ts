@@ -44,7 +44,7 @@ async function onlyKey(): Promise<ItemKey> {
 }
 
 const restore = {
-  ...{ restoreId: 'r', store: 'main', backupTime: AT, status: 'BEGUN' as const, keys: null },
+  ...{ restoreId: 'r', store: 'main', backupTime: AT, backupEnd: AT, status: 'BEGUN' as const, keys: null },
   ...{ requestedBy: 'olaf', begunAt: AT, readyAt: null, endedAt: null, refusal: null, revision: 1 },
 };
 const request = {

@@ -12,7 +12,9 @@ const SKEW = 60;
 /** `seconds` off that day's midnight. */
 const at = (day: number, seconds = 0) => new Date(START + day * DAY + seconds * 1000).toISOString();
 
-const backupOf = (day: number, seconds = 0) => ({ store: 'main', backupTime: at(day, seconds) });
+/** One that is as of a moment. */
+const backupAt = (day: number, seconds = 0) => during(at(day, seconds), at(day, seconds));
+const during = (backupTime: string, backupEnd: string) => ({ store: 'main', backupTime, backupEnd });
 
 /** Made on day 10, clean on day 20, destroyed on day 60. */
 const presence: Presence = { createdAt: at(10), cleanAt: at(20), goneAt: at(60) };
@@ -26,6 +28,7 @@ function restoreOf(
     restoreId: `r${begun}`,
     store: 'main',
     backupTime: at(backup),
+    backupEnd: at(backup),
     status: ended === null ? 'READY' : 'ENDED',
     keys: 1,
     requestedBy: 'test',
@@ -40,19 +43,37 @@ function restoreOf(
 
 describe('a backup may contain a version', () => {
   it.each([
-    ['from before its creation', backupOf(9), false],
-    ['from a moment before its creation, by another clock', backupOf(10, -SKEW), true],
-    ['from while it was active', backupOf(15), true],
-    ['from a moment after the clean census, by another clock', backupOf(20, SKEW), true],
-    ['from after the clean census', backupOf(20, SKEW + 1), false],
-    ['from after its destruction', backupOf(61), false],
+    ['from before its creation', backupAt(9), false],
+    ['from a moment before its creation, by another clock', backupAt(10, -SKEW), true],
+    ['from while it was active', backupAt(15), true],
+    ['from a moment after the clean census, by another clock', backupAt(20, SKEW), true],
+    ['from after the clean census', backupAt(20, SKEW + 1), false],
+    ['from after its destruction', backupAt(61), false],
   ])('%s', (_, backup, expected) => {
     expect(mayContain(backup, presence, [], SKEW)).toBe(expected);
   });
 
+  it.each([
+    ['that ended before its creation', [at(8), at(10, -SKEW - 1)], false],
+    ['in the middle of which it was made', [at(9), at(10, -SKEW)], true],
+    ['that began before it and ended after its census', [at(9), at(21)], true],
+    ['that began before its census, and ended after', [at(20, SKEW), at(25)], true],
+    ['that began after its census', [at(20, SKEW + 1), at(25)], false],
+    ['that began after its census and ended after its destruction', [at(59), at(61)], false],
+  ] as const)('when it was taken over a time, %s', (_, [begin, end], expected) => {
+    expect(mayContain(during(begin, end), presence, [], SKEW)).toBe(expected);
+  });
+
+  it('again after a restore of a backup in the middle of which it was made, or may have been', () => {
+    const restore = restoreOf(9, [30, 31]);
+    const brought = (backupEnd: string | null) =>
+      mayContain(backupAt(40), presence, [{ ...restore, backupEnd }], SKEW);
+    expect([brought(at(9)), brought(at(11)), brought(null)]).toEqual([false, true, true]);
+  });
+
   it('from any time until its destruction, where no census is known', () => {
     const unknown = { ...presence, cleanAt: null };
-    expect([15, 40, 59, 61].map((day) => mayContain(backupOf(day), unknown, [], SKEW))).toEqual([
+    expect([15, 40, 59, 61].map((day) => mayContain(backupAt(day), unknown, [], SKEW))).toEqual([
       true,
       true,
       true,
@@ -69,14 +90,14 @@ describe('a backup may contain a version', () => {
     ['that was called off', restoreOf(15, [30, 31], { status: 'ABORTED' }), false],
     ['that came later than the backup', restoreOf(15, [41, 42]), false],
   ])('again after a restore %s', (_, restore, expected) => {
-    expect(mayContain(backupOf(40), presence, [restore], SKEW)).toBe(expected);
+    expect(mayContain(backupAt(40), presence, [restore], SKEW)).toBe(expected);
   });
 
   it('again after a restore of a backup of a restored store', () => {
     const first = restoreOf(15, [30, 31]);
     const second = restoreOf(33, [35, 36]);
-    expect(mayContain(backupOf(40), presence, [second, first], SKEW)).toBe(true);
-    expect(mayContain(backupOf(40), presence, [second], SKEW)).toBe(false);
+    expect(mayContain(backupAt(40), presence, [second, first], SKEW)).toBe(true);
+    expect(mayContain(backupAt(40), presence, [second], SKEW)).toBe(false);
   });
 
   it('by the rows that were really in the store (property)', () => {
@@ -88,17 +109,21 @@ describe('a backup may contain a version', () => {
         maxLength: 4,
       }),
       backup: fc.integer({ min: 1, max: 58 }),
+      lasts: fc.nat(12),
     });
     fc.assert(
-      fc.property(history, ({ restores, backup }) => {
+      fc.property(history, ({ restores, backup, lasts }) => {
         const order = restores.filter(({ from, on }) => from < on).toSorted((a, b) => a.on - b.on);
         const contained = (day: number, known: typeof order): boolean =>
           (day >= 10 && day < 20) ||
           // The rows stay: nothing swept them away, as far as is known.
           known.some(({ from, on }, i) => on < day && contained(from, known.slice(0, i)));
         const registered = order.map(({ from, on }) => restoreOf(from, [on, on]));
-        if (contained(backup, order)) {
-          expect(mayContain(backupOf(backup), presence, registered.toReversed(), SKEW)).toBe(true);
+        // It may have the rows of any moment while it was taken.
+        const days = Array.from({ length: lasts + 1 }, (_, i) => backup + i);
+        if (days.some((day) => contained(day, order))) {
+          const taken = during(at(backup), at(backup + lasts));
+          expect(mayContain(taken, presence, registered.toReversed(), SKEW)).toBe(true);
         }
       }),
     );
@@ -106,7 +131,7 @@ describe('a backup may contain a version', () => {
 });
 
 describe('a restore holds', () => {
-  it('what was there when its backup was taken and is not destroyed', () => {
+  it('whatever was activated and is not destroyed, also what was made after its backup', () => {
     const key = keyWith({ keyId: '01900000-0000-7000-8000-000000000001', activatedAt: START });
     const one = key.versions['1'];
     if (one === undefined) throw new Error('no version');
@@ -119,6 +144,6 @@ describe('a restore holds', () => {
       '5': { ...one, version: 5, state: 'PRE_ACTIVE' as const, createdAt: at(12), activatedAt: null },
       '6': { ...one, version: 6, createdAt: at(21) },
     };
-    expect(versionsToHold({ versions }, backupOf(20), SKEW)).toEqual([2, 3, 4]);
+    expect(versionsToHold({ versions })).toEqual([2, 3, 4, 6]);
   });
 });

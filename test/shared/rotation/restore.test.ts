@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RecordStoreError } from '../../../shared/errors/errors.ts';
-import { changeVersion, versionOf } from '../../../shared/keyring/change-version.ts';
 import { heldBy } from '../../../shared/keyring/holds.ts';
 import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { createKey } from '../../../shared/rotation/create-key.ts';
@@ -109,7 +108,7 @@ describe('a restore', () => {
     backup = await backUpAndRotate(world);
   });
 
-  it('holds every version that its backup may contain, in one write a key, and no other', async () => {
+  it('holds every version that is not destroyed, also one made since its backup, in one write a key', async () => {
     const before = await world.key();
     const restore = await begin(world, backup);
     expect(restore).toMatchObject({ status: 'READY', keys: 1, store: 'main', refusal: null });
@@ -117,19 +116,13 @@ describe('a restore', () => {
     expect(key).toMatchObject({ restoreEpoch: 1, revision: before.revision + 1 });
     expect(key.holds.find(({ reason }) => reason === 'RESTORE')).toMatchObject({
       holdId: restore.restoreId,
-      versions: [1],
+      versions: [1, 2],
       until: null,
       endedEpoch: null,
     });
     // Asked for again, it is the same one.
     expect(await begin(world, backup)).toEqual(restore);
     expect(await world.key()).toEqual(key);
-  });
-
-  it('of a backup that was taken after the rotation also holds the new version', async () => {
-    world.pass(3600);
-    const { holds } = await begin(world, takeBackup(world)).then(() => world.key());
-    expect(holds.find(({ reason }) => reason === 'RESTORE')?.versions).toEqual([1, 2]);
   });
 
   it('brings records back that decrypt; its end sweeps them, and only then the purge goes through', async () => {
@@ -232,6 +225,8 @@ describe('a restore', () => {
     ['a store that is not there', { store: 'other' }, 'RECORD_SET_NOT_FOUND'],
     ['the ledger', { store: 'ledger' }, 'RESTORE_REFUSED'],
     ['a time to come', { backupTime: '2999-01-01T00:00:00.000Z' }, 'RESTORE_REFUSED'],
+    ['an end to come', { backupEnd: '2999-01-01T00:00:00.000Z' }, 'RESTORE_REFUSED'],
+    ['an end before its begin', { backupEnd: '2000-01-01T00:00:00.000Z' }, 'RESTORE_REFUSED'],
   ])('of %s is refused', async (_, changes, code) => {
     await expect(beginRestore(world.deps, { ...requestOf(backup), ...changes })).rejects.toMatchObject({
       code,
@@ -293,7 +288,7 @@ describe('a restore', () => {
     await sweep(world);
     expect(await heldOn(world, 1)).toEqual(['BACKUP']);
     expect(await begin(world, backup)).toEqual(restore);
-    expect((await world.key()).holds.find(isOfRestore)).toMatchObject({ versions: [1], endedEpoch: null });
+    expect((await world.key()).holds.find(isOfRestore)).toMatchObject({ versions: [1, 2], endedEpoch: null });
   });
 
   it('sweeps all its keys at its end, also one that was freed after an end that failed half-way', async () => {
@@ -395,6 +390,71 @@ function crashBefore(of: World, name: string): () => void {
   };
 }
 
+describe('a physical backup, which has the rows as they were at its end', () => {
+  let taken: Backup & { readonly backupEnd: string };
+  beforeEach(async () => {
+    world = await worlds.makeWorld(createMemoryLedger());
+    await fill(world, RECORDS);
+    const backupTime = world.clock.timestamp();
+    world.pass(3600);
+    await rotate(world);
+    await world.write(world.people, RECORDS + 1, `person ${RECORDS + 1}`);
+    taken = { ...takeBackup(world), backupTime, backupEnd: world.clock.timestamp() };
+    world.pass(3600);
+    // From version 2, which was made while it was being taken.
+    await rotate(world);
+  });
+
+  async function purgeSecond(): Promise<boolean> {
+    const { job } = await requestPurge(world.deps, { ...PURGE, version: 2 });
+    return runPurge(world, job.jobId);
+  }
+
+  it.each([true, false])('comes back whole, whether its end is given or not (%s)', async (given) => {
+    world.pass(34.5 * 86_400);
+    const { restore } = await beginRestore(world.deps, {
+      ...requestOf(taken),
+      ...(given && { backupEnd: taken.backupEnd }),
+    });
+    expect(restore).toMatchObject({ backupTime: taken.backupTime });
+    expect(restore.backupEnd).toBe(given ? taken.backupEnd : taken.backupTime);
+    // The restore takes a day and a half: by then the grace of version 2 is over.
+    world.pass(1.5 * 86_400);
+    await expect(purgeSecond()).rejects.toMatchObject({ code: 'PURGE_REFUSED' });
+    expect(await sweepDaily(world.deps)).toMatchObject({ purges: 0 });
+    restoreRows(world, taken);
+    await expectReadable(world);
+    const { keys } = await endRestore(world.deps, restore.restoreId, 'test');
+    expect(keys).toMatchObject([{ unknown: [], destroyed: [] }]);
+    await sweep(world);
+    await expectReadable(world);
+    expect(world.versions(world.people)).toEqual([3]);
+  });
+
+  it('is refused by its end once a version that was made meanwhile is destroyed', async () => {
+    world.passGrace();
+    expect(await purgeSecond()).toBe(true);
+    const { backupEnd } = taken;
+    const before = await snapshot(world);
+    await expect(beginRestore(world.deps, { ...requestOf(taken), backupEnd })).rejects.toMatchObject({
+      code: 'RESTORE_REFUSED',
+      message: expect.stringContaining('version 2 of acme'),
+    });
+    expect(await snapshot(world)).toEqual(before);
+    // As of its begin it has nothing on that version: then it is a logical dump.
+    expect(await begin(world, taken)).toMatchObject({ status: 'READY' });
+  });
+
+  it('begun again goes on with the restore of the same end alone', async () => {
+    const begun = await begin(world, taken);
+    const { backupEnd } = taken;
+    const other = (await beginRestore(world.deps, { ...requestOf(taken), backupEnd })).restore;
+    expect(other.restoreId).not.toBe(begun.restoreId);
+    const again = (await beginRestore(world.deps, { ...requestOf(taken), backupEnd })).restore;
+    expect([again, await begin(world, taken)]).toEqual([other, begun]);
+  });
+});
+
 describe('a quarantined value', () => {
   it('is in the backups that were taken until it was settled, and its version is held for them', async () => {
     world = await worlds.makeWorld(createMemoryLedger());
@@ -464,7 +524,7 @@ describe('a restore and the decision to destroy', () => {
 
   it('that is made between the look and the hold calls the restore off, and frees what was held', async () => {
     const backup = await backUpAndRotate(world);
-    await createOld('aaron', backup);
+    await createKey(world.deps, 'aaron', PURPOSE);
     const epochs = async () => (await world.ledger.scanKeys()).map(({ restoreEpoch }) => restoreEpoch);
     world.passGrace();
     // Somebody decides right after everything was looked at.
@@ -494,7 +554,7 @@ describe('a process that dies in a restore', () => {
     for (; at < 500; at++) {
       world = await worlds.makeWorld(createMemoryLedger());
       const backup = await backUpAndRotate(world);
-      for (const tenant of ['beta', 'gamma']) await createOld(tenant, backup);
+      for (const tenant of ['beta', 'gamma']) await createKey(world.deps, tenant, PURPOSE);
       let calls = 0;
       let hit: string | null = null;
       world.faults[when] = (call) => {
@@ -538,10 +598,3 @@ describe('a process that dies in a restore', () => {
     expect(at).toBeGreaterThan(30);
   });
 });
-
-/** A key that was there when the backup was taken. */
-async function createOld(tenant: string, { backupTime }: Backup): Promise<void> {
-  const { key } = await createKey(world.deps, tenant, PURPOSE);
-  const first = versionOf(key, 1);
-  await world.ledger.replaceKey(changeVersion(key, 1, { ...first, createdAt: backupTime }));
-}

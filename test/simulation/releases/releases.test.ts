@@ -35,7 +35,7 @@ const hold = {
   ...{ at: AT, until: null, endedEpoch: null },
 };
 const restore = {
-  ...{ restoreId: 'r', store: 'main', backupTime: AT, status: 'BEGUN' as const, keys: null },
+  ...{ restoreId: 'r', store: 'main', backupTime: AT, backupEnd: AT, status: 'BEGUN' as const, keys: null },
   ...{ requestedBy: 'olaf', begunAt: AT, readyAt: null, endedAt: null, refusal: null, revision: 1 },
 };
 const entry = { requestId: 'q', at: AT, why: 'w' };
