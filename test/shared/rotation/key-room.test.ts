@@ -263,7 +263,9 @@ it('keeps room for all that must be possible on a key that is full', () => {
       for (const version of left) {
         measured.change((key) => beginDestroy(key, version, AT));
         const holds = backupHolds(measured.key, [version], config, AT);
-        measured.change((key) => renewGrace(key, version, { at: AT, purgeNotBefore: AT, holds }));
+        measured.change((key) =>
+          renewGrace(key, version, { at: AT, purgeNotBefore: AT, besides: [], holds }),
+        );
         purge(measured, version, Object.keys(config.approvals.approvers));
       }
       expect(measured.largest).toBeLessThanOrEqual(ITEM_LIMIT - SPARE_BYTES);
