@@ -386,7 +386,7 @@ export const configSchema = z
       .array(retiredSchema)
       .default([])
       .describe(
-        'Tables and columns that keys once served and that hold no envelopes any more. A purge refuses while one that it remembers is neither declared nor listed here',
+        'Tables and columns that keys once served and that hold no envelopes any more. While one that a key remembers is neither declared nor listed here, no rotation of it ends clean, and no purge begins',
       ),
     rotation: rotationSchema.prefault({}).describe('How keys rotate'),
     approvals: approvalsSchema.prefault({}).describe('Whose word a destruction needs'),

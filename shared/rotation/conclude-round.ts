@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Deps } from '../deps/deps.ts';
+import type { ServedTable } from '../keyring/key.ts';
 import { seenBySweep } from '../keyring/sightings.ts';
 import { announceEnd } from './announce-end.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from './change.ts';
 import { type StayingRecord, settleQuarantine } from './quarantine.ts';
 import type { Blocker, CensusCoverage, CensusResult, Job } from './rotation.ts';
-import { describeSet, registerServed, unreadSets } from './served.ts';
+import { describeSet, describeTables, registerServed, unreadSets, unreadTables } from './served.ts';
 import { readCensus } from './take-census.ts';
 
 export type RoundOutcome = 'CLEAN' | 'SWEEP_AGAIN' | 'BLOCKED';
@@ -28,7 +29,8 @@ export async function concludeRound(
   const earlier = standingOutcome(job, round);
   if (earlier !== null) return { outcome: earlier };
   // With the tables that are declared since the job began.
-  const { active, restoreEpoch } = await registerServed(deps, job.tenant, job.purpose);
+  const key = await registerServed(deps, job.tenant, job.purpose);
+  const { active, restoreEpoch } = key;
   const census = await readCensus(deps, job, round, active);
   await tellRetired(deps, job, census);
   deps.metrics.add('StaleRecords', census.stale);
@@ -36,7 +38,10 @@ export async function concludeRound(
   const recordSets = deps.recordSets.ofKey(job.tenant, job.purpose);
   const unread = unreadSets(deps.config, recordSets, census.coverage);
   const setAside = countSetAside(census, quarantined, active);
-  const decision = decideRound(census, setAside, round, job.maxRounds, unread.map(describeSet));
+  // Known of, and in nobody's record sets: another process has another configuration, or the table was taken out of it.
+  const undeclared = unreadTables(key, deps.config);
+  const left = [...unread.map(describeSet), ...undeclared.map(describeUndeclared)];
+  const decision = decideRound(census, setAside, round, job.maxRounds, left);
   const concluded = await changeJob(deps, jobId, (current) => {
     if (standingOutcome(requireRunning(current), round) !== null) return current;
     const next = { ...current, census };
@@ -102,8 +107,8 @@ function staleOf({ versions, foreign, malformed }: CensusCoverage, active: numbe
 /**
  * Pure. Quarantined values block the purge of their version and nothing else: a round with nothing but them left is
  * clean. The quarantine is compared with the census by its size, so a value that is stale and not set aside is
- * never overlooked: it makes the census larger. `unread`: record sets that were declared since the round began, or counted by
- * another configuration than the one that decides.
+ * never overlooked: it makes the census larger. `unread`: what was declared since the round began, was counted by another
+ * configuration than the one that decides, or is declared by neither and yet known to the key.
  */
 export function decideRound(
   census: CensusResult,
@@ -116,7 +121,7 @@ export function decideRound(
   if (left <= 0 && unread.length === 0) return { outcome: 'CLEAN' };
   if (round < maxRounds) return { outcome: 'SWEEP_AGAIN' };
   if (unread.length > 0) {
-    const message = `After ${round} rounds these record sets, declared otherwise since the last began, were not read: ${unread.join('; ')}`;
+    const message = `After ${round} rounds these were not read: ${unread.join('; ')}. Each is declared otherwise than by the process that counted, or not at all`;
     return { outcome: 'BLOCKED', blocker: { code: 'RECORD_SET_CHANGED', message } };
   }
   return {
@@ -126,6 +131,10 @@ export function decideRound(
       message: `After ${round} rounds ${left} values are not on the active version and not quarantined (${describe(census)})`,
     },
   };
+}
+
+function describeUndeclared(table: ServedTable): string {
+  return `${describeTables([table])}, which the key served and no record set declares`;
 }
 
 function describe(census: CensusResult): string {

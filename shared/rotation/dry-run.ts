@@ -218,7 +218,10 @@ async function findObstacles(deps: Deps, key: TenantKey, census: CensusResult): 
     );
   }
   const unread = unreadTables(key, deps.config);
-  if (unread.length > 0) add('purge', 'SERVED_UNREAD', `No record set declares ${describeTables(unread)}`);
+  if (unread.length > 0) {
+    const message = `No record set declares ${describeTables(unread)}, which the key served: it would end BLOCKED`;
+    add('rotation', 'SERVED_UNREAD', message);
+  }
   for (const [store, message] of await undeclaredIn(deps, key)) {
     add('purge', 'UNDECLARED_ENVELOPES', `Store ${store}: ${message}`);
   }

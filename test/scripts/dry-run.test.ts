@@ -112,7 +112,7 @@ describe('keyturn rotate --dry-run', () => {
     expect(json.obstacles.map(({ blocks, code }: Record<string, string>) => `${blocks} ${code}`)).toEqual([
       'rotation RUNNING',
       'purge UNREADABLE',
-      'purge SERVED_UNREAD',
+      'rotation SERVED_UNREAD',
       'purge UNDECLARED_ENVELOPES',
     ]);
     expect(ended.stdout).toContain(

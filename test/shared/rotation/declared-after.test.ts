@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Config } from '../../../shared/config/schema.ts';
 import type { Deps } from '../../../shared/deps/deps.ts';
 import { beginRestore } from '../../../shared/rotation/begin-restore.ts';
 import { endRestore } from '../../../shared/rotation/end-restore.ts';
@@ -7,6 +6,7 @@ import { standingHolds } from '../../../shared/rotation/holds.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { addServed, registerServed } from '../../../shared/rotation/served.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { declaring, forgetNotes, withoutNotes } from '../../support/declaring.ts';
 import { runPurge, runRotation, untilDone } from '../../support/memory-machine.ts';
 import {
   Crash,
@@ -16,7 +16,6 @@ import {
   type World,
   type WorldMaker,
 } from '../../support/memory-world.ts';
-import { forgetNotes, withoutNotes } from '../../support/without-notes.ts';
 
 /** A table, column or store that is declared when a version was retired already: its grace and its holds began without it. */
 
@@ -37,11 +36,6 @@ beforeEach(async () => {
 
 /** Processes of another configuration. */
 const on = (deps: Deps): World => Object.create(world, { deps: { get: () => deps } });
-const withConfig = (changes: Partial<Config>): Deps => ({
-  ...world.deps,
-  config: { ...world.deps.config, ...changes },
-});
-
 async function rotate(deps: Deps) {
   const { job } = await requestRotation(deps, KEY);
   expect(await runRotation(on(deps), job.jobId)).toBe('CLEAN');
@@ -118,8 +112,8 @@ describe('a table that is declared after a version was retired', () => {
   it('does so where it is taken out of service again before the purge', async () => {
     await deletedUnread();
     await world.changeKey((key) => addServed(key, [{ store: 'main', table: 'notes', columns: ['email'] }]));
-    const before = withoutNotes(world);
-    const out = { ...before, config: { ...before.config, retired: [{ store: 'main', table: 'notes' }] } };
+    const { notes: _, ...recordSets } = world.deps.config.recordSets;
+    const out = declaring(world, { recordSets, retired: [{ store: 'main', table: 'notes' }] });
     expect(await purge(out)).toMatchObject(HELD);
     world.passGrace();
     expect(await purge(out)).toEqual({ destroyed: true, blocker: null });
@@ -135,7 +129,9 @@ describe('a table that is declared after a version was retired', () => {
       ...notes.fields,
       { ...notes.fields[0], sensitivity: 'high' as const, name: 'fax', column: 'fax' },
     ];
-    const more = withConfig({ recordSets: { ...world.deps.config.recordSets, notes: { ...notes, fields } } });
+    const more = declaring(world, {
+      recordSets: { ...world.deps.config.recordSets, notes: { ...notes, fields } },
+    });
     const held = await purge(more);
     expect(held).toMatchObject(HELD);
     expect(held.blocker?.message).toContain('notes in main (fax): declared since');
@@ -183,7 +179,7 @@ describe('a column that is declared after a version was retired', () => {
     if (people === undefined || notes === undefined) throw new Error('no record sets');
     const fields = people.fields.filter(({ name }) => name !== 'phone');
     await world.changeKey((key) => ({ ...key, revision: key.revision + 1, serves: [] }));
-    await rotate(withConfig({ recordSets: { notes, people: { ...people, fields } } }));
+    await rotate(declaring(world, { recordSets: { notes, people: { ...people, fields } } }));
     world.passGrace();
     const held = await purge();
     expect(held).toMatchObject(HELD);
@@ -201,7 +197,7 @@ describe('a store that is declared after a version was retired', () => {
     const { notes } = recordSets;
     if (stores['main'] === undefined || notes === undefined) throw new Error('no store');
     const archive = { ...stores['main'], backupRetentionSeconds: 90 * DAY };
-    const later = withConfig({
+    const later = declaring(world, {
       stores: { ...stores, archive },
       recordSets: { ...recordSets, notes: { ...notes, store: 'archive' } },
     });
@@ -226,7 +222,7 @@ describe('a version all of whose tables were read when it was retired', () => {
 
   it('also where one of them was out of service already', async () => {
     await world.changeKey((key) => addServed(key, [{ store: 'main', table: 'old', columns: ['x'] }]));
-    const out = withConfig({ retired: [{ store: 'main', table: 'old' }] });
+    const out = declaring(world, { retired: [{ store: 'main', table: 'old' }] });
     await rotate(out);
     world.passGrace();
     expect(await purge(out)).toEqual({ destroyed: true, blocker: null });
@@ -269,7 +265,7 @@ describe('a restore when the version is gone', () => {
     const { stores, recordSets } = world.deps.config;
     const { notes } = recordSets;
     if (stores['main'] === undefined || notes === undefined) throw new Error('no store');
-    const later = withConfig({
+    const later = declaring(world, {
       stores: { ...stores, archive: stores['main'] },
       recordSets: { ...recordSets, notes: { ...notes, store: 'archive' } },
     });

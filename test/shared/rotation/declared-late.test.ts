@@ -7,9 +7,9 @@ import { requestPurge, requestRotation } from '../../../shared/rotation/request-
 import { registerServed } from '../../../shared/rotation/served.ts';
 import { takeCensus } from '../../../shared/rotation/take-census.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
+import { forgetNotes, withoutNotes } from '../../support/declaring.ts';
 import { runPurge, runRotation } from '../../support/memory-machine.ts';
 import { KEY, prepareWorlds, stateOf, type World, type WorldMaker } from '../../support/memory-world.ts';
-import { forgetNotes, withoutNotes } from '../../support/without-notes.ts';
 
 /** A record set that is declared while a job is under way, by a deployment of another configuration. */
 
