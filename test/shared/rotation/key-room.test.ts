@@ -181,6 +181,7 @@ function holdAll(measured: Measured, plan: Plan): void {
         restoreId: restoreIdOf(i),
         store: nameOf('s', i % plan.stores),
         backupTime: LATER,
+        backupEnd: LATER,
         status: 'BEGUN' as const,
         keys: null,
         requestedBy: ANN,
@@ -190,7 +191,7 @@ function holdAll(measured: Measured, plan: Plan): void {
         refusal: null,
         revision: 1,
       };
-      return holdForRestore(key, holdOf(restore, versionsToHold(key, restore, 60)));
+      return holdForRestore(key, holdOf(restore, versionsToHold(key)));
     });
   }
   for (let i = 0; i < PERSON_LIMIT; i++) {
