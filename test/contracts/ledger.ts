@@ -639,6 +639,7 @@ function describeCensus(ledger: () => Ledger): void {
       segment: 0,
       recordSet: 'customers',
       count,
+      read: { store: 'main', table: 'people', columns: ['email', 'ssn'] },
       takenAt: AT,
     };
     const again = { ...base, count: { ...count, versions: {} }, takenAt: LATER };
@@ -662,6 +663,7 @@ function describeCensus(ledger: () => Ledger): void {
       found: [
         { ...{ table: 'public.t', column: 'c', materialized: true }, envelopes: 3, ofKey: 2, onVersion: 1 },
       ],
+      declared: [{ table: 't', column: 'd', onVersion: 4 }],
       unsearched: [
         { table: 'public.u', columns: ['a', 'b'], reason: 'RIGHTS' as const },
         { table: '', columns: [], reason: 'TIME' as const, more: 12 },

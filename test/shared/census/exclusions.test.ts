@@ -87,4 +87,30 @@ describe('what a census did not read', () => {
     ]);
     expect(found.filter(({ why }) => why === 'BACKUPS')).toHaveLength(3);
   });
+
+  it('is named where a search took it as declared, or where the count knew less than who decides', () => {
+    const declared = (table: string, ...columns: string[]) =>
+      columns.map((column) => ({ table, column, onVersion: 0 }));
+    const searched = [
+      {
+        ...{ store: 'main', found: [], unsearched: [] },
+        declared: [
+          ...declared('people', 'a', 'new'),
+          ...declared('own', 'a'),
+          ...declared('later', 'x', 'y'),
+        ],
+      },
+    ];
+    const found = exclusionsOf({
+      ...{ config, key: { serves: [] }, reach: 'everywhere' as const },
+      read: { people: place('main', 'people'), own: { ...place('main', 'own'), columns: [] } },
+      ...{ own: ['people', 'own'], searched },
+    });
+    expect(found.filter(({ why }) => why === 'DECLARED_SINCE')).toEqual([
+      { store: 'main', table: 'own', columns: ['a'], why: 'DECLARED_SINCE' },
+      { store: 'items', table: 'cards', columns: ['a'], why: 'DECLARED_SINCE' },
+      { store: 'main', table: 'people', columns: ['new'], why: 'DECLARED_SINCE' },
+      { store: 'main', table: 'later', columns: ['x', 'y'], why: 'DECLARED_SINCE' },
+    ]);
+  });
 });

@@ -101,6 +101,12 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'counted for the tenant only': census(() => ({ reach: 'tenant' })),
   'counted nothing': census(() => ({ coverage: {}, foreign: 0 })),
   'searched nothing': census(() => ({ undeclared: null })),
+  'found by the search alone': (c, s) => {
+    const [[name, read] = []] = Object.entries(c.census.coverage);
+    if (name === undefined || read === undefined) throw new Error('nothing was read');
+    const coverage = { ...c.census.coverage, [name]: { ...read, onVersionBySearch: s } };
+    return { ...c, census: { ...c.census, coverage } };
+  },
   'another soak': (c, s) => ({ ...c, soakSeconds: (c.soakSeconds ?? 0) + s }),
   'no soak': (c) => ({ ...c, soakSeconds: null }),
   'requested after the fence': (c, s) => ({

@@ -106,6 +106,22 @@ describe('adding up a census', () => {
     expect(of(3, 'everywhere')).toThrow(inconsistent);
   });
 
+  it('covers what all parts of a record set read, and nothing where one differs or does not say', () => {
+    const one = { jobId: 'j', census: 'c', recordSet: 'people', takenAt: AT, count: count({}) };
+    const read = { store: 'main', table: 'people', columns: ['email', 'ssn'] };
+    const covered = (...reads: readonly (typeof read | undefined)[]) =>
+      addUp(
+        reads.map((of, segment) => ({ ...one, segment, ...(of === undefined ? {} : { read: of }) })),
+        frame(),
+      ).coverage['people'];
+    expect(covered(read, read)).toMatchObject(read);
+    for (const other of [{ ...read, columns: ['email'] }, { ...read, table: 'persons' }, undefined]) {
+      expect(covered(read, other)?.columns).toEqual([]);
+      expect(covered(other, read)?.columns).toEqual([]);
+    }
+    expect(covered(undefined)?.columns).toEqual([]);
+  });
+
   it('adds two counts, and keeps both as they are', () => {
     const a = count({ rows: 1, values: 2, versions: { 1: 1, 2: 1 } });
     const b = count({ rows: 4, values: 5, versions: { 2: 3, 7: 2 }, foreign: 1, malformed: 2 });

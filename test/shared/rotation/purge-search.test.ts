@@ -55,6 +55,42 @@ describe('a purge and what nobody declared', () => {
     expect(await runPurge(world, await purge())).toBe(true);
   });
 
+  it.each([
+    ['the search of an earlier release', [], 'notes, people'],
+    ['one that declares less', ['notes email', 'notes phone', 'people email'], 'people'],
+  ])('is blocked where the declared columns were not counted twice: %s', async (_, columns, named) => {
+    const declared = columns.map((text) => {
+      const [table = '', column = ''] = text.split(' ');
+      return { table, column, onVersion: 0 };
+    });
+    world.elsewhere.found = { found: [], declared, unsearched: [] };
+    const jobId = await purge();
+    expect(await runPurge(world, jobId)).toBe(false);
+    expect((await world.job(jobId)).blocker).toMatchObject({
+      code: 'RECORD_SET_CHANGED',
+      message: expect.stringMatching(new RegExp(`did not read these as declared.*: ${named}$`)),
+    });
+    expect(await stateOf(world, 1)).toBe('RETIRING');
+  });
+
+  it('is blocked where a segment was counted by an earlier release, which did not say what it read', async () => {
+    const jobId = await purge();
+    const destroyed = await runPurge(world, jobId, async (name, step) => {
+      if (name === 'DestroyVersion') {
+        const [first] = await world.ledger.listSegmentCensus(jobId, 'attempt-1-round-1');
+        if (first === undefined) throw new Error('nothing was counted');
+        const { read: _, ...silent } = first;
+        await world.ledger.putSegmentCensus(silent);
+      }
+      return step();
+    });
+    expect(destroyed).toBe(false);
+    expect((await world.job(jobId)).blocker).toMatchObject({
+      code: 'RECORD_SET_CHANGED',
+      message: expect.stringContaining(': notes (email, phone)'),
+    });
+  });
+
   it('is not blocked by envelopes of other keys and by what cannot be read, and keeps both in its census', async () => {
     world.elsewhere.found = {
       found: [{ ...column, ofKey: 0, onVersion: 0 }],

@@ -156,6 +156,38 @@ describe('a search of a PostgreSQL database', () => {
     expect(await tables('p2')).toContain('public.p');
   });
 
+  it('counts declared columns on the version in the pass over the whole table, of partitions through their root', async () => {
+    await admin.query(`
+      CREATE TABLE p (id int8, a bytea, b text, tight varchar(40)) PARTITION BY RANGE (id);
+      CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+      CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);`);
+    await admin.query('INSERT INTO p VALUES (1, $1, $2), (11, $1, NULL), (12, $3, NULL)', [
+      Buffer.from(envelope(1)),
+      toText(envelope(1)),
+      Buffer.from(envelope(2)),
+    ]);
+    const read = async (...declared: Declared) => {
+      const search = createPostgresSearch({ store: 'main', declared, pool });
+      const [part = ''] = await search.parts(1);
+      return (await search.search(part, SCOPE, Number.POSITIVE_INFINITY)).declared;
+    };
+    const a = (table: string) => ({ table, column: 'a', onVersion: 2 });
+    const columns = ['a', 'b', 'tight'];
+    expect(await read({ table: 'p', columns })).toEqual([
+      a('p'),
+      { table: 'p', column: 'b', onVersion: 1 },
+      { table: 'p', column: 'tight', onVersion: 0 },
+    ]);
+    // By each name that the configuration has for it: of a part of the table the count is the whole table's.
+    const named = await read({ table: 'public.p1', columns: ['a'] }, { table: 'p2', columns: ['a'] });
+    expect(named).toEqual([a('public.p1'), a('p2')]);
+    expect(await read({ table: 'p2', columns: ['a'] })).toEqual([a('p2')]);
+    // What is not there was not read.
+    expect(await read({ table: 'p', columns: ['a', 'c'] }, { table: 'gone', columns: ['a'] })).toEqual([
+      a('p'),
+    ]);
+  });
+
   it('names what it may not or cannot read, and never leaves it out', async () => {
     await admin.query(`
       GRANT USAGE ON SCHEMA public TO ${role};
