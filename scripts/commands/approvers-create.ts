@@ -61,7 +61,8 @@ export const approversCreate = defineCommand({
     }
     out.line('For the configuration:');
     out.line();
-    out.line(stringify({ approvals: { approvers: { [name]: approver } } }, { lineWidth: 0 }).trimEnd());
+    const lines = stringify({ approvals: { approvers: { [name]: approver } } }, { lineWidth: 0 });
+    for (const line of lines.trimEnd().split('\n')) out.line(line);
     out.result({ name, publicKey: jwk, kmsKey: kmsKey ?? null, keyFile: keyFile ?? null });
     return EXIT_CODES.done.code;
   },

@@ -40,7 +40,7 @@ export const fenceInstall = defineCommand({
         for (const set of sets) {
           const list = (await set.fence?.statements()) ?? [];
           statements[set.recordSet] = list;
-          for (const text of list) out.line(`${text};`);
+          for (const line of list.flatMap((text) => `${text};`.split('\n'))) out.line(line);
           if (set.fence === null) out.line(`-- ${set.recordSet}: its store has no fence to offer`);
           else if (list.length === 0)
             out.line(`-- ${set.recordSet}: table ${set.table} has its fence already`);

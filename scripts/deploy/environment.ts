@@ -27,10 +27,10 @@ export function variablesOf(outputs: readonly StackOutput[]): Record<string, str
 }
 
 /** For `eval "$(…)"` in any POSIX shell. */
-export function shellExports(variables: Readonly<Record<string, string>>): string {
-  return Object.entries(variables)
-    .map(([name, value]) => `export ${name}='${value.replaceAll("'", `'\\''`)}'`)
-    .join('\n');
+export function shellExports(variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).map(
+    ([name, value]) => `export ${name}='${value.replaceAll("'", `'\\''`)}'`,
+  );
 }
 
 async function readOutputs(stage: Stage): Promise<StackOutput[]> {

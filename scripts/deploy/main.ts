@@ -51,7 +51,7 @@ function createProgram(output: (options: Options) => Output): Command {
     .action(async (options: Options) => {
       const out = output(options);
       const variables = await readEnvironment(readOwnStage(options.stage));
-      out.line(shellExports(variables));
+      for (const line of shellExports(variables)) out.line(line);
       out.result(variables);
     });
 

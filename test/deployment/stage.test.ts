@@ -238,6 +238,6 @@ describe('the variables of the command line', () => {
   });
 
   it('are quoted for a shell', () => {
-    expect(shellExports({ A: "it's $HOME", B: 'x' })).toBe("export A='it'\\''s $HOME'\nexport B='x'");
+    expect(shellExports({ A: "it's $HOME", B: 'x' })).toEqual(["export A='it'\\''s $HOME'", "export B='x'"]);
   });
 });

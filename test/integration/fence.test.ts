@@ -170,6 +170,9 @@ describe('a rotation with a fence', () => {
   });
 
   it('is in the audit: what is done to a table in the service’s, and what the fence is told in the tenant’s', async () => {
+    const toRun = await runOn(stack.deps, ['fence', 'install', '--all', '--sql']);
+    expect(toRun.stdout).toMatch(/^CREATE SCHEMA[\s\S]*;\nCREATE [\s\S]*\$fence\$;\n/);
+    expect(toRun.stdout).not.toContain('\ufffd');
     const again = [await fenceCommand('install'), await fenceCommand('install')];
     const sql = await runOn(stack.deps, ['fence', 'install', '--all', '--sql']);
     expect(sql.stdout).toBe('-- people: table people has its fence already\n');
