@@ -30,7 +30,7 @@ export function roomTaken(key: TenantKey, config: Pick<Config, 'approvals'>): nu
   const destroyed = Object.values(key.versions).filter(({ state }) => state === 'DESTROYED');
   const live = Object.values(key.versions).filter(({ state }) => state !== 'DESTROYED');
   const made = { ...versionOf(key, highestVersion(key)), version: nextVersion(key) };
-  const grown = [...live, made].map((version) => atLargest(version, approvers));
+  const grown = [...live, made].map((version) => atLargest(version, key, approvers));
   const numbers = grown.map(({ version }) => version);
   const holds = [...key.holds.map((hold) => withAll(hold, numbers)), ...backupHoldsToCome(key, numbers)];
   const versions = Object.fromEntries([...destroyed, ...grown].map((one) => [one.version, one]));
@@ -89,7 +89,7 @@ const MATERIAL = 'x'.repeat(64);
  * A version that is not destroyed, with all that it can get. It has less when it is destroyed: then only the names of what
  * wrapped it are left of its wrappings.
  */
-function atLargest(version: KeyVersion, approvers: readonly string[]): KeyVersion {
+function atLargest(version: KeyVersion, { serves }: TenantKey, approvers: readonly string[]): KeyVersion {
   return {
     ...version,
     state: 'DESTROY_PENDING',
@@ -105,7 +105,7 @@ function atLargest(version: KeyVersion, approvers: readonly string[]): KeyVersio
     destroyAuthorizedAt: TIME,
     destroyedAt: TIME,
     retiredBy: UUID,
-    seen: { at: TIME, cleanAt: TIME },
+    seen: { at: TIME, cleanAt: TIME, besides: serves },
     erased: [],
     approvedBy: DIGEST,
     agreement: { required: approvers.length, approvers },

@@ -138,7 +138,7 @@ What becomes of it:
   (the event's \`time\`); where the key was rotated since, there is nothing left to do. \`requestId\` is for the audit: it
   stands in the job, as \`keyturn status --json\` shows it.
 - **Again and again:** each request that is made after a rotation starts the next one: there is no least time between them. A key can
-  have some 300 versions, or 141 where they come faster than they are purged ([Where it ends](cost-and-scale.md#where-it-ends)).
+  have some 300 versions, or 136 where they come faster than they are purged ([Where it ends](cost-and-scale.md#where-it-ends)).
 - **Not valid** (a field missing, misspelt or of a wrong form, a \`time\` that lies minutes in the future), **or for a key that is not there:** refused. The log has the
   field names and never what they hold, the metric \`RequestsRefused\` counts every try, and after Lambda's two repeats the
   event is in the dead-letter queue (\`keyturn-prod-event-dead-letters\`) with the error beside it. Mend the sender; a refused

@@ -265,7 +265,7 @@ it('keeps room for all that must be possible on a key that is full', () => {
         measured.change((key) => beginDestroy(key, version, AT));
         const holds = backupHolds(measured.key, [version], config, AT);
         measured.change((key) =>
-          renewGrace(key, version, { at: AT, purgeNotBefore: AT, besides: [], holds }),
+          renewGrace(key, version, { at: AT, purgeNotBefore: AT, besides: measured.key.serves, holds }),
         );
         purge(measured, version, Object.keys(config.approvals.approvers));
       }
