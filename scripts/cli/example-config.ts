@@ -45,7 +45,7 @@ recordSets: {}
 rotation:
   mode: rewrap                  # or re-encrypt: new data keys for every field
   cacheMaxAgeSeconds: 300       # longest time that your application caches a key
-  backupRetentionSeconds: 3024000   # 35 days: how long the oldest backup is kept
+  backupRetentionSeconds: 3024000   # 35 days: how long the oldest backup is kept, and how long taking it lasts
   graceSeconds: 3024000         # 35 days: how long a version still decrypts before its purge
   soakSeconds: 604800           # 7 days: its rehearsal, in which whoever still asks for it ends the purge
 

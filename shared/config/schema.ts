@@ -41,7 +41,9 @@ const backupRetentionSeconds = z
   .int()
   .min(0)
   .max(3650 * DAY)
-  .describe("How long this store's oldest backup is kept. Left out: rotation.backupRetentionSeconds")
+  .describe(
+    "How long this store's oldest backup is kept, counted from when it began: tools count from its end, so add the time that taking one lasts. Left out: rotation.backupRetentionSeconds",
+  )
   .optional();
 
 export const postgresStoreSchema = z.strictObject({
@@ -247,7 +249,7 @@ export const rotationSchema = z
       .max(3650 * DAY)
       .default(35 * DAY)
       .describe(
-        'How long the oldest backup of a store is kept, where the store says nothing itself. Until then no version is destroyed that a backup contains',
+        'How long the oldest backup of a store is kept, where the store says nothing itself; counted from when it began: tools count from its end, so add the time that taking one lasts. Until then no version is destroyed that a backup contains',
       ),
     graceSeconds: z
       .int()
