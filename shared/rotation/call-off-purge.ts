@@ -71,8 +71,12 @@ export function calledOffMeanwhile(
   if (job.kind !== 'purge' || !fenced || job.fencedAt === null) return null;
   const { state, destroyAuthorizedAt } = versionOf(key, job.from);
   if (destroyAuthorizedAt !== null || state === 'DESTROYED') return null;
+  const why = whyCalledOff(key, job, now, config);
   // A version whose root key cannot be used is fenced still.
-  return whyCalledOff(key, job, now, config) ?? (state === 'SUSPENDED' ? null : whyChanged(key, job));
+  const changed = state === 'SUSPENDED' ? null : whyChanged(key, job);
+  if (why !== null || changed === null) return why;
+  // What runs ends with that as its blocker; what rests is taken up by an attempt that fences the version anew.
+  return job.status === 'PAUSED' ? { ...changed, code: 'KEY_CHANGED' } : changed;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { readSnapshot } from '../../scripts/cli/watch-jobs.ts';
+import { cancelDestroy } from '../../shared/keyring/destruction.ts';
 import { beginPurge } from '../../shared/rotation/begin-purge.ts';
 import { calledOffMeanwhile } from '../../shared/rotation/call-off-purge.ts';
 import { getJob } from '../../shared/rotation/change.ts';
@@ -85,6 +86,15 @@ describe('a purge that waits for approvals', () => {
     await world.makeKeyring().version('acme', 'default', 1);
     const { line } = await statusOf();
     expect(line).toContain('only `keyturn purge` begins it anew');
+  });
+
+  it('is shown as called off where its version is fenced no more, and the daily sweep takes it up', async () => {
+    await world.changeKey((key) => cancelDestroy(key, 1));
+    expect((await statusOf()).line).toContain(
+      'it is RETIRING again; the daily sweep begins it anew when nothing holds the version',
+    );
+    expect(await sweepDaily(world.deps)).toMatchObject({ purges: 1 });
+    expect((await statusOf()).calledOff).toBeNull();
   });
 
   it('is its own again where the daily sweep wrote down what stopped it', async () => {
