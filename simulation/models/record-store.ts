@@ -308,7 +308,12 @@ export function kidAt(value: Uint8Array): { readonly keyId: string; readonly ver
   if (value.length < KID_FROM_END) return null;
   const at = value.length - KID_FROM_END;
   const kid = value.subarray(at, at + KID_LENGTH);
-  return parseKid(kid);
+  const version = new DataView(kid.buffer, kid.byteOffset).getUint32(KID_LENGTH - 4);
+  // What was damaged may say 0, which parseKid refuses.
+  if (version > 0) return parseKid(kid);
+  const readable = kid.slice();
+  readable[KID_LENGTH - 1] = 1;
+  return { ...parseKid(readable), version };
 }
 
 function nameOf(value: Uint8Array): { readonly keyId: string; readonly version: number } | null {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mergeResults } from '../../shared/census/search-results.ts';
+import { KID_FROM_END, KID_LENGTH } from '../../shared/envelope/layout.ts';
 import type { SearchResult, StoreSearch } from '../../shared/records/store-search.ts';
 import { envelope, KEY_ID, OTHER_KEY_ID } from './record-store.ts';
 
@@ -23,9 +24,17 @@ const VALUES = {
   newer: () => envelope(2),
   otherKey: () => envelope(1, OTHER_KEY_ID),
   cut: () => envelope(1).subarray(0, 60),
+  damaged: () => withoutVersion(envelope(1)),
   plain: () => Buffer.from('no envelope, but long enough to be one '.repeat(4)),
 };
 type Kind = keyof typeof VALUES;
+
+/** The kid's version is 0, which none has. */
+function withoutVersion(value: Uint8Array): Uint8Array {
+  const damaged = value.slice();
+  damaged.fill(0, damaged.length - KID_FROM_END + KID_LENGTH - 4, damaged.length - KID_FROM_END + KID_LENGTH);
+  return damaged;
+}
 const KINDS: readonly Kind[] = ['old', 'newer', 'otherKey', 'cut', 'plain'];
 
 const SCOPE = { keyId: KEY_ID, version: 1 };
@@ -116,6 +125,16 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
       expect(newer.declared).toEqual([declaredColumn(1)]);
       const none = await fixture.search.search(part, { ...SCOPE, version: 0 }, FOREVER);
       expect(none.declared).toEqual([]);
+    });
+
+    it('reads past a value whose kid names no version', async () => {
+      await fixture.insert([
+        { left: VALUES.damaged(), declared: VALUES.damaged() },
+        { left: VALUES.old(), declared: VALUES.old() },
+      ]);
+      const { found, declared } = mergeResults([await run(1)]);
+      expect(found).toMatchObject([{ column: 'left', envelopes: 2, onVersion: 1 }]);
+      expect(declared).toEqual([declaredColumn(1)]);
     });
 
     it('counts no version in particular for version 0, and says whose store it is', async () => {
