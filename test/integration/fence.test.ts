@@ -193,4 +193,25 @@ describe('a rotation with a fence', () => {
     expect(minimums.map(({ version }) => version)).toEqual(expect.arrayContaining([2, 3, 4]));
     for (const detail of minimums) expect(detail).toMatchObject({ store: 'main', purpose: 'default', keyId });
   });
+
+  it('takes a value of a backup between begin and end of a restore, as the runbook says, and no sooner', async () => {
+    // On a version that is destroyed, from when there was no fence.
+    await stack.pool.query('DELETE FROM people WHERE id = 2000');
+    await fenceCommand('install');
+    stack.deps.keyring.clear();
+    const envelope = Buffer.from(sealed(await stack.deps.keyring.active(TENANT, 'default'), 8));
+    const backupTime = new Date(Date.now()).toISOString();
+    expect(await rotate()).toMatchObject({ status: 'COMPLETED' });
+    const bringBack = () => stack.pool.query('UPDATE people SET email_enc = $1 WHERE id = 8', [envelope]);
+    const hint = expect.stringContaining('Rows of a backup need keyturn restore begin first');
+    await expect(bringBack()).rejects.toMatchObject({ code: 'KT001', hint });
+    const restore = async (...argv: readonly string[]) =>
+      JSON.parse((await runOn(stack.deps, ['restore', ...argv, '--json'])).stdout);
+    const { restoreId } = await restore('begin', '--store', 'main', '--backup-time', backupTime);
+    await bringBack();
+    const { keys } = await restore('end', restoreId);
+    const swept = await jobEnded(stack, keys[0].jobId);
+    expect(swept).toMatchObject({ status: 'COMPLETED', census: { stale: 0 } });
+    await expect(bringBack()).rejects.toMatchObject({ code: 'KT001' });
+  });
 });
