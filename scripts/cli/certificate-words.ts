@@ -89,12 +89,6 @@ function census({ census: found, version }: Certificate): string[] {
       : found.undeclared.length === 0
         ? 'Columns that nobody declared were looked for: none holds envelopes.'
         : `${counted(found.undeclared.length, 'column')} that nobody declared ${found.undeclared.length === 1 ? 'holds' : 'hold'} envelopes.`;
-  const counts = Object.values(found.coverage).map(({ onVersionBySearch }) => onVersionBySearch);
-  const twice = counts.every((each) => each !== undefined)
-    ? [
-        `  The search for them counted these values once more: ${counts.reduce((a, b) => a + b, 0)} on version ${version}.`,
-      ]
-    : [];
   const reach = found.reach === 'everywhere' ? 'every row of these tables' : "the tenant's rows";
   return [
     `Census at ${time(found.takenAt)}, ${reach}: ${counted(found.onVersion, 'value')} on version ${version}`,
@@ -102,7 +96,24 @@ function census({ census: found, version }: Certificate): string[] {
     ...excluded,
     ...limit,
     `  ${undeclared}`,
-    ...twice,
+    ...secondCount(found, version),
+  ];
+}
+
+function secondCount({ coverage }: Certificate['census'], version: number): string[] {
+  const counts = Object.values(coverage).map(({ onVersionBySearch }) => onVersionBySearch);
+  if (counts.includes(undefined)) return [];
+  const known = counts.filter((each) => typeof each === 'number');
+  const large = Object.keys(coverage).filter((name) => coverage[name]?.onVersionBySearch === null);
+  return [
+    ...(known.length === 0
+      ? []
+      : [
+          `  The search for them counted these values once more: ${known.reduce((a, b) => a + b, 0)} on version ${version}.`,
+        ]),
+    ...(large.length === 0
+      ? []
+      : [`  Too large for that, and counted in ranges of keys alone: ${large.join(', ')}.`]),
   ];
 }
 

@@ -26,9 +26,14 @@ export function mergeResults(results: readonly PartResult[]): SearchResult {
   const declared = merge(
     results.flatMap((result): readonly DeclaredColumn[] => result.declared ?? []),
     ({ table, column }) => [table, column],
-    (a, b) => ({ ...a, onVersion: a.onVersion + b.onVersion }),
+    (a, b) => ({ ...a, onVersion: addCounts(a.onVersion, b.onVersion) }),
   );
   return shorten({ found, declared, unsearched });
+}
+
+/** Of what was not read whole, null. */
+export function addCounts(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b;
 }
 
 function merge<T>(all: readonly T[], nameOf: (each: T) => readonly string[], add: (a: T, b: T) => T): T[] {

@@ -54,9 +54,9 @@ const coverage = z
     tombstones: count.describe('Values that were given up, and need no version'),
     others: count.describe("Values that are none of the key's business: other tenants', other purposes'"),
     onVersionBySearch: z
-      .exactOptional(count)
+      .exactOptional(count.nullable())
       .describe(
-        'Values on the version by a second count, which the search made (in PostgreSQL of the whole table in one snapshot, which a row that changes its key does not escape); left out: by an earlier release',
+        'Values on the version by a second count, which the search made (in PostgreSQL of the whole table in one snapshot, which a row that changes its key does not escape); null: the table was too large for it; left out: by an earlier release',
       ),
   })
   .describe('values = the sum of versions + foreign + malformed + tombstones + others');

@@ -54,7 +54,7 @@ function inCensus({ version, census }: Certificate): string[] {
   const found = { onVersion: 0, malformed: 0, foreign: 0 };
   for (const [recordSet, read] of Object.entries(census.coverage)) {
     const { versions, foreign, malformed, tombstones, others, values, onVersionBySearch = 0 } = read;
-    if (onVersionBySearch > 0)
+    if ((onVersionBySearch ?? 0) > 0)
       problems.push(`The search found ${onVersionBySearch} values of ${recordSet} on the version`);
     const ofKey = Object.values(versions).reduce((total, each) => total + each, 0);
     const sum = ofKey + foreign + malformed + tombstones + others;

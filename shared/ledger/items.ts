@@ -145,7 +145,11 @@ const censusResult = exactly({
   reach: z.enum(['tenant', 'everywhere']),
   coverage: z.record(
     z.string(),
-    censusCount.extend({ ...servedTable.shape, others: count, onVersionBySearch: z.exactOptional(count) }),
+    censusCount.extend({
+      ...servedTable.shape,
+      others: count,
+      onVersionBySearch: z.exactOptional(count.nullable()),
+    }),
   ),
   excluded: z.array(
     exactly({
@@ -284,7 +288,7 @@ export const segmentCensusSchema = exactly({
     exactly({
       store: text,
       found: z.array(foundColumn),
-      declared: z.exactOptional(z.array(exactly({ table: text, column: text, onVersion: count }))),
+      declared: z.exactOptional(z.array(exactly({ table: text, column: text, onVersion: count.nullable() }))),
       unsearched: z.array(unsearched),
     }),
   ),

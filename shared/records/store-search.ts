@@ -53,8 +53,8 @@ export interface DeclaredColumn {
   /** As the configuration names it. */
   readonly table: string;
   readonly column: string;
-  /** Values on the version. */
-  readonly onVersion: number;
+  /** Values on the version; null: it was not read in the time of the search. */
+  readonly onVersion: number | null;
 }
 
 export interface SearchResult {

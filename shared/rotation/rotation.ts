@@ -202,9 +202,9 @@ export interface CensusCoverage extends CensusCount {
   readonly others: number;
   /**
    * Values on the version that is left, counted once more by the search, which reads each table whole: the others are sums
-   * over ranges of keys. Left out: it did not read these columns.
+   * over ranges of keys. Null: the table is larger than what it reads in its time. Left out: it did not look there.
    */
-  readonly onVersionBySearch?: number;
+  readonly onVersionBySearch?: number | null;
 }
 
 export const EXCLUSION_REASONS = [

@@ -70,8 +70,8 @@ export const NO_COUNT = [
   },
   {
     file: 'shared/certificates/inconsistencies.ts',
-    from: '    if (onVersionBySearch > 0)',
-    to: '    if (onVersionBySearch > 1000)',
+    from: '    if ((onVersionBySearch ?? 0) > 0)',
+    to: '    if ((onVersionBySearch ?? 0) > 1000)',
   },
 ] as const;
 

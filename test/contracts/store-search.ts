@@ -148,7 +148,8 @@ export function describeStoreSearch(name: string, makeFixture: () => Promise<Sto
     it('names what it had no time for, and never passes over it', async () => {
       await fixture.insert([{ left: VALUES.old() }]);
       const { found, declared, unsearched } = await run(1, 0);
-      expect({ found, declared }).toEqual({ found: [], declared: [] });
+      const counted = declared.filter(({ onVersion }) => onVersion !== null);
+      expect({ found, counted }).toEqual({ found: [], counted: [] });
       expect(unsearched).toMatchObject([{ table: fixture.table, reason: 'TIME' }]);
     });
 

@@ -241,6 +241,12 @@ describe('a search of a PostgreSQL database', () => {
     const { found, unsearched } = await search.search(part, SCOPE, deadline);
     expect(unsearched).toContainEqual(large);
     expect(found.length + unsearched.length).toBe(2);
+    // A declared column's ranges are counted however large it is: that there was no second count is told, and blocks nothing.
+    const declared = [{ table: 'large', columns: ['b'] }];
+    const late = createPostgresSearch({ store: 'main', declared, pool, clock });
+    const result = await late.search(part, SCOPE, deadline);
+    expect(result.unsearched).toContainEqual({ ...large, columns: ['a'] });
+    expect(result.declared).toEqual([{ table: 'large', column: 'b', onVersion: null }]);
     // The limit was that statement's alone.
     expect((await searchAll()).found).toHaveLength(1);
   });
