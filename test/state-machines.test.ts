@@ -363,7 +363,7 @@ describe('a step that fails', () => {
 
 describe('a step that meets an item of a newer release', () => {
   const unreadable = new UnreadableItemError(
-    "An item of the ledger (job) has what this release does not know: x",
+    'An item of the ledger (job) has what this release does not know: x',
   );
 
   it.each(steps)('%s, %s: is tried again until its function was replaced', async (machine, name) => {

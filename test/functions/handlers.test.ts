@@ -136,7 +136,7 @@ describe('an error of a step', () => {
 
   it('of an item of a newer release is tried again for as long as a deployment may take', () => {
     const error = new UnreadableItemError(
-      "An item of the ledger (key) has what this release does not know: x",
+      'An item of the ledger (key) has what this release does not know: x',
     );
     const translated = translate(error);
     expect(translated).toBeInstanceOf(TransientError);

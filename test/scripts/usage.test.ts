@@ -22,7 +22,11 @@ function run(...argv: readonly string[]): Promise<Ran> {
 
 describe('wrong usage', () => {
   it.each([
-    ['an option that bench does not have', ['scripts/bench/main.ts', '--nosuch'], "unknown option '--nosuch'"],
+    [
+      'an option that bench does not have',
+      ['scripts/bench/main.ts', '--nosuch'],
+      "unknown option '--nosuch'",
+    ],
     ['a part that bench does not have', ['scripts/bench/main.ts', '--only', 'x'], 'there is no part "x"'],
     ['an option of check:asl', ['scripts/check-state-machines.ts', '--nosuch'], "unknown option '--nosuch'"],
     [
