@@ -5,6 +5,7 @@ import type { Clock } from '../../clock/clock.ts';
 import { systemClock } from '../../clock/system.ts';
 import { kidOf } from '../../envelope/kek.ts';
 import { MIN_ENVELOPE_LENGTH } from '../../envelope/layout.ts';
+import { RecordStoreError } from '../../errors/errors.ts';
 import type { ServedTable } from '../../keyring/key.ts';
 import { decodeOpaque, encodeOpaque, notOurs } from '../opaque-text.ts';
 import type {
@@ -85,9 +86,10 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
         const found: FoundColumn[] = [];
         const declaredHere: DeclaredColumn[] = [];
         const unsearched: Unsearched[] = [];
-        for (const table of await listTables()) {
-          // By the name: a table that was made since the parts were cut is in one of them, too.
-          if (crc32(table.label) % of !== part) continue;
+        const listed = await listTables();
+        // Whatever name it has by now, and also where it was made since the parts were cut, it is in one of them.
+        const ours = listed.filter(({ oid }) => crc32(String(oid)) % of === part);
+        for (const table of ours) {
           unsearched.push(...table.unsearched);
           const wanted = table.columns.filter((column) => scope.version > 0 || !column.declared);
           for (let from = 0; from < wanted.length; from += COLUMNS_AT_ONCE) {
@@ -98,6 +100,7 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
             unsearched.push(...result.unsearched);
           }
         }
+        assertUnmoved(store, ours, listed, await listTables());
         return { found, declared: declaredHere, unsearched };
       }),
   };
@@ -150,7 +153,7 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
       return { found, declared: read, unsearched: [] };
     } catch (error) {
       const state = sqlState(error) ?? '';
-      // Dropped since it was listed.
+      // Dropped since it was listed, or renamed: that is looked at when all is read.
       if (state === '42P01') return { found: [], declared: [], unsearched: [] };
       if (state === '57014' && milliseconds > 0) return late();
       if (state === '42501') {
@@ -199,6 +202,9 @@ type Table = z.output<typeof tableSchema>;
 type TypeOf = z.output<typeof typeSchema>;
 
 interface Candidate {
+  readonly oid: number;
+  /** What is read by reading it: its partitions, at any depth. */
+  readonly members: ReadonlySet<number>;
   /** `schema.table`, as messages name it. */
   readonly label: string;
   readonly schema: string;
@@ -219,7 +225,16 @@ type Declared = ReadonlyMap<number, readonly Pick<ServedTable, 'table' | 'column
 function candidate(table: Table, known: Declared): Candidate {
   const label = `${table.schema}.${table.name}`;
   const { schema, name } = table;
-  const base = { label, schema, name, partitioned: table.kind === 'p', materialized: table.kind === 'm' };
+  const members = new Set(table.leaves.flat().filter((oid) => oid !== table.oid));
+  const base = {
+    oid: table.oid,
+    members,
+    label,
+    schema,
+    name,
+    partitioned: table.kind === 'p',
+    materialized: table.kind === 'm',
+  };
   const tree = [...new Set([table.oid, ...table.leaves.flat()])].flatMap((oid) => known.get(oid) ?? []);
   const declaredAs = (column: string) => [
     ...new Set(tree.filter(({ columns }) => columns.includes(column)).map((each) => each.table)),
@@ -257,6 +272,37 @@ function candidate(table: Table, known: Declared): Candidate {
     .filter((reason) => left[reason].length > 0)
     .map((reason) => ({ table: label, columns: left[reason], reason }));
   return { ...base, columns, unsearched, declaredAs };
+}
+
+/**
+ * What was renamed, detached from a partitioned table or attached to one meanwhile may have been read neither before nor
+ * after it. New tables and dropped ones hide nothing.
+ */
+function assertUnmoved(
+  store: string,
+  searched: readonly Candidate[],
+  before: readonly Candidate[],
+  after: readonly Candidate[],
+): void {
+  const wereTables = new Set(before.map(({ oid }) => oid));
+  const areTables = new Set(after.map(({ oid }) => oid));
+  const areMembers = new Set(after.flatMap(({ members }) => [...members]));
+  const isMoved = ({ oid, label, members }: Candidate): boolean => {
+    const now = after.find((each) => each.oid === oid);
+    if (now === undefined) return areMembers.has(oid);
+    const attached = [...now.members].some((each) => !members.has(each) && wereTables.has(each));
+    const detached = [...members].some(
+      (each) => !now.members.has(each) && (areTables.has(each) || areMembers.has(each)),
+    );
+    return now.label !== label || attached || detached;
+  };
+  const moved = searched.filter(isMoved).map(({ label }) => label);
+  if (moved.length === 0) return;
+  throw new RecordStoreError(
+    'STORE_BUSY',
+    `Store "${store}": renamed, detached or attached while it was searched: ${moved.slice(0, 5).join(', ')}`,
+    { retryable: true, remedy: 'Try again when tables are not moved about.' },
+  );
 }
 
 /** By itself, or by every leaf of it or a table above that leaf. */

@@ -298,6 +298,63 @@ describe('a search of a PostgreSQL database', () => {
     ]);
   });
 
+  describe('while tables are moved about', () => {
+    /** Takes the list of tables, and has this done right after. */
+    async function searchDuring(ddl: string): Promise<SearchResult> {
+      const query = pool.query.bind(pool);
+      let done = false;
+      const moving = Object.assign(Object.create(pool), {
+        query: async (statement: pg.QueryConfig) => {
+          const listed = await query(statement);
+          if (!done && statement.text.includes('pg_partition_tree')) {
+            done = true;
+            await admin.query(ddl);
+          }
+          return listed;
+        },
+      });
+      const search = createPostgresSearch({ store: 'main', declared: [], pool: moving });
+      const [part = ''] = await search.parts(1);
+      return search.search(part, SCOPE, Number.POSITIVE_INFINITY);
+    }
+
+    const ROOT = 'CREATE TABLE root (id int, a bytea) PARTITION BY RANGE (id)';
+    const VALUES = 'FOR VALUES FROM (0) TO (10)';
+    it.each([
+      ['renamed', 'CREATE TABLE t (id int, a bytea)', 'ALTER TABLE t RENAME TO archive'],
+      [
+        'given another schema',
+        'CREATE TABLE t (id int, a bytea)',
+        'CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s',
+      ],
+      [
+        'detached',
+        `${ROOT}; CREATE TABLE t PARTITION OF root ${VALUES}`,
+        'ALTER TABLE root DETACH PARTITION t',
+      ],
+      [
+        'attached',
+        `${ROOT}; CREATE TABLE t (id int, a bytea)`,
+        `ALTER TABLE root ATTACH PARTITION t ${VALUES}`,
+      ],
+    ])('is begun anew where one is %s', async (_, before, during) => {
+      await admin.query(before);
+      await admin.query('INSERT INTO t VALUES (1, $1)', [Buffer.from(envelope(1))]);
+      await expect(searchDuring(during)).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true });
+      expect((await searchAll()).found).toMatchObject([{ column: 'a', onVersion: 1 }]);
+    });
+
+    it.each([
+      ['a dropped table', 'CREATE TABLE t (a bytea)', 'DROP TABLE t'],
+      ['a new one', 'SELECT 1', 'CREATE TABLE t (a bytea)'],
+      ['a dropped partition', `${ROOT}; CREATE TABLE t PARTITION OF root ${VALUES}`, 'DROP TABLE t'],
+      ['a new partition', ROOT, `CREATE TABLE t PARTITION OF root ${VALUES}`],
+    ])('goes on beside %s', async (_, before, during) => {
+      await admin.query(before);
+      expect(await searchDuring(during)).toMatchObject({ found: [], unsearched: [] });
+    });
+  });
+
   it('shares the tables out to its parts, each to one; the store is named where it fails', async () => {
     for (let i = 0; i < 12; i++) {
       await admin.query(`CREATE TABLE t${i} (a bytea)`);
