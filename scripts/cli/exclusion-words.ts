@@ -19,4 +19,4 @@ export const EXCLUSION_WORDS = {
 
 /** What a search for undeclared columns cannot see, whatever it read. */
 export const SEARCH_LIMIT =
-  'envelopes as text in another form than base64url, such as hex: they are not recognized';
+  'envelopes as text in another form than base64url, such as hex, and large objects: they are not recognized';
