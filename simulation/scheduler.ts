@@ -45,7 +45,7 @@ export function createScheduler(start: number, settled: () => Promise<void>): Sc
       steps += 1;
       // No function of its own that waits: of the promises that a step takes, few are its own.
       const done = next.what();
-      return (done === undefined ? settled() : done.then(settled)).then(isThere);
+      return (done instanceof Promise ? done.then(settled) : settled()).then(isThere);
     },
     get steps() {
       return steps;
