@@ -122,7 +122,11 @@ export function whyVoid(
 
 /** Counts of what lives, and changes by itself from one census to the next. */
 const LIVING: readonly string[] = ['takenAt', 'takenBy', 'stale', 'foreign'];
-const LIVING_IN_SET: readonly string[] = ['rows', 'values', 'versions', 'foreign', 'others'];
+// Whether there was time for the second count is chance; what it finds keeps the version, whatever was approved.
+const LIVING_IN_SET: readonly string[] = [
+  ...['rows', 'values', 'versions', 'foreign', 'others'],
+  'onVersionBySearch',
+];
 
 /** Of a column that nobody declared: what matters of it is `ofKey` and `onVersion`. */
 const LIVING_IN_COLUMN: readonly string[] = ['envelopes'];

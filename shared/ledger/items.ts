@@ -69,8 +69,7 @@ const keyVersion = exactly({
   state: z.enum(VERSION_STATES),
   wrapped: wrappedKekSchema.nullable(),
   formerWrapped: wrappedKekSchema.nullable().default(null),
-  suspended: z
-    .object({ reason: z.enum(SUSPENSION_REASONS), rootKeyId: text.nullable(), at: timestamp })
+  suspended: exactly({ reason: z.enum(SUSPENSION_REASONS), rootKeyId: text.nullable(), at: timestamp })
     .nullable()
     .default(null),
   provider: text,
@@ -209,8 +208,12 @@ export const jobSchema = exactly({
   purgeNotBefore: timestamp.nullable(),
   restoreEpoch: count,
   blocker: exactly({ code: z.enum(BLOCKER_CODES), message: text, at: timestamp }).nullable(),
-  pause: z
-    .object({ reason: z.enum(PAUSE_REASONS), rootKeyId: text.nullable(), by: text.nullable(), at: timestamp })
+  pause: exactly({
+    reason: z.enum(PAUSE_REASONS),
+    rootKeyId: text.nullable(),
+    by: text.nullable(),
+    at: timestamp,
+  })
     .nullable()
     .default(null),
   census: censusResult.nullable(),

@@ -8,6 +8,7 @@ import { changeJob, changeKey, getJob, getKey, moveJob, timestamp } from './chan
 import { executionName } from './job-id.ts';
 import { noEarlierThan } from './no-earlier.ts';
 import { finishRetired } from './pause-job.ts';
+import { retiredAt } from './retire-version.ts';
 import { isRunning, type Job } from './rotation.ts';
 import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
 
@@ -61,10 +62,11 @@ async function giveUpRotation(deps: Deps, job: Job): Promise<Job> {
     await changeIfCancelled(deps, job, (current) => releaseLock(current, job.jobId, at));
   }
   const left = key?.versions[String(job.from)];
-  if (left?.retiredBy !== job.jobId) return getJob(deps, job.jobId);
+  if (key === null || left?.retiredBy !== job.jobId) return getJob(deps, job.jobId);
   // Its last write was made in the same moment: nothing was left to call off.
   const { purgeNotBefore } = left;
-  const completedAt = timestamp(noEarlierThan(deps.clock.now(), [job.census?.takenAt, job.barrierUntil]));
+  const retired = retiredAt(deps.config, job, key, deps.clock.now());
+  const completedAt = timestamp(noEarlierThan(retired, [job.census?.takenAt, job.barrierUntil]));
   return changeJob(deps, job.jobId, (current) =>
     current.status === 'CANCELLED' ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore }) : current,
   );

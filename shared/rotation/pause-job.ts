@@ -3,6 +3,7 @@ import { announceEnd } from './announce-end.ts';
 import { changeJob, getJob, getKey, moveJob, timestamp } from './change.ts';
 import { executionName } from './job-id.ts';
 import { noEarlierThan } from './no-earlier.ts';
+import { retiredAt } from './retire-version.ts';
 import { isRunning, type Job, type Pause, type PauseReason } from './rotation.ts';
 import { MACHINES, startExecution, takeUpAgain } from './take-up.ts';
 
@@ -57,10 +58,12 @@ export async function hasFreedLock(deps: Pick<Deps, 'ledger'>, job: Job): Promis
  */
 export async function finishRetired(deps: Deps, job: Job): Promise<Job | null> {
   if (!(await hasFreedLock(deps, job))) return null;
-  const { versions } = await getKey(deps, job.tenant, job.purpose);
+  const key = await getKey(deps, job.tenant, job.purpose);
   const happened = [job.census?.takenAt, job.barrierUntil, job.startedAt];
-  const completedAt = timestamp(noEarlierThan(deps.clock.now(), happened));
-  const purgeNotBefore = job.goal === 'RESWEEP' ? null : (versions[String(job.from)]?.purgeNotBefore ?? null);
+  const retired = retiredAt(deps.config, job, key, deps.clock.now());
+  const completedAt = timestamp(noEarlierThan(retired, happened));
+  const purgeNotBefore =
+    job.goal === 'RESWEEP' ? null : (key.versions[String(job.from)]?.purgeNotBefore ?? null);
   const finished = await changeJob(deps, job.jobId, (current) =>
     current.status === job.status
       ? moveJob(current, 'COMPLETED', { completedAt, purgeNotBefore, blocker: null })

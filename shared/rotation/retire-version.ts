@@ -20,10 +20,7 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
   requireClean(job.status === 'CENSUS' && job.census !== null, job);
   const happened = [job.census?.takenAt, job.barrierUntil, job.startedAt];
   const now = noEarlierThan(deps.clock.now(), happened);
-  // Another machine decides when it is over, by its own clock.
-  const { clockSkewSeconds } = deps.config.rotation;
-  const graceMs = (job.times.graceSeconds + clockSkewSeconds) * 1000;
-  const purgeNotBefore = timestamp(now + graceMs);
+  const purgeNotBefore = timestamp(now + graceMs(deps.config, job));
   const key = await changeKeyOf(deps, job, (current, { status }) => {
     // Freed by an earlier try, which ended before the job's end was written.
     if (current.rotationId !== jobId || status === 'COMPLETED') return current;
@@ -34,7 +31,7 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
     current.status === 'COMPLETED'
       ? current
       : moveJob(current, 'COMPLETED', {
-          completedAt: timestamp(noEarlierThan(retiredAt(key, jobId, now, graceMs), happened)),
+          completedAt: timestamp(noEarlierThan(retiredAt(deps.config, job, key, now), happened)),
           purgeNotBefore:
             job.goal === 'RESWEEP'
               ? null
@@ -48,11 +45,18 @@ export async function retireVersion(deps: Deps, jobId: string): Promise<void> {
  * Pure. An earlier try may have retired the versions long before the job's end could be written, and their grace may be over
  * by now: it was then that they were retired.
  */
-function retiredAt({ versions }: TenantKey, jobId: string, now: number, graceMs: number): number {
+export function retiredAt(config: Deps['config'], job: Job, { versions }: TenantKey, now: number): number {
   const begun = Object.values(versions).flatMap(({ retiredBy, purgeNotBefore }) =>
-    retiredBy === jobId && purgeNotBefore !== null ? [Date.parse(purgeNotBefore) - graceMs] : [],
+    retiredBy === job.jobId && purgeNotBefore !== null
+      ? [Date.parse(purgeNotBefore) - graceMs(config, job)]
+      : [],
   );
   return Math.min(now, ...begun);
+}
+
+/** Another machine decides when it is over, by its own clock. */
+function graceMs({ rotation }: Deps['config'], { times }: Job): number {
+  return (times.graceSeconds + rotation.clockSkewSeconds) * 1000;
 }
 
 /** Pure. What the census found gone may still stand in backups, which hold their versions from now on. */

@@ -184,8 +184,8 @@ export const ROTATION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/rotation/retire-version.ts',
-        from: 'const purgeNotBefore = timestamp(now + graceMs);',
-        to: 'const purgeNotBefore = timestamp(now + clockSkewSeconds * 1000);',
+        from: 'const purgeNotBefore = timestamp(now + graceMs(deps.config, job));',
+        to: 'const purgeNotBefore = timestamp(now + deps.config.rotation.clockSkewSeconds * 1000);',
       },
       {
         file: 'shared/rotation/purge-rules.ts',

@@ -89,9 +89,13 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
         const listed = await listTables();
         // Whatever name it has by now, and also where it was made since the parts were cut, it is in one of them.
         const ours = listed.filter(({ oid }) => crc32(String(oid)) % of === part);
-        for (const table of ours) {
-          unsearched.push(...table.unsearched);
-          const wanted = table.columns.filter((column) => scope.version > 0 || !column.declared);
+        // First what nobody declares: without it there is no purge. The second count of what is declared has the time that is left.
+        for (const [table, wanted] of [
+          ...ours.map((table) => [table, table.columns.filter((column) => !column.declared)] as const),
+          ...(scope.version === 0 ? [] : ours).map(
+            (table) => [table, table.columns.filter((column) => column.declared)] as const,
+          ),
+        ]) {
           for (let from = 0; from < wanted.length; from += COLUMNS_AT_ONCE) {
             const columns = wanted.slice(from, from + COLUMNS_AT_ONCE);
             const result = await guard(() => searchTable(table, columns, scope, deadline), table.label);
@@ -99,6 +103,10 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
             declaredHere.push(...result.declared);
             unsearched.push(...result.unsearched);
           }
+        }
+        for (const table of ours) {
+          unsearched.push(...table.unsearched);
+          if (scope.version > 0) declaredHere.push(...notCounted(table, table.uncounted));
         }
         assertUnmoved(store, ours, listed, await listTables());
         return { found, declared: declaredHere, unsearched };
@@ -118,8 +126,9 @@ export function createPostgresSearch(options: PostgresSearchOptions): StoreSearc
     // The census counts the declared ones, however large the table is; this would have been their second count.
     const late = (): SearchResult => ({
       found: [],
-      declared: namesOf(({ declared: isKnown }) => isKnown).flatMap((name) =>
-        table.declaredAs(name).map((as) => ({ table: as, column: name, onVersion: null })),
+      declared: notCounted(
+        table,
+        namesOf(({ declared: isKnown }) => isKnown),
       ),
       unsearched: not(
         namesOf(({ declared: isKnown }) => !isKnown),
@@ -214,12 +223,20 @@ interface Candidate {
   /** To be searched. */
   readonly columns: readonly SearchedColumn[];
   readonly unsearched: readonly Unsearched[];
+  /** Declared columns that this role cannot read here: those of a partition, by its root. */
+  readonly uncounted: readonly string[];
   /** The names of the tables in the configuration that declare this column, here or in a part of this table. */
   declaredAs(column: string): readonly string[];
 }
 
 /** What record sets declare: for each table, by its object id, the names that the configuration has for it and its columns. */
 type Declared = ReadonlyMap<number, readonly Pick<ServedTable, 'table' | 'columns'>[]>;
+
+function notCounted(table: Candidate, columns: readonly string[]): DeclaredColumn[] {
+  return columns.flatMap((column) =>
+    table.declaredAs(column).map((as) => ({ table: as, column, onVersion: null })),
+  );
+}
 
 /** What is to be searched of a table, and what cannot be. */
 function candidate(table: Table, known: Declared): Candidate {
@@ -239,21 +256,23 @@ function candidate(table: Table, known: Declared): Candidate {
   const declaredAs = (column: string) => [
     ...new Set(tree.filter(({ columns }) => columns.includes(column)).map((each) => each.table)),
   ];
-  const none = (unsearched: readonly Unsearched[]): Candidate => ({
+  const none = (unsearched: readonly Unsearched[], notRead: readonly string[] = []): Candidate => ({
     ...base,
-    ...{ columns: [], unsearched, declaredAs },
+    ...{ columns: [], unsearched, uncounted: notRead, declaredAs },
   });
   // Without rows until it is refreshed.
   if (!table.populated) return none([]);
   const columns: SearchedColumn[] = [];
   const undeclared: string[] = [];
+  const uncounted: string[] = [];
   const left: Record<'RIGHTS' | 'TYPE', string[]> = { RIGHTS: [], TYPE: [] };
   for (const column of table.columns) {
     const form = formOf(column);
     if (isDeclared(table, column.name, known)) {
-      // A census of what is not readable, or of another type, fails.
-      const readable = column.canSelect && table.usable && (form === 'bytea' || form === 'text');
-      if (readable) columns.push({ name: column.name, form, declared: true });
+      // A census of what is of another type fails.
+      if (form !== 'bytea' && form !== 'text') continue;
+      if (column.canSelect && table.usable) columns.push({ name: column.name, form, declared: true });
+      else uncounted.push(column.name);
       continue;
     }
     if (form === null || (column.maxLength !== null && column.maxLength < MIN_TEXT_LENGTH)) continue;
@@ -265,13 +284,17 @@ function candidate(table: Table, known: Declared): Candidate {
     }
   }
   const all = [...undeclared, ...left.RIGHTS, ...left.TYPE];
-  if (all.length === 0 && columns.length === 0) return none([]);
+  if (all.length === 0 && columns.length === 0) return none([], uncounted);
   const hidden = table.kind === 'f' ? 'FOREIGN' : table.rowSecurity ? 'ROW_SECURITY' : null;
-  if (hidden !== null) return none(all.length === 0 ? [] : [{ table: label, columns: all, reason: hidden }]);
+  if (hidden !== null) {
+    const declared = columns.filter((column) => column.declared).map((column) => column.name);
+    const names = all.length === 0 ? [] : [{ table: label, columns: all, reason: hidden } as const];
+    return none(names, [...uncounted, ...declared]);
+  }
   const unsearched = (['RIGHTS', 'TYPE'] as const)
     .filter((reason) => left[reason].length > 0)
     .map((reason) => ({ table: label, columns: left[reason], reason }));
-  return { ...base, columns, unsearched, declaredAs };
+  return { ...base, columns, unsearched, uncounted, declaredAs };
 }
 
 /**

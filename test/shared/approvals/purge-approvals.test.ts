@@ -492,6 +492,18 @@ describe('what changes between approval and execution', () => {
     expect((await world.key()).versions['1']?.approvedBy).toBe(approvalId);
   });
 
+  it('stands where there was no time for the second count once more', async () => {
+    const { jobId } = await approved();
+    const coverage = Object.values((await world.job(jobId)).census?.coverage ?? {});
+    const declared = coverage.flatMap(({ table, columns }) =>
+      columns.map((column) => ({ table, column, onVersion: null })),
+    );
+    world.elsewhere.found = { found: [], declared, unsearched: [] };
+    expect(await run(jobId)).toBe('destroyed');
+    const { census } = await world.job(jobId);
+    expect(Object.values(census?.coverage ?? {}).map((each) => each.onVersionBySearch)).toEqual([null, null]);
+  });
+
   it('is void with a restore, and stays fenced no longer', async () => {
     const { jobId, requestId } = await approved();
     await world.changeKey((key) => changeKeyItem(key, { restoreEpoch: key.restoreEpoch + 1 }));

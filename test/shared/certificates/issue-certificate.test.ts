@@ -5,7 +5,9 @@ import { findInconsistencies } from '../../../shared/certificates/inconsistencie
 import { issueCertificate } from '../../../shared/certificates/issue-certificate.ts';
 import { readCertificate, verifyCertificate } from '../../../shared/certificates/verify-certificate.ts';
 import { LEDGER_BACKUP_SECONDS } from '../../../shared/ledger/table.ts';
+import { cancelJob } from '../../../shared/rotation/cancel-job.ts';
 import { changeJob } from '../../../shared/rotation/change.ts';
+import { pauseByPerson, resumeByPerson } from '../../../shared/rotation/control-job.ts';
 import { requestPurge, requestRotation } from '../../../shared/rotation/request-job.ts';
 import { retireVersion } from '../../../shared/rotation/retire-version.ts';
 import { createMemoryLedger } from '../../../simulation/models/ledger.ts';
@@ -256,27 +258,44 @@ describe('issuing it', () => {
     expect(both[0]?.jws).toBe(await storedJws(world));
   });
 
-  it('is issued also where the end of the rotation was written when the grace was over', async () => {
-    const world = await worlds.makeWorld(createMemoryLedger());
-    await fill(world, 6);
-    const { job } = await requestRotation(world.deps, KEY);
-    const cutOff = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
-      world.faults.before = (call) => {
-        if (name === 'RetireVersion' && call === 'ledger.replaceJob') throw new Crash(call);
+  it.each([
+    ['by its last step', (world: World, jobId: string) => retireVersion(world.deps, jobId)],
+    [
+      'by a person who had it rest',
+      async (world: World, jobId: string) => {
+        await pauseByPerson(world.deps, jobId, 'person:ann');
+        await resumeByPerson(world.deps, jobId);
+      },
+    ],
+    [
+      'by a person who called it off',
+      (world: World, jobId: string) => cancelJob(world.deps, jobId, 'person:ann'),
+    ],
+  ])(
+    'is issued also where the end of the rotation was written when the grace was over, %s',
+    async (_, end) => {
+      const world = await worlds.makeWorld(createMemoryLedger());
+      await fill(world, 6);
+      const { job } = await requestRotation(world.deps, KEY);
+      const cutOff = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
+        world.faults.before = (call) => {
+          if (name === 'RetireVersion' && call === 'ledger.replaceJob') throw new Crash(call);
+        };
+        return run();
       };
-      return run();
-    };
-    await runRotation(world, job.jobId, cutOff).catch(() => undefined);
-    world.faults.before = () => {};
-    world.restart();
-    expect(await world.key()).toMatchObject({ rotationId: null, active: 2 });
-    expect(await world.job(job.jobId)).toMatchObject({ status: 'CENSUS' });
-    world.passGrace();
-    await retireVersion(world.deps, job.jobId);
-    const { times } = await purged(world);
-    expect(Date.parse(times.retiredAt ?? '')).toBeGreaterThanOrEqual(Date.parse(times.censusCleanAt ?? ''));
-    expect(Date.parse(times.retiredAt ?? '')).toBeLessThan(Date.parse(times.graceEndedAt ?? ''));
-  });
+      await runRotation(world, job.jobId, cutOff).catch(() => undefined);
+      world.faults.before = () => {};
+      world.restart();
+      expect(await world.key()).toMatchObject({ rotationId: null, active: 2 });
+      expect(await world.job(job.jobId)).toMatchObject({ status: 'CENSUS' });
+      world.passGrace();
+      await end(world, job.jobId);
+      expect(await world.job(job.jobId)).toMatchObject({ status: 'COMPLETED' });
+      const { times } = await purged(world);
+      expect(Date.parse(times.retiredAt ?? '')).toBeGreaterThanOrEqual(Date.parse(times.censusCleanAt ?? ''));
+      expect(Date.parse(times.retiredAt ?? '')).toBeLessThan(Date.parse(times.graceEndedAt ?? ''));
+    },
+  );
 
   it('is refused where what the ledger knows does not sum, and the purge does not complete', async () => {
     const world = await makeRetired();

@@ -73,6 +73,19 @@ describe('what a newer release wrote besides', () => {
     ],
     ['later', JOB, grown(testJob())],
     ['times.later', JOB, { ...testJob(), times: grown(testJob().times) }],
+    [
+      'versions.1.suspended.later',
+      KEY,
+      {
+        ...testKey(),
+        versions: { '1': { ...version, suspended: grown({ reason: 'PERSON', rootKeyId: null, at: AT }) } },
+      },
+    ],
+    [
+      'pause.later',
+      JOB,
+      { ...testJob(), pause: grown({ reason: 'PERSON', rootKeyId: null, by: null, at: AT }) },
+    ],
     ['blocker.later', JOB, { ...testJob(), blocker: grown(blocker) }],
   ])('is refused by its name, wherever it stands: %s', (name, kind, item) => {
     const parse = () => parseItem({ ...kind, name: 'thing' }, marshalItem(item));
