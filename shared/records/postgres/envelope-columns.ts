@@ -50,8 +50,8 @@ const KEY_ID_LENGTH = 16;
 const LONGEST_MS = 2_147_483_647;
 
 /**
- * Looks into every bytea and text column of every table, partitioned table and materialized view of the database, one pass
- * over each table in one snapshot. docs/decisions/0027 says what it does not look into.
+ * Looks into every bytea and text column of every table, partitioned table and materialized view of the database: the undeclared
+ * ones of a table in one pass and one snapshot, then the declared ones in another. docs/decisions/0027 says what it does not look into.
  */
 export function createPostgresSearch(options: PostgresSearchOptions): StoreSearch {
   const { store, declared, pool, clock = systemClock } = options;
